@@ -1,0 +1,1 @@
+"""Podium: Kubernetes in Python. `docs/architecture.md` is the map."""

@@ -1,0 +1,1 @@
+"""kube-apiserver: the only component that touches the store."""

@@ -1,0 +1,1 @@
+"""Admission: one file for each plugin."""

@@ -1,0 +1,1 @@
+"""Authentication: one file for each method."""

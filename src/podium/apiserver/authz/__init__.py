@@ -1,0 +1,1 @@
+"""Authorisation: one file for each mode."""

@@ -1,0 +1,1 @@
+"""The watch cache: encoded bytes, indexes, and the fan-out of events."""

@@ -1,0 +1,1 @@
+"""The generic create, read, update, delete that every resource shares; subresources."""

@@ -1,0 +1,1 @@
+"""exec, attach, port-forward, logs and proxy: byte streams to a kubelet."""

@@ -1,0 +1,1 @@
+"""What every room stands on: time, ids, back-off, logging, keys and certificates, HTTP."""

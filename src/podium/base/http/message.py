@@ -1,0 +1,171 @@
+"""What travels over HTTP, for servers and clients alike: headers, requests, responses, raw connections."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+from urllib.parse import parse_qsl, unquote
+
+
+class Headers:
+    """An ordered list of header fields; names compare without regard to case."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
+        self._items = [(name.lower(), value) for name, value in items]
+
+    def get(self, name: str, default: str = "") -> str:
+        """Return the first value of `name`."""
+        name = name.lower()
+        for key, value in self._items:
+            if key == name:
+                return value
+        return default
+
+    def get_all(self, name: str) -> list[str]:
+        name = name.lower()
+        return [value for key, value in self._items if key == name]
+
+    def add(self, name: str, value: str) -> None:
+        self._items.append((name.lower(), value))
+
+    def set(self, name: str, value: str) -> None:
+        """Replace every value of `name` by one."""
+        name = name.lower()
+        self._items = [item for item in self._items if item[0] != name]
+        self._items.append((name, value))
+
+    def remove(self, name: str) -> None:
+        name = name.lower()
+        self._items = [item for item in self._items if item[0] != name]
+
+    def tokens(self, name: str) -> list[str]:
+        """Return the comma-separated elements of all values of `name`, in lower case."""
+        return [t.strip().lower() for value in self.get_all(name) for t in value.split(",") if t.strip()]
+
+    def __contains__(self, name: str) -> bool:
+        name = name.lower()
+        return any(key == name for key, _ in self._items)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"Headers({self._items!r})"
+
+
+class RawConnection(Protocol):
+    """A connection after its upgrade: bytes both ways."""
+
+    async def read(self) -> bytes:
+        """Return the next bytes; b"" when the peer has closed its side."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send, waiting while the peer is slow. Raises ConnectionError when it is gone."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class StreamWriter(Protocol):
+    """The body of a streamed response. Writes of one event-loop turn leave together."""
+
+    def write(self, data: bytes) -> None:
+        """Queue `data` for sending. Never blocks; look at `buffered_bytes` to judge a slow reader."""
+        ...
+
+    async def drain(self) -> None:
+        """Return once the buffer is small again. Raises ConnectionError when the peer is gone."""
+        ...
+
+    @property
+    def buffered_bytes(self) -> int: ...
+
+    @property
+    def closed(self) -> bool:
+        """The peer is gone; further writes are dropped."""
+        ...
+
+    async def wait_closed(self) -> None:
+        """Return when the peer is gone or the server is shutting down."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection (a reader too slow to keep)."""
+        ...
+
+
+BodyReader = Callable[[], Awaitable[bytes]]
+
+
+async def _no_body() -> bytes:
+    return b""
+
+
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
+class _RequestFields:
+    method: str
+    target: str
+    """The request target as sent: path and query, still percent-encoded."""
+    headers: Headers = field(default_factory=Headers)
+    read_body: BodyReader = _no_body
+    """Read the whole body, once. Raises TooLarge-like errors as the server defines them."""
+    peer_certificate: bytes | None = None
+    """The verified client certificate as DER; None when none was presented."""
+    remote: str = ""
+    """The peer's address, `host:port`."""
+    tls: bool = True
+
+
+class Request(_RequestFields):
+    """One request as the server hands it to its handler."""
+
+    @cached_property
+    def raw_path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @cached_property
+    def path(self) -> str:
+        return unquote(self.raw_path)
+
+    @cached_property
+    def raw_query(self) -> str:
+        return self.target.partition("?")[2]
+
+    @cached_property
+    def query(self) -> dict[str, list[str]]:
+        """The query parameters, each with all its values, in order."""
+        values: dict[str, list[str]] = {}
+        if self.raw_query:
+            for key, value in parse_qsl(self.raw_query, keep_blank_values=True):
+                values.setdefault(key, []).append(value)
+        return values
+
+    def parameter(self, name: str, default: str = "") -> str:
+        """Return the first value of query parameter `name`."""
+        values = self.query.get(name)
+        return values[0] if values else default
+
+
+@dataclass(slots=True, kw_only=True)
+class Response:
+    """What a handler answers. Exactly one of `body`, `stream` and `upgrade` carries the content."""
+
+    status: int = 200
+    headers: Headers = field(default_factory=Headers)
+    body: bytes | Sequence[bytes] = b""
+    """The content; a sequence is sent joined, without copying it first."""
+    stream: Callable[[StreamWriter], Awaitable[None]] | None = None
+    """Writes a body of unknown length (chunked); the body ends when it returns."""
+    upgrade: Callable[[RawConnection], Awaitable[None]] | None = None
+    """With status 101: takes over the connection after the head is sent, until it returns."""
+
+
+Handler = Callable[[Request], Awaitable[Response]]

@@ -1,0 +1,1 @@
+"""The one async client of the API."""

@@ -1,0 +1,1 @@
+"""kube-controller-manager: one file for each controller."""

@@ -1,0 +1,1 @@
+"""The container runtime interface: the client, and a fake for tests and simulated nodes."""

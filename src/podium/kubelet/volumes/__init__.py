@@ -1,0 +1,1 @@
+"""Volume kinds, one file each."""

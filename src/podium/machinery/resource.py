@@ -1,0 +1,175 @@
+"""What a resource is: one declared value from which routes, discovery, storage, validation and tables follow.
+
+The values live in `podium.resources`, one file each; a CustomResourceDefinition becomes the same value at
+run time, so built-in resources have no private path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from podium.machinery.errors import FieldError, Json, Object
+
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of `kubectl get`. `priority` above 0 shows only with `-o wide`."""
+
+    name: str
+    value: Callable[[Object, datetime], Json]
+    """Return the cell for an object at a moment (ages need the moment). Must not raise on odd objects."""
+    type: str = "string"
+    format: str = ""
+    description: str = ""
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Where the scale subresource finds its numbers, as JSON paths such as `.spec.replicas`."""
+
+    replicas: str = ".spec.replicas"
+    status_replicas: str = ".status.replicas"
+    selector: Callable[[Object], str]
+    """Return the label selector of the scaled pods in its text form."""
+    version: str = "autoscaling/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subresource:
+    """A path below an object that is neither status nor scale: `pods/exec`, `serviceaccounts/token`, ..."""
+
+    name: str
+    kind: str
+    verbs: tuple[str, ...]
+    group: str = ""
+    version: str = ""
+    """Group and version of `kind` where they differ from the resource's own, as discovery shows them."""
+
+
+def _nothing(_object: Object) -> None:
+    """Leave an object as it is."""
+
+
+def _nothing_on_update(_new: Object, _old: Object) -> None:
+    """Leave both objects as they are."""
+
+
+def _no_errors(_object: Object) -> list[FieldError]:
+    return []
+
+
+def _no_errors_on_update(_new: Object, _old: Object) -> list[FieldError]:
+    return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One REST resource in one version. All functions are pure; objects are plain dicts in wire form."""
+
+    group: str = ""
+    version: str
+    kind: str
+    plural: str
+    singular: str = ""
+    """Defaults to the kind in lower case."""
+    namespaced: bool
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ALL_VERBS
+    schema: str
+    """The definition's name in the OpenAPI document: `io.k8s.api.core.v1.Pod`."""
+    stored: bool = True
+    """False for kinds that are questions (SubjectAccessReview, ...): create is answered by a function."""
+    storage_prefix: str = ""
+    """The key's part after /registry/ where upstream's is not the plural (`services/specs`, `minions`)."""
+
+    status: bool = False
+    """Has the status subresource: create and update ignore `status`, update of status ignores the rest."""
+    scale: Scale | None = None
+    subresources: tuple[Subresource, ...] = ()
+
+    defaults: Callable[[Object], None] = _nothing
+    """Fill in defaults, in place, before admission. Idempotent."""
+    prepare_create: Callable[[Object], None] = _nothing
+    """Reset what a creator may not set (status, generation), in place, before validation."""
+    prepare_update: Callable[[Object, Object], None] = _nothing_on_update
+    """(new, old): carry over what an updater may not change, in place."""
+    validate: Callable[[Object], list[FieldError]] = _no_errors
+    """Return what is wrong beyond the schema, on create and on update."""
+    validate_update: Callable[[Object, Object], list[FieldError]] = _no_errors_on_update
+    """(new, old): return which forbidden changes were made."""
+    validate_status_update: Callable[[Object, Object], list[FieldError]] = _no_errors_on_update
+    name_errors: Callable[[str], list[str]] | None = None
+    """Return what is wrong with a name; None means a DNS subdomain (RFC 1123)."""
+
+    generation: bool = False
+    """metadata.generation starts at 1 and grows by one with every change of the spec."""
+    generation_fields: tuple[str, ...] = ("spec",)
+    """Top-level fields whose change counts as a change of the spec; "metadata.annotations" may be one."""
+    create_on_update: bool = False
+    """PUT on a missing name creates it."""
+    unconditional_update: bool = True
+    """PUT without a resourceVersion overwrites."""
+    delete_returns_object: bool = False
+    """DELETE answers with the object instead of a Status."""
+    default_propagation: str = "Background"
+    """What becomes of dependents when the deleter does not say: Background or Orphan."""
+    grace_period_s: Callable[[Object], int | None] | None = None
+    """Return the object's own graceful-deletion period; None as function or result: deletion is immediate."""
+
+    selectable: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)
+    """Field selectors beyond metadata.name and metadata.namespace: path -> value in the object."""
+    columns: tuple[Column, ...] = ()
+    """Printer columns; empty means Name and Created At, as upstream prints unknown kinds."""
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def singular_name(self) -> str:
+        return self.singular or self.kind.lower()
+
+    @property
+    def list_kind(self) -> str:
+        return self.kind + "List"
+
+    @property
+    def group_plural(self) -> str:
+        """The resource as messages and RBAC name it: `deployments.apps`, `pods`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def group_version_path(self) -> str:
+        """The URL's head: `/api/v1` or `/apis/apps/v1`."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
+        """Return the URL path of the collection, or of one object, or of a subresource of it."""
+        path = self.group_version_path
+        if self.namespaced and namespace:
+            path += f"/namespaces/{namespace}"
+        path += f"/{self.plural}"
+        if name:
+            path += f"/{name}"
+        if subresource:
+            path += f"/{subresource}"
+        return path
+
+    def storage_key(self, namespace: str | None, name: str) -> str:
+        """Return the key in the store, the same as upstream's in etcd."""
+        if self.namespaced:
+            return f"{self.storage_root}{namespace}/{name}"
+        return f"{self.storage_root}{name}"
+
+    @property
+    def storage_root(self) -> str:
+        """The prefix of all keys of this resource, with its closing slash."""
+        if self.storage_prefix:
+            return f"/registry/{self.storage_prefix}/"
+        return f"/registry/{self.plural}/"

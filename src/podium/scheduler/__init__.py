@@ -1,0 +1,1 @@
+"""kube-scheduler: from a pod without a node to a binding."""

@@ -1,0 +1,1 @@
+"""Podium for tests: a cluster in a fixture, a fake clock."""
