@@ -59,6 +59,10 @@ def _nothing_on_update(_new: Object, _old: Object) -> None:
     """Leave both objects as they are."""
 
 
+def _as_it_is(object: Object) -> Object:
+    return object
+
+
 def _no_errors(_object: Object) -> list[FieldError]:
     return []
 
@@ -87,6 +91,16 @@ class Resource:
     """False for kinds that are questions (SubjectAccessReview, ...): create is answered by a function."""
     storage_prefix: str = ""
     """The key's part after /registry/ where upstream's is not the plural (`services/specs`, `minions`)."""
+
+    storage: Resource | None = None
+    """The resource in whose version objects are kept where two versions share one storage (events.k8s.io/v1
+    is kept as core/v1, autoscaling/v1 as v2); None: its own. Requests decode, patch and default in the
+    version they name; `to_storage` then gives what the storage resource prepares, validates and keeps, and
+    `from_storage` what this version answers. The keys in the store are the storage resource's."""
+    to_storage: Callable[[Object], Object] = _as_it_is
+    """Return the object in the storage resource's version; the argument stays as it is."""
+    from_storage: Callable[[Object], Object] = _as_it_is
+    """Return the stored object in this version; the argument stays as it is."""
 
     status: bool = False
     """Has the status subresource: create and update ignore `status`, update of status ignores the rest."""

@@ -1,0 +1,16 @@
+"""MutatingAdmissionPolicyBinding, admissionregistration.k8s.io/v1."""
+
+from __future__ import annotations
+
+from podium.machinery.resource import Resource
+
+MUTATINGADMISSIONPOLICYBINDINGS = Resource(
+    group="admissionregistration.k8s.io",
+    version="v1",
+    kind="MutatingAdmissionPolicyBinding",
+    plural="mutatingadmissionpolicybindings",
+    namespaced=False,
+    categories=("api-extensions",),
+    schema="io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBinding",
+    generation=True,
+)

@@ -1,0 +1,17 @@
+"""MutatingWebhookConfiguration, admissionregistration.k8s.io/v1."""
+
+from __future__ import annotations
+
+from podium.machinery.resource import Resource
+
+MUTATINGWEBHOOKCONFIGURATIONS = Resource(
+    group="admissionregistration.k8s.io",
+    version="v1",
+    kind="MutatingWebhookConfiguration",
+    plural="mutatingwebhookconfigurations",
+    namespaced=False,
+    categories=("api-extensions",),
+    schema="io.k8s.api.admissionregistration.v1.MutatingWebhookConfiguration",
+    generation=True,
+    generation_fields=("webhooks",),
+)

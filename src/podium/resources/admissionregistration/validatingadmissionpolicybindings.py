@@ -1,0 +1,16 @@
+"""ValidatingAdmissionPolicyBinding, admissionregistration.k8s.io/v1."""
+
+from __future__ import annotations
+
+from podium.machinery.resource import Resource
+
+VALIDATINGADMISSIONPOLICYBINDINGS = Resource(
+    group="admissionregistration.k8s.io",
+    version="v1",
+    kind="ValidatingAdmissionPolicyBinding",
+    plural="validatingadmissionpolicybindings",
+    namespaced=False,
+    categories=("api-extensions",),
+    schema="io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding",
+    generation=True,
+)

@@ -1,0 +1,17 @@
+"""ValidatingWebhookConfiguration, admissionregistration.k8s.io/v1."""
+
+from __future__ import annotations
+
+from podium.machinery.resource import Resource
+
+VALIDATINGWEBHOOKCONFIGURATIONS = Resource(
+    group="admissionregistration.k8s.io",
+    version="v1",
+    kind="ValidatingWebhookConfiguration",
+    plural="validatingwebhookconfigurations",
+    namespaced=False,
+    categories=("api-extensions",),
+    schema="io.k8s.api.admissionregistration.v1.ValidatingWebhookConfiguration",
+    generation=True,
+    generation_fields=("webhooks",),
+)

@@ -1,0 +1,16 @@
+"""SubjectAccessReview, authorization.k8s.io/v1."""
+
+from __future__ import annotations
+
+from podium.machinery.resource import Resource
+
+SUBJECTACCESSREVIEWS = Resource(
+    group="authorization.k8s.io",
+    version="v1",
+    kind="SubjectAccessReview",
+    plural="subjectaccessreviews",
+    namespaced=False,
+    verbs=("create",),
+    schema="io.k8s.api.authorization.v1.SubjectAccessReview",
+    stored=False,
+)

@@ -1,0 +1,197 @@
+"""All built-in resources, in upstream's discovery order: what the API server serves without any CRD."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from podium.machinery.resource import Resource
+from podium.resources.admissionregistration.mutatingadmissionpolicies import MUTATINGADMISSIONPOLICIES
+from podium.resources.admissionregistration.mutatingadmissionpolicybindings import (
+    MUTATINGADMISSIONPOLICYBINDINGS,
+)
+from podium.resources.admissionregistration.mutatingwebhookconfigurations import MUTATINGWEBHOOKCONFIGURATIONS
+from podium.resources.admissionregistration.validatingadmissionpolicies import VALIDATINGADMISSIONPOLICIES
+from podium.resources.admissionregistration.validatingadmissionpolicybindings import (
+    VALIDATINGADMISSIONPOLICYBINDINGS,
+)
+from podium.resources.admissionregistration.validatingwebhookconfigurations import (
+    VALIDATINGWEBHOOKCONFIGURATIONS,
+)
+from podium.resources.apiextensions.customresourcedefinitions import CUSTOMRESOURCEDEFINITIONS
+from podium.resources.apiregistration.apiservices import APISERVICES
+from podium.resources.apps.controllerrevisions import CONTROLLERREVISIONS
+from podium.resources.apps.daemonsets import DAEMONSETS
+from podium.resources.apps.deployments import DEPLOYMENTS
+from podium.resources.apps.replicasets import REPLICASETS
+from podium.resources.apps.statefulsets import STATEFULSETS
+from podium.resources.authentication.selfsubjectreviews import SELFSUBJECTREVIEWS
+from podium.resources.authentication.tokenreviews import TOKENREVIEWS
+from podium.resources.authorization.localsubjectaccessreviews import LOCALSUBJECTACCESSREVIEWS
+from podium.resources.authorization.selfsubjectaccessreviews import SELFSUBJECTACCESSREVIEWS
+from podium.resources.authorization.selfsubjectrulesreviews import SELFSUBJECTRULESREVIEWS
+from podium.resources.authorization.subjectaccessreviews import SUBJECTACCESSREVIEWS
+from podium.resources.autoscaling.horizontalpodautoscalers import HORIZONTALPODAUTOSCALERS
+from podium.resources.autoscaling.horizontalpodautoscalers_v1 import HORIZONTALPODAUTOSCALERS_V1
+from podium.resources.batch.cronjobs import CRONJOBS
+from podium.resources.batch.jobs import JOBS
+from podium.resources.certificates.certificatesigningrequests import CERTIFICATESIGNINGREQUESTS
+from podium.resources.coordination.leases import LEASES
+from podium.resources.core.bindings import BINDINGS
+from podium.resources.core.componentstatuses import COMPONENTSTATUSES
+from podium.resources.core.configmaps import CONFIGMAPS
+from podium.resources.core.endpoints import ENDPOINTS
+from podium.resources.core.events import EVENTS
+from podium.resources.core.limitranges import LIMITRANGES
+from podium.resources.core.namespaces import NAMESPACES
+from podium.resources.core.nodes import NODES
+from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
+from podium.resources.core.persistentvolumes import PERSISTENTVOLUMES
+from podium.resources.core.pods import PODS
+from podium.resources.core.podtemplates import PODTEMPLATES
+from podium.resources.core.replicationcontrollers import REPLICATIONCONTROLLERS
+from podium.resources.core.resourcequotas import RESOURCEQUOTAS
+from podium.resources.core.secrets import SECRETS
+from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
+from podium.resources.core.services import SERVICES
+from podium.resources.discovery.endpointslices import ENDPOINTSLICES
+from podium.resources.events.events import EVENTS as EVENTS_V1
+from podium.resources.flowcontrol.flowschemas import FLOWSCHEMAS
+from podium.resources.flowcontrol.prioritylevelconfigurations import PRIORITYLEVELCONFIGURATIONS
+from podium.resources.networking.ingressclasses import INGRESSCLASSES
+from podium.resources.networking.ingresses import INGRESSES
+from podium.resources.networking.ipaddresses import IPADDRESSES
+from podium.resources.networking.networkpolicies import NETWORKPOLICIES
+from podium.resources.networking.servicecidrs import SERVICECIDRS
+from podium.resources.node.runtimeclasses import RUNTIMECLASSES
+from podium.resources.policy.poddisruptionbudgets import PODDISRUPTIONBUDGETS
+from podium.resources.rbac.clusterrolebindings import CLUSTERROLEBINDINGS
+from podium.resources.rbac.clusterroles import CLUSTERROLES
+from podium.resources.rbac.rolebindings import ROLEBINDINGS
+from podium.resources.rbac.roles import ROLES
+from podium.resources.resource.deviceclasses import DEVICECLASSES
+from podium.resources.resource.resourceclaims import RESOURCECLAIMS
+from podium.resources.resource.resourceclaimtemplates import RESOURCECLAIMTEMPLATES
+from podium.resources.resource.resourceslices import RESOURCESLICES
+from podium.resources.scheduling.priorityclasses import PRIORITYCLASSES
+from podium.resources.storage.csidrivers import CSIDRIVERS
+from podium.resources.storage.csinodes import CSINODES
+from podium.resources.storage.csistoragecapacities import CSISTORAGECAPACITIES
+from podium.resources.storage.storageclasses import STORAGECLASSES
+from podium.resources.storage.volumeattachments import VOLUMEATTACHMENTS
+from podium.resources.storage.volumeattributesclasses import VOLUMEATTRIBUTESCLASSES
+
+BUILTIN: tuple[Resource, ...] = (
+    # v1
+    BINDINGS,
+    COMPONENTSTATUSES,
+    CONFIGMAPS,
+    ENDPOINTS,
+    EVENTS,
+    LIMITRANGES,
+    NAMESPACES,
+    NODES,
+    PERSISTENTVOLUMECLAIMS,
+    PERSISTENTVOLUMES,
+    PODS,
+    PODTEMPLATES,
+    REPLICATIONCONTROLLERS,
+    RESOURCEQUOTAS,
+    SECRETS,
+    SERVICEACCOUNTS,
+    SERVICES,
+    # apiregistration.k8s.io/v1
+    APISERVICES,
+    # apps/v1
+    CONTROLLERREVISIONS,
+    DAEMONSETS,
+    DEPLOYMENTS,
+    REPLICASETS,
+    STATEFULSETS,
+    # events.k8s.io/v1
+    EVENTS_V1,
+    # authentication.k8s.io/v1
+    SELFSUBJECTREVIEWS,
+    TOKENREVIEWS,
+    # authorization.k8s.io/v1
+    LOCALSUBJECTACCESSREVIEWS,
+    SELFSUBJECTACCESSREVIEWS,
+    SELFSUBJECTRULESREVIEWS,
+    SUBJECTACCESSREVIEWS,
+    # autoscaling/v2
+    HORIZONTALPODAUTOSCALERS,
+    # autoscaling/v1
+    HORIZONTALPODAUTOSCALERS_V1,
+    # batch/v1
+    CRONJOBS,
+    JOBS,
+    # certificates.k8s.io/v1
+    CERTIFICATESIGNINGREQUESTS,
+    # networking.k8s.io/v1
+    INGRESSCLASSES,
+    INGRESSES,
+    IPADDRESSES,
+    NETWORKPOLICIES,
+    SERVICECIDRS,
+    # policy/v1
+    PODDISRUPTIONBUDGETS,
+    # rbac.authorization.k8s.io/v1
+    CLUSTERROLEBINDINGS,
+    CLUSTERROLES,
+    ROLEBINDINGS,
+    ROLES,
+    # storage.k8s.io/v1
+    CSIDRIVERS,
+    CSINODES,
+    CSISTORAGECAPACITIES,
+    STORAGECLASSES,
+    VOLUMEATTACHMENTS,
+    VOLUMEATTRIBUTESCLASSES,
+    # admissionregistration.k8s.io/v1
+    MUTATINGADMISSIONPOLICIES,
+    MUTATINGADMISSIONPOLICYBINDINGS,
+    MUTATINGWEBHOOKCONFIGURATIONS,
+    VALIDATINGADMISSIONPOLICIES,
+    VALIDATINGADMISSIONPOLICYBINDINGS,
+    VALIDATINGWEBHOOKCONFIGURATIONS,
+    # apiextensions.k8s.io/v1
+    CUSTOMRESOURCEDEFINITIONS,
+    # scheduling.k8s.io/v1
+    PRIORITYCLASSES,
+    # coordination.k8s.io/v1
+    LEASES,
+    # node.k8s.io/v1
+    RUNTIMECLASSES,
+    # discovery.k8s.io/v1
+    ENDPOINTSLICES,
+    # resource.k8s.io/v1
+    DEVICECLASSES,
+    RESOURCECLAIMS,
+    RESOURCECLAIMTEMPLATES,
+    RESOURCESLICES,
+    # flowcontrol.apiserver.k8s.io/v1
+    FLOWSCHEMAS,
+    PRIORITYLEVELCONFIGURATIONS,
+)
+
+
+def by_group_version(resources: Iterable[Resource] = BUILTIN) -> dict[tuple[str, str], tuple[Resource, ...]]:
+    """Return the resources of each (group, version), both in the order given."""
+    grouped: dict[tuple[str, str], tuple[Resource, ...]] = {}
+    for resource in resources:
+        gv = (resource.group, resource.version)
+        grouped[gv] = (*grouped.get(gv, ()), resource)
+    return grouped
+
+
+_BY_PLURAL = {(r.group, r.version, r.plural): r for r in BUILTIN}
+_BY_KIND = {(r.api_version, r.kind): r for r in BUILTIN}
+
+
+def find(group: str, version: str, plural: str) -> Resource | None:
+    """Return the built-in resource served at that group, version and plural, or None."""
+    return _BY_PLURAL.get((group, version, plural))
+
+
+def find_kind(api_version: str, kind: str) -> Resource | None:
+    """Return the built-in resource whose objects say `apiVersion` and `kind`, or None."""
+    return _BY_KIND.get((api_version, kind))

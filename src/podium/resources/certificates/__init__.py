@@ -1,0 +1,1 @@
+"""The resources of the API group certificates.k8s.io."""

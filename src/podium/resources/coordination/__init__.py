@@ -1,0 +1,1 @@
+"""The resources of the API group coordination.k8s.io."""

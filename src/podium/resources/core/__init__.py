@@ -1,0 +1,1 @@
+"""The resources of the API group core (the legacy group, without a name)."""

@@ -1,0 +1,31 @@
+"""Pod, v1."""
+
+from __future__ import annotations
+
+from podium.machinery.resource import Resource, Subresource
+
+PODS = Resource(
+    version="v1",
+    kind="Pod",
+    plural="pods",
+    namespaced=True,
+    short_names=("po",),
+    categories=("all",),
+    schema="io.k8s.api.core.v1.Pod",
+    status=True,
+    subresources=(
+        Subresource(name="attach", kind="PodAttachOptions", verbs=("create", "get")),
+        Subresource(name="binding", kind="Binding", verbs=("create",)),
+        Subresource(name="ephemeralcontainers", kind="Pod", verbs=("get", "patch", "update")),
+        Subresource(name="eviction", kind="Eviction", verbs=("create",), group="policy", version="v1"),
+        Subresource(name="exec", kind="PodExecOptions", verbs=("create", "get")),
+        Subresource(name="log", kind="Pod", verbs=("get",)),
+        Subresource(name="portforward", kind="PodPortForwardOptions", verbs=("create", "get")),
+        Subresource(
+            name="proxy", kind="PodProxyOptions", verbs=("create", "delete", "get", "patch", "update")
+        ),
+        Subresource(name="resize", kind="Pod", verbs=("get", "patch", "update")),
+    ),
+    generation=True,
+    delete_returns_object=True,
+)

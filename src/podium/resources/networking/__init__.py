@@ -1,0 +1,1 @@
+"""The resources of the API group networking.k8s.io."""

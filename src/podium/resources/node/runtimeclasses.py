@@ -1,0 +1,14 @@
+"""RuntimeClass, node.k8s.io/v1."""
+
+from __future__ import annotations
+
+from podium.machinery.resource import Resource
+
+RUNTIMECLASSES = Resource(
+    group="node.k8s.io",
+    version="v1",
+    kind="RuntimeClass",
+    plural="runtimeclasses",
+    namespaced=False,
+    schema="io.k8s.api.node.v1.RuntimeClass",
+)

@@ -1,0 +1,1 @@
+"""The resources of the API group resource.k8s.io."""

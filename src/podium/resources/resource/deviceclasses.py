@@ -1,0 +1,15 @@
+"""DeviceClass, resource.k8s.io/v1."""
+
+from __future__ import annotations
+
+from podium.machinery.resource import Resource
+
+DEVICECLASSES = Resource(
+    group="resource.k8s.io",
+    version="v1",
+    kind="DeviceClass",
+    plural="deviceclasses",
+    namespaced=False,
+    schema="io.k8s.api.resource.v1.DeviceClass",
+    generation=True,
+)

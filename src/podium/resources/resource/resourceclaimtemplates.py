@@ -1,0 +1,14 @@
+"""ResourceClaimTemplate, resource.k8s.io/v1."""
+
+from __future__ import annotations
+
+from podium.machinery.resource import Resource
+
+RESOURCECLAIMTEMPLATES = Resource(
+    group="resource.k8s.io",
+    version="v1",
+    kind="ResourceClaimTemplate",
+    plural="resourceclaimtemplates",
+    namespaced=True,
+    schema="io.k8s.api.resource.v1.ResourceClaimTemplate",
+)

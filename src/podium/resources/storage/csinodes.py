@@ -1,0 +1,14 @@
+"""CSINode, storage.k8s.io/v1."""
+
+from __future__ import annotations
+
+from podium.machinery.resource import Resource
+
+CSINODES = Resource(
+    group="storage.k8s.io",
+    version="v1",
+    kind="CSINode",
+    plural="csinodes",
+    namespaced=False,
+    schema="io.k8s.api.storage.v1.CSINode",
+)

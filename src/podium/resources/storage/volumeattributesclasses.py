@@ -1,0 +1,15 @@
+"""VolumeAttributesClass, storage.k8s.io/v1."""
+
+from __future__ import annotations
+
+from podium.machinery.resource import Resource
+
+VOLUMEATTRIBUTESCLASSES = Resource(
+    group="storage.k8s.io",
+    version="v1",
+    kind="VolumeAttributesClass",
+    plural="volumeattributesclasses",
+    namespaced=False,
+    short_names=("vac",),
+    schema="io.k8s.api.storage.v1.VolumeAttributesClass",
+)
