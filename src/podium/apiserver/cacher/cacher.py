@@ -1,0 +1,154 @@
+"""The watch cache: every stored object in memory, fed by one reader of the store's change feed.
+
+    store.changes("/registry/") -> Cacher.run -> Root.apply -> subscribers, watchers
+
+The feed is the only way in, for this server's own writes too: a write is answered once the cache has seen its
+revision, so whoever wrote reads what was written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Sequence
+from itertools import count
+
+from podium.apiserver.cacher.entry import Entry
+from podium.apiserver.cacher.root import Root
+from podium.base.log import Log
+from podium.store.protocol import Change, Compacted, Record, Store
+
+REGISTRY = "/registry/"
+FRESHNESS_TIMEOUT_S = 3.0
+"""How long a read that names a later revision waits for it, as upstream."""
+
+_log = Log("cacher")
+
+
+class TooHighRevision(Exception):
+    """The cache did not reach the revision asked for in time; it is at `current`."""
+
+    def __init__(self, current: int) -> None:
+        super().__init__(f"the cache is at revision {current}")
+        self.current = current
+
+
+class Cacher:
+    """All roots, and the revision that they all show."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._roots: dict[str, Root] = {}
+        self._unclaimed: dict[str, Record] = {}
+        """Objects below prefixes that no root claims yet: those of a resource that will be added later."""
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._ticket = count()
+        self.revision = 0
+        self.started = False
+
+    # --- roots
+
+    def root(self, prefix: str) -> Root:
+        """Return the root of `prefix`, such as `/registry/pods/`, adding it when it is new."""
+        root = self._roots.get(prefix)
+        if root is None:
+            root = self._roots[prefix] = Root(prefix)
+            claimed = [key for key in self._unclaimed if key.startswith(prefix)]
+            records = [self._unclaimed.pop(key) for key in claimed]
+            if self.started:
+                root.fill((Entry.of(record, len(prefix)) for record in records), revision=self.revision)
+        return root
+
+    def drop(self, prefix: str) -> None:
+        """Forget a root whose resource is gone; its objects must have been deleted before."""
+        self._roots.pop(prefix, None)
+
+    def roots(self) -> Sequence[Root]:
+        return list(self._roots.values())
+
+    def _owner(self, key: str) -> Root | None:
+        # "/registry/pods/ns/name" or "/registry/services/specs/ns/name": a root has one part or two.
+        first = key.find("/", len(REGISTRY)) + 1
+        root = self._roots.get(key[:first])
+        if root is None:
+            root = self._roots.get(key[: key.find("/", first) + 1])
+        return root
+
+    # --- feeding
+
+    async def fill(self) -> None:
+        """Read the whole store once. Call before `run`."""
+        page = await self._store.list(REGISTRY)
+        found: dict[str, list[Entry]] = {}
+        for record in page.records:
+            root = self._owner(record.key)
+            if root is None:
+                self._unclaimed[record.key] = record
+            else:
+                found.setdefault(root.prefix, []).append(Entry.of(record, len(root.prefix)))
+        for prefix, root in self._roots.items():
+            root.fill(found.get(prefix, ()), revision=page.revision)
+        self.started = True
+        self._advance(page.revision)
+
+    async def run(self) -> None:
+        """Follow the store for ever. Ends only by an error: then the cache is stale and must not serve."""
+        try:
+            async for batch in self._store.changes(REGISTRY, after_revision=self.revision):
+                self._apply(batch)
+        except Compacted:
+            # Only a reader that stalls for the whole history window gets here: no state is worth saving.
+            _log.error("the watch cache fell behind compaction", revision=self.revision)
+            raise
+        finally:
+            self._fail_waiting()
+
+    def _apply(self, batch: Sequence[Change]) -> None:
+        for change in batch:
+            root = self._owner(change.key)
+            record = change.record
+            if root is None:
+                if record is None:
+                    self._unclaimed.pop(change.key, None)
+                else:
+                    self._unclaimed[change.key] = record
+            elif record is None:
+                root.apply(change.key[len(root.prefix) :], None, change.revision)
+            else:
+                entry = Entry.of(record, len(root.prefix))
+                root.apply(entry.key, entry, change.revision)
+            self.revision = change.revision
+        self._advance(self.revision)
+
+    def _advance(self, revision: int) -> None:
+        self.revision = revision
+        while self._waiting and self._waiting[0][0] <= revision:
+            _, _, future = heapq.heappop(self._waiting)
+            if not future.done():
+                future.set_result(None)
+
+    def _fail_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for _, _, future in waiting:
+            if not future.done():
+                future.cancel()
+
+    # --- waiting
+
+    async def wait_for(self, revision: int) -> None:
+        """Return once the cache shows `revision`."""
+        if revision <= self.revision:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (revision, next(self._ticket), future))
+        await future
+
+    async def wait_fresh(self, revision: int, *, timeout_s: float = FRESHNESS_TIMEOUT_S) -> None:
+        """As `wait_for`, but gives up in time. Raises `TooHighRevision`."""
+        if revision <= self.revision:
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.wait_for(revision)
+        except TimeoutError:
+            raise TooHighRevision(self.revision) from None

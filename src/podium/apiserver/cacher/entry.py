@@ -1,0 +1,168 @@
+"""One object as the watch cache holds it: its encoded bytes, and what selectors asked about it.
+
+Objects are stored as JSON whose metadata begins with an empty resourceVersion, because an object is encoded
+before its revision is known:
+
+    {"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"","name":"a",...},"spec":...}
+
+The cache splices the revision in and drops the head, so that what it keeps is an item of a list as upstream
+writes one (without kind and apiVersion), and puts the head of whichever version is asked for in front of it
+for everything else. No plain read decodes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from podium.machinery.errors import Object
+from podium.store.protocol import Record
+
+_METADATA = b'{"metadata":{"resourceVersion":"'
+_MARK = b'"metadata":{"resourceVersion":"'
+_MARK_LENGTH = len(_MARK)
+
+
+def encode(obj: Object, kind: str, api_version: str) -> bytes:
+    """Return `obj` as it is stored. The object itself stays as it is."""
+    metadata = {"resourceVersion": "", **obj["metadata"]}
+    metadata["resourceVersion"] = ""
+    body: Object = {"kind": kind, "apiVersion": api_version, "metadata": metadata}
+    for key, value in obj.items():
+        if key not in ("kind", "apiVersion", "metadata"):
+            body[key] = value
+    return orjson.dumps(body)
+
+
+def head(kind: str, api_version: str) -> bytes:
+    """Return what stands before an item's bytes, less its opening brace, to make it a whole object."""
+    return b'{"kind":"%s","apiVersion":"%s",' % (kind.encode(), api_version.encode())
+
+
+def item_of(value: bytes, revision: int) -> bytes:
+    """Return stored bytes as a list item at `revision`."""
+    place = value.find(_MARK, 0, 256)
+    if place < 0:
+        return _foreign_item(value, revision)
+    end = value.index(b'"', place + _MARK_LENGTH)
+    return b"%s%d%s" % (_METADATA, revision, value[end:])
+
+
+def _foreign_item(value: bytes, revision: int) -> bytes:
+    """As `item_of` for JSON that something else wrote, in whatever order."""
+    obj = orjson.loads(value)
+    obj.pop("kind", None)
+    obj.pop("apiVersion", None)
+    metadata = obj.pop("metadata", None) or {}
+    metadata.pop("resourceVersion", None)
+    return orjson.dumps({"metadata": {"resourceVersion": str(revision), **metadata}, **obj})
+
+
+def _at_revision(item: bytes, revision: int) -> bytes:
+    end = item.index(b'"', len(_METADATA))
+    return b"%s%d%s" % (_METADATA, revision, item[end:])
+
+
+class Entry:
+    """An object at one revision. Immutable, but for what it has learnt about itself."""
+
+    __slots__ = ("_labels", "_object", "_values", "item", "key", "revision")
+
+    def __init__(self, key: str, item: bytes, revision: int) -> None:
+        self.key = key
+        """The key below the resource's root: `namespace/name` or `name`."""
+        self.item = item
+        self.revision = revision
+        self._labels: Mapping[str, str] | None = None
+        self._values: dict[str, str] | None = None
+        self._object: Object | None = None
+
+    @staticmethod
+    def of(record: Record, root_length: int) -> Entry:
+        return Entry(
+            record.key[root_length:], item_of(record.value, record.mod_revision), record.mod_revision
+        )
+
+    @property
+    def name(self) -> str:
+        return self.key.rpartition("/")[2]
+
+    @property
+    def namespace(self) -> str:
+        return self.key.rpartition("/")[0]
+
+    def decode(self) -> Object:
+        """Return a fresh object, the caller's to change; without kind and apiVersion."""
+        obj: Object = orjson.loads(self.item)
+        return obj
+
+    def shared(self, kind: str, api_version: str) -> Object:
+        """Return the object with kind and apiVersion, decoded once and kept: read-only."""
+        if self._object is None:
+            self._object = {"kind": kind, "apiVersion": api_version, **self.decode()}
+        return self._object
+
+    def at(self, revision: int) -> Entry:
+        """Return the same object bearing another revision: the last state of what was deleted then."""
+        return Entry(self.key, _at_revision(self.item, revision), revision)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        if self._labels is None:
+            self._labels = self._peek()["metadata"].get("labels") or {}
+        return self._labels
+
+    def value(self, path: str, getter: Callable[[Object], str]) -> str:
+        """Return the value of a selectable field; `getter` is asked once for each path."""
+        if self._values is None:
+            self._values = {}
+        known = self._values.get(path)
+        if known is None:
+            known = self._values[path] = getter(self._peek())
+        return known
+
+    def _peek(self) -> dict[str, Any]:
+        if self._object is not None:
+            return self._object
+        obj = self.decode()
+        # Labels come along: whoever asks for a field may ask for them next, and decoding is what costs.
+        if self._labels is None:
+            self._labels = obj["metadata"].get("labels") or {}
+        return obj
+
+
+class Event:
+    """One change of one object. `entry` is None for a deletion, `previous` for a creation."""
+
+    __slots__ = ("entry", "last", "previous", "revision")
+
+    def __init__(self, revision: int, entry: Entry | None, previous: Entry | None) -> None:
+        self.revision = revision
+        self.entry = entry
+        self.previous = previous
+        self.last: Entry | None = None
+        """`previous` bearing this event's revision, made when first asked for."""
+
+    def departed(self) -> Entry:
+        """Return what a DELETED event shows: the last state, at the revision of this event."""
+        if self.last is None:
+            assert self.previous is not None
+            self.last = self.previous.at(self.revision)
+        return self.last
+
+    @property
+    def key(self) -> str:
+        entry = self.entry or self.previous
+        assert entry is not None
+        return entry.key
+
+    @property
+    def size_bytes(self) -> int:
+        size = 64
+        if self.entry is not None:
+            size += len(self.entry.item)
+        if self.previous is not None:
+            size += len(self.previous.item)
+        return size

@@ -1,0 +1,187 @@
+"""The cached objects of one storage prefix: sorted keys, recent events, and who watches."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from podium.apiserver.cacher.entry import Entry, Event
+from podium.apiserver.cacher.selection import Selection
+from podium.apiserver.cacher.watcher import Lines, Watcher
+from podium.machinery.errors import Expired
+
+EVENTS_KEPT_MAX = 8192
+EVENTS_KEPT_BYTES_MAX = 8 * 1024 * 1024
+
+_Index = dict[str, set[Watcher]]
+
+
+class Root:
+    """All objects below one prefix such as `/registry/pods/`, as of the cache's revision."""
+
+    def __init__(self, prefix: str, *, complete_after: int = 0) -> None:
+        self.prefix = prefix
+        self.entries: dict[str, Entry] = {}
+        self.keys: list[str] = []
+        self.changed_revision = 0
+        """The revision of the latest change here."""
+        self._events: deque[Event] = deque()
+        self._events_bytes = 0
+        self._complete_after = complete_after
+        """Every event with a revision above this is still kept."""
+        self._subscribers: list[Callable[[Event], None]] = []
+        self._watchers: set[Watcher] = set()
+        self._by_namespace: _Index = {}
+        self._by_key: _Index = {}
+        self._by_field: dict[str, _Index] = {}
+
+    # --- content
+
+    def fill(self, entries: Iterable[Entry], *, revision: int) -> None:
+        """Take the initial state, read at `revision`. The root must be empty and unwatched."""
+        assert not self.entries and not self._watchers
+        self.entries = {entry.key: entry for entry in entries}
+        self.keys = sorted(self.entries)
+        self.changed_revision = max((entry.revision for entry in self.entries.values()), default=0)
+        self._complete_after = revision
+        for entry in self.entries.values():
+            for subscriber in self._subscribers:
+                subscriber(Event(entry.revision, entry, None))
+
+    def apply(self, key: str, entry: Entry | None, revision: int) -> None:
+        """Take one change, tell subscribers and watchers. Changes come in the order of their revisions."""
+        previous = self.entries.get(key)
+        if entry is not None:
+            if previous is None:
+                insort(self.keys, key)
+            self.entries[key] = entry
+        else:
+            if previous is None:
+                return
+            del self.entries[key]
+            del self.keys[bisect_left(self.keys, key)]
+        self.changed_revision = revision
+        event = Event(revision, entry, previous)
+        self._keep(event)
+        for subscriber in self._subscribers:
+            subscriber(event)
+        if self._watchers:
+            lines: Lines = {}
+            for watcher in self._interested(key, event):
+                watcher.offer(event, lines)
+
+    def _keep(self, event: Event) -> None:
+        self._events.append(event)
+        self._events_bytes += event.size_bytes
+        while len(self._events) > EVENTS_KEPT_MAX or self._events_bytes > EVENTS_KEPT_BYTES_MAX:
+            dropped = self._events.popleft()
+            self._events_bytes -= dropped.size_bytes
+            self._complete_after = dropped.revision
+
+    def range(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+        """Yield entries whose key begins with `prefix` and sorts after `after`, in key order."""
+        keys = self.keys
+        start = bisect_left(keys, prefix) if prefix else 0
+        if after:
+            start = max(start, bisect_right(keys, after))
+        entries = self.entries
+        if not prefix:
+            for key in keys[start:]:
+                yield entries[key]
+            return
+        stop = bisect_left(keys, prefix[:-1] + chr(ord(prefix[-1]) + 1))
+        for key in keys[start:stop]:
+            yield entries[key]
+
+    def count(self, prefix: str, *, after: str = "") -> int:
+        """Return how many entries `range` would yield."""
+        start = bisect_left(self.keys, prefix) if prefix else 0
+        if after:
+            start = max(start, bisect_right(self.keys, after))
+        stop = bisect_left(self.keys, prefix[:-1] + chr(ord(prefix[-1]) + 1)) if prefix else len(self.keys)
+        return max(0, stop - start)
+
+    def select(self, selection: Selection) -> list[Entry]:
+        """Return the selected entries in key order."""
+        if selection.name:
+            entry = self.entries.get(selection.prefix + selection.name)
+            return [entry] if entry is not None and selection.matches(entry) else []
+        if selection.everything:
+            return list(self.range(selection.prefix))
+        matches = selection.matches
+        return [entry for entry in self.range(selection.prefix) if matches(entry)]
+
+    # --- followers
+
+    def subscribe(self, subscriber: Callable[[Event], None]) -> None:
+        """Call `subscriber` for each entry there is, as a creation, and for each event from then on."""
+        for key in self.keys:
+            entry = self.entries[key]
+            subscriber(Event(entry.revision, entry, None))
+        self._subscribers.append(subscriber)
+
+    def events_after(self, revision: int) -> list[Event]:
+        """Return the events after `revision`, oldest first.
+
+        Raises `Expired` when some of them are no longer kept.
+        """
+        if revision < self._complete_after:
+            raise Expired(f"too old resource version: {revision} ({self._complete_after + 1})")
+        found: list[Event] = []
+        for event in reversed(self._events):
+            if event.revision <= revision:
+                break
+            found.append(event)
+        found.reverse()
+        return found
+
+    def add(self, watcher: Watcher) -> None:
+        """Offer every later event of the watcher's range to it."""
+        self._watchers.add(watcher)
+        index, key = self._place(watcher)
+        if index is not None:
+            index.setdefault(key, set()).add(watcher)
+
+    def remove(self, watcher: Watcher) -> None:
+        self._watchers.discard(watcher)
+        index, key = self._place(watcher)
+        if index is not None and key in index:
+            index[key].discard(watcher)
+            if not index[key]:
+                del index[key]
+
+    @property
+    def watcher_count(self) -> int:
+        return len(self._watchers)
+
+    def _place(self, watcher: Watcher) -> tuple[_Index | None, str]:
+        """Return the narrowest index that holds `watcher`: a thousand kubelets that each watch the pods of
+        their node must not each look at every pod."""
+        selection = watcher.selection
+        if selection.name:
+            return self._by_key, selection.prefix + selection.name
+        for requirement in selection.fields:
+            if requirement.getter is not None and not requirement.negative:
+                return self._by_field.setdefault(requirement.path, {}), requirement.value
+        return self._by_namespace, selection.namespace
+
+    def _interested(self, key: str, event: Event) -> Iterator[Watcher]:
+        # Copies, because offering an event may abort a watcher, which removes it.
+        yield from tuple(self._by_namespace.get("", ()))
+        if "/" in key:
+            yield from tuple(self._by_namespace.get(key.partition("/")[0], ()))
+        yield from tuple(self._by_key.get(key, ()))
+        for path, index in self._by_field.items():
+            if index:
+                yield from self._interested_by_field(path, index, key, event)
+
+    def _interested_by_field(self, path: str, index: _Index, key: str, event: Event) -> Iterator[Watcher]:
+        sample = next(iter(next(iter(index.values()))))
+        getter = next(field.getter for field in sample.selection.fields if field.path == path)
+        assert getter is not None
+        values = {entry.value(path, getter) for entry in (event.entry, event.previous) if entry is not None}
+        for value in values:
+            for watcher in tuple(index.get(value, ())):
+                if watcher.selection.in_range(key):
+                    yield watcher
