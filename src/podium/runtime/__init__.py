@@ -1,1 +1,1 @@
-"""What controllers share: informers, work queues, reconcilers, events, leader election."""
+"""What components share: informers, work queues, the controller runner, events, leaders, processes."""

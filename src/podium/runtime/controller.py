@@ -1,0 +1,224 @@
+"""What a controller is, and what runs it.
+
+A controller file exports one `Controller`: the resources it watches, how a change maps to the keys to look
+at, and `reconcile`, which makes the world agree with one key. The runner owns the rest: the caches, the
+queue, one reconcile at a time for each key, retries with back-off, own-write tracking, counters.
+
+    Watch(PODS, keys_of)   delta of a pod -> the keys (say, of its ReplicaSet) to be looked at
+    reconcile(context, key) -> None, or seconds after which to look again
+
+The runner guarantees: a key is never reconciled twice at once; every change is followed by a reconcile that
+began after it; a reconcile begins only when the caches have been filled, and include all that earlier
+reconciles of that key have written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from podium.base.clock import Clock, WallClock
+from podium.base.log import Log
+from podium.client.client import Client
+from podium.machinery import meta
+from podium.machinery.errors import ApiError, Conflict, Object
+from podium.machinery.resource import Resource
+from podium.runtime.events import Recorder
+from podium.runtime.informer import Delta, Informer, Informers
+from podium.runtime.own_writes import OwnWrites, TrackedClient
+from podium.runtime.workqueue import WorkQueue
+
+_log = Log("podium.controller")
+
+SLOW_CACHE_S = 30.0
+
+
+class Caches:
+    """The informers that one controller declared, by resource."""
+
+    def __init__(self, informers: Mapping[str, Informer]) -> None:
+        self._informers = informers
+
+    def __getitem__(self, resource: Resource) -> Informer:
+        return self._informers[resource.group_plural]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a reconcile may use."""
+
+    client: Client
+    """The controller's client; its writes are tracked."""
+    caches: Caches
+    recorder: Recorder
+    clock: Clock
+    queue: WorkQueue[str]
+    """The controller's own queue, to have other keys looked at."""
+
+
+KeysOf = Callable[[Delta, Caches], Iterable[str]]
+IndexOf = Callable[[Object], Iterable[str]]
+Reconcile = Callable[[Context, str], Awaitable[float | None]]
+
+
+def own_key(delta: Delta, _caches: Caches) -> Iterable[str]:
+    """The keys_of of a controller's own objects: the object's key."""
+    return (meta.key(delta.object),)
+
+
+def no_keys(_delta: Delta, _caches: Caches) -> Iterable[str]:
+    """The keys_of of a resource that is only read."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """A resource that a controller follows."""
+
+    resource: Resource
+    keys_of: KeysOf = no_keys
+    indexes: Mapping[str, IndexOf] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller:
+    """One controller, declared."""
+
+    name: str
+    """Upstream's name, as `--controllers` takes it: `deployment-controller`."""
+    component: str = ""
+    """The source of its events; defaults to the name."""
+    service_account: str = ""
+    """The account in kube-system whose role it works under; defaults to the name."""
+    watches: tuple[Watch, ...]
+    reconcile: Reconcile
+    workers: int = 5
+    on_start: Callable[[Context], None] | None = None
+    """Called once, with full caches, before the first reconcile (to add keys that no object stands for)."""
+
+    async def run(self, environment: Environment) -> None:
+        """Run until cancelled."""
+        await ControllerRun(self, environment).run()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What a process gives to the controllers in it."""
+
+    client: Client
+    informers: Informers
+    clock: Clock = field(default_factory=WallClock)
+    client_for: Callable[[str], Client] | None = None
+    """Return the client of a service account in kube-system; None: all use `client`."""
+
+    def client_of(self, service_account: str) -> Client:
+        return self.client_for(service_account) if self.client_for is not None else self.client
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a controller has done since it started."""
+
+    reconciles: int = 0
+    retries: int = 0
+    failures: int = 0
+
+
+class ControllerRun:
+    """One running controller."""
+
+    def __init__(self, controller: Controller, environment: Environment) -> None:
+        self.controller = controller
+        self.counters = Counters()
+        self._clock = environment.clock
+        self._client = environment.client_of(controller.service_account or controller.name)
+        self._informers: dict[str, Informer] = {}
+        self.queue: WorkQueue[str] = WorkQueue(clock=self._clock)
+        self._caches = Caches(self._informers)
+        self._recorder = Recorder(
+            self._client, component=controller.component or controller.name, clock=self._clock
+        )
+        for watch in controller.watches:
+            informer = environment.informers.get(watch.resource)
+            self._informers[watch.resource.group_plural] = informer
+            for name, index_of in watch.indexes.items():
+                informer.add_index(name, index_of)
+
+    async def run(self) -> None:
+        """Follow, reconcile, record, until cancelled."""
+        for watch in self.controller.watches:
+            if watch.keys_of is not no_keys:
+                self._informers[watch.resource.group_plural].subscribe(self._enqueuer(watch.keys_of))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._recorder.run())
+            for informer in self._informers.values():
+                await informer.wait_synced()
+            if self.controller.on_start is not None:
+                self.controller.on_start(self._context(self._client))
+            for _ in range(self.controller.workers):
+                group.create_task(self._work())
+
+    def _enqueuer(self, keys_of: KeysOf) -> Callable[[Delta], None]:
+        def enqueue(delta: Delta) -> None:
+            for key in keys_of(delta, self._caches):
+                self.queue.add(key)
+
+        return enqueue
+
+    def _context(self, client: Client) -> Context:
+        return Context(
+            client=client,
+            caches=self._caches,
+            recorder=self._recorder,
+            clock=self._clock,
+            queue=self.queue,
+        )
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.get()
+            try:
+                await self._reconcile(key)
+            finally:
+                self.queue.done(key)
+
+    async def _reconcile(self, key: str) -> None:
+        writes = OwnWrites(self._informers, self._client)
+        self.counters.reconciles += 1
+        try:
+            again_s = await self.controller.reconcile(self._context(TrackedClient(self._client, writes)), key)
+        except Conflict as error:
+            # Someone else wrote in between: look again. Everyday life, so not worth a warning.
+            self.counters.retries += 1
+            _log.debug("conflict", controller=self.controller.name, key=key, error=error.message)
+            self.queue.add_rate_limited(key)
+        except (ApiError, ConnectionError, TimeoutError, OSError) as error:
+            self.counters.failures += 1
+            _log.warning("reconcile failed", controller=self.controller.name, key=key, error=repr(error))
+            self.queue.add_rate_limited(key)
+        except Exception:
+            self.counters.failures += 1
+            _log.exception("reconcile crashed", controller=self.controller.name, key=key)
+            self.queue.add_rate_limited(key)
+        else:
+            self.queue.forget(key)
+            if again_s is not None:
+                self.queue.add_after(key, again_s)
+        if writes.any:
+            await self._until_visible(writes, key)
+
+    async def _until_visible(self, writes: OwnWrites, key: str) -> None:
+        """Hold `key` until the caches show what was written. There is no giving up: see the guarantees."""
+        failures = 0
+        while True:
+            try:
+                async with asyncio.timeout(SLOW_CACHE_S):
+                    await writes.visible()
+                return
+            except TimeoutError:
+                _log.warning("the cache is slow to show a write", controller=self.controller.name, key=key)
+            except (ApiError, ConnectionError, OSError) as error:
+                failures += 1
+                _log.debug("cannot ask for the version", controller=self.controller.name, error=repr(error))
+                await self._clock.sleep(min(30.0, 0.5 * failures))
