@@ -149,7 +149,8 @@ def wildcard_subdomain_errors(text: str) -> list[str]:
     if not _is_wildcard(text):
         rule = (
             "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which "
-            "must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character"
+            "must consist of lower case alphanumeric characters, '-' or '.' and end with an "
+            "alphanumeric character"
         )
         errors.append(regex_message(rule, _WILDCARD, "*.example.com"))
     return errors
