@@ -17,6 +17,13 @@ class Headers:
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._items = [(name.lower(), value) for name, value in items]
 
+    @classmethod
+    def of_lower(cls, items: list[tuple[str, str]]) -> Headers:
+        """Return headers that own `items`, whose names are in lower case already."""
+        headers = cls.__new__(cls)
+        headers._items = items
+        return headers
+
     def get(self, name: str, default: str = "") -> str:
         """Return the first value of `name`."""
         name = name.lower()
@@ -109,6 +116,24 @@ async def _no_body() -> bytes:
     return b""
 
 
+class HttpError(Exception):
+    """A request that cannot be served as HTTP. Raised out of a handler, the server answers with `status`."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        """Kubernetes' word for it, as in `Status.reason`."""
+        self.message = message
+
+
+class BodyTooLarge(HttpError):
+    """The request's body is longer than the server reads at once (413)."""
+
+    def __init__(self, size_bytes_max: int) -> None:
+        super().__init__(413, "RequestEntityTooLarge", f"Request entity too large: limit is {size_bytes_max}")
+
+
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class _RequestFields:
     method: str
@@ -116,7 +141,9 @@ class _RequestFields:
     """The request target as sent: path and query, still percent-encoded."""
     headers: Headers = field(default_factory=Headers)
     read_body: BodyReader = _no_body
-    """Read the whole body, once. Raises TooLarge-like errors as the server defines them."""
+    """Read the whole body, once. Raises BodyTooLarge, HttpError, or ConnectionError when the peer left."""
+    read_chunk: BodyReader = _no_body
+    """Read the next piece of a body of any length; b"" at its end. Instead of `read_body`, not with it."""
     peer_certificate: bytes | None = None
     """The verified client certificate as DER; None when none was presented."""
     remote: str = ""

@@ -1,0 +1,116 @@
+"""HTTP/1.1 heads as bytes, and the checks of framing that the parser leaves to us. Pure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from email.utils import formatdate
+from http import HTTPStatus
+
+import orjson
+
+from podium.base.http.message import Headers
+
+CHUNK_END = b"0\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+
+# What would end a header field early if it stood inside a value: response splitting.
+_UNSAFE = {ord("\r"): " ", ord("\n"): " ", 0: " "}
+
+
+class _DateCache:
+    """The Date header's value, formatted once for each second."""
+
+    __slots__ = ("_second", "_text")
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._text = ""
+
+    def text(self) -> str:
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._text = formatdate(second, usegmt=True)
+        return self._text
+
+
+_date = _DateCache()
+
+
+def status_line(status: int) -> str:
+    return _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"
+
+
+def fields(headers: Headers | Sequence[tuple[str, str]]) -> str:
+    """Return header lines; a control character that would split them becomes a space."""
+    text = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    count = len(headers)
+    if text.count("\n") != count or text.count("\r") != count or "\0" in text:
+        safe = [(name.translate(_UNSAFE), value.translate(_UNSAFE)) for name, value in headers]
+        text = "".join([f"{name}: {value}\r\n" for name, value in safe])
+    return text
+
+
+def response_head(status: int, headers: Headers, framing: str) -> bytes:
+    """Return the head of a response; `framing` is the lines that say how its body ends."""
+    date = "" if "date" in headers else f"date: {_date.text()}\r\n"
+    return f"{status_line(status)}{fields(headers)}{date}{framing}\r\n".encode("latin-1", "replace")
+
+
+def request_head(method: str, target: str, headers: Headers | Sequence[tuple[str, str]]) -> bytes:
+    """Return the head of a request. Raises ValueError when the target would split it."""
+    if not target or any(c <= " " or c == "\x7f" for c in target):
+        raise ValueError(f"not a request target: {target!r}")
+    return f"{method} {target} HTTP/1.1\r\n{fields(headers)}\r\n".encode("latin-1", "replace")
+
+
+def framing_error(version: str, headers: Headers) -> str:
+    """Return why a request's framing or address is ambiguous; "" when it is not.
+
+    The parser refuses most of it (bare LF, both lengths, repeated lengths); this is what it lets pass.
+    """
+    codings = headers.get_all("transfer-encoding")
+    if codings:
+        if version != "1.1":
+            return "transfer-encoding needs HTTP/1.1"
+        if len(codings) > 1 or codings[0].strip().lower() != "chunked":
+            return "unsupported transfer-encoding"
+        if "content-length" in headers:
+            return "both transfer-encoding and content-length"
+    if len(headers.get_all("content-length")) > 1:
+        return "more than one content-length"
+    hosts = headers.get_all("host")
+    if len(hosts) > 1:
+        return "more than one host"
+    if version == "1.1" and not hosts:
+        return "missing required Host header"
+    return ""
+
+
+def origin_target(target: str) -> str:
+    """Return the path and query of a request target in origin or absolute form; "" for any other."""
+    if target.startswith("/"):
+        return target
+    scheme, separator, rest = target.partition("://")
+    if separator and scheme.lower() in ("http", "https"):
+        slash = rest.find("/")
+        return rest[slash:] if slash >= 0 else "/"
+    return target if target == "*" else ""
+
+
+def status_body(code: int, reason: str, message: str) -> bytes:
+    """Return a `Status` object that says what went wrong, as JSON."""
+    return orjson.dumps(
+        {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": reason,
+            "code": code,
+        }
+    )
