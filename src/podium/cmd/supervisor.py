@@ -81,6 +81,11 @@ class Supervisor:
         running = self._running.get(name)
         return running.process.pid if running and running.process else None
 
+    def restarts(self, name: str) -> int:
+        """Return how often a component has been started again."""
+        running = self._running.get(name)
+        return max(0, running.restarts) if running else 0
+
     async def _keep_alive(self, running: _Running) -> None:
         failures = 0
         while not running.stopping:
