@@ -1,4 +1,4 @@
-"""Writes a second of the store, as ratios to plain sqlite3 with one commit for each write, on this machine now.
+"""Writes a second of the store, as ratios to plain sqlite3 with one commit for each write, in the same run.
 
     python bench/store.py [--seconds 2] [--folder DIR]
 

@@ -1,4 +1,4 @@
-"""What every store engine must do: an engine's test module subclasses `StoreContract` and gives it a store."""
+"""What every store engine must do: an engine tests itself by subclassing `StoreContract` and making stores."""
 
 from __future__ import annotations
 

@@ -131,6 +131,16 @@ def test_nobody_else_may_read_the_files(tmp_path: Path) -> None:
     assert asyncio.run(main()) == [0o600] * 4
 
 
+def test_commits_reach_the_disk(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = await SqliteStore.open(tmp_path / "store.db")
+        assert store._writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert store._writer.execute("PRAGMA synchronous").fetchone() == (2,), "FULL: fsync at each commit"
+        await store.close()
+
+    asyncio.run(main())
+
+
 def test_a_reader_too_far_behind_learns_it(tmp_path: Path) -> None:
     async def main() -> None:
         store = await SqliteStore.open(tmp_path / "store.db", feed_changes_max=4)

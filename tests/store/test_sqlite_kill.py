@@ -7,6 +7,7 @@ import os
 import random
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -21,9 +22,25 @@ WRITERS = 8
 SEED = 20
 
 
+class SlowDisk:
+    """A connection whose commits take long, so that most kills come between a write and its commit."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def commit(self) -> None:
+        time.sleep(0.003)
+        self._connection.commit()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+
 async def storm(path: Path, round_: int, acks: int) -> None:
     """Create, update and delete in `path` for ever; report each acknowledged change as a line on `acks`."""
     store = await SqliteStore.open(path)
+    if round_ % 2:
+        store._writer = SlowDisk(store._writer)  # type: ignore[assignment]
 
     def acknowledge(revision: int, key: str, value: bytes | None) -> None:
         os.write(acks, f"{revision} {key} {'-' if value is None else value.decode()}\n".encode())
