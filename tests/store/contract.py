@@ -1,4 +1,4 @@
-"""What every store engine must do: an engine tests itself by subclassing `StoreContract` and making stores."""
+"""What every store engine must do: an engine is tested by a subclass of `StoreContract` that makes stores."""
 
 from __future__ import annotations
 
