@@ -110,13 +110,16 @@ class Resource:
     defaults: Callable[[Object], None] = _nothing
     """Fill in defaults, in place, before admission. Idempotent."""
     prepare_create: Callable[[Object], None] = _nothing
-    """Reset what a creator may not set (status, generation), in place, before validation."""
+    """Reset what a creator may not set (status, generation), in place, before validation. The system's
+    metadata (uid, creationTimestamp, final name) is set already, for what derives from it."""
     prepare_update: Callable[[Object, Object], None] = _nothing_on_update
-    """(new, old): carry over what an updater may not change, in place."""
+    """(new, old): carry over what an updater of the object itself may not change, in place. Not for writes
+    through subresources, each of which has its own rule of what it may change."""
     validate: Callable[[Object], list[FieldError]] = _no_errors
-    """Return what is wrong beyond the schema, on create and on update."""
+    """Return what is wrong with a new object beyond the schema and the metadata."""
     validate_update: Callable[[Object, Object], list[FieldError]] = _no_errors_on_update
-    """(new, old): return which forbidden changes were made."""
+    """(new, old): return which forbidden changes were made and what is wrong with the new object as such, in
+    upstream's order."""
     validate_status_update: Callable[[Object, Object], list[FieldError]] = _no_errors_on_update
     name_errors: Callable[[str], list[str]] | None = None
     """Return what is wrong with a name; None means a DNS subdomain (RFC 1123)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
+from podium.resources.admissionregistration import defaults
 
 MUTATINGADMISSIONPOLICIES = Resource(
     group="admissionregistration.k8s.io",
@@ -13,4 +14,5 @@ MUTATINGADMISSIONPOLICIES = Resource(
     categories=("api-extensions",),
     schema="io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicy",
     generation=True,
+    defaults=defaults.default_policy,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
+from podium.resources.admissionregistration import defaults
 
 MUTATINGWEBHOOKCONFIGURATIONS = Resource(
     group="admissionregistration.k8s.io",
@@ -14,4 +15,5 @@ MUTATINGWEBHOOKCONFIGURATIONS = Resource(
     schema="io.k8s.api.admissionregistration.v1.MutatingWebhookConfiguration",
     generation=True,
     generation_fields=("webhooks",),
+    defaults=defaults.default_mutating_webhooks,
 )

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.admissionregistration import defaults
+from podium.resources.defaulting import child
+
+
+def _defaults(policy: Object) -> None:
+    defaults.default_policy(policy)
+    child(policy, "status")
+
+
+def _prepare_create(policy: Object) -> None:
+    policy["status"] = {}
+
 
 VALIDATINGADMISSIONPOLICIES = Resource(
     group="admissionregistration.k8s.io",
@@ -14,4 +27,6 @@ VALIDATINGADMISSIONPOLICIES = Resource(
     schema="io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy",
     status=True,
     generation=True,
+    defaults=_defaults,
+    prepare_create=_prepare_create,
 )

@@ -2,7 +2,57 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import absent, blank, child, given, items
+
+WEBHOOK_PORT = 443
+
+
+def _defaults(definition: Object) -> None:
+    spec = child(definition, "spec")
+    names = child(spec, "names")
+    kind = str(names.get("kind") or "")
+    if kind:
+        blank(names, "singular", kind.lower())
+        blank(names, "listKind", kind + "List")
+    conversion = child(spec, "conversion")
+    blank(conversion, "strategy", "None")
+    service = given(given(given(conversion, "webhook") or {}, "clientConfig") or {}, "service")
+    if service is not None:
+        absent(service, "port", WEBHOOK_PORT)
+    for version in items(spec, "versions"):
+        for column in items(version, "additionalPrinterColumns"):
+            if column.get("priority") == 0:
+                del column["priority"]
+    status = child(definition, "status")
+    accepted = child(status, "acceptedNames")
+    absent(accepted, "plural", "")
+    absent(accepted, "kind", "")
+    if not status.get("storedVersions"):
+        status["storedVersions"] = _storage_versions(spec) or None
+
+
+def _storage_versions(spec: Object) -> list[str]:
+    return [str(version.get("name")) for version in items(spec, "versions") if version.get("storage")][:1]
+
+
+def _prepare_create(definition: Object) -> None:
+    definition["status"] = {
+        "acceptedNames": {"plural": "", "kind": ""},
+        "storedVersions": _storage_versions(child(definition, "spec")),
+    }
+
+
+def _prepare_update(new: Object, old: Object) -> None:
+    """What is stored in a version stays on record, and a new storage version is added to it."""
+    new["status"] = status = dict(old.get("status") or {})
+    stored = list(status.get("storedVersions") or ())
+    for version in _storage_versions(new.get("spec") or {}):
+        if version not in stored:
+            stored.append(version)
+    status["storedVersions"] = stored
+
 
 CUSTOMRESOURCEDEFINITIONS = Resource(
     group="apiextensions.k8s.io",
@@ -16,4 +66,7 @@ CUSTOMRESOURCEDEFINITIONS = Resource(
     storage_prefix="apiextensions.k8s.io/customresourcedefinitions",
     status=True,
     generation=True,
+    defaults=_defaults,
+    prepare_create=_prepare_create,
+    prepare_update=_prepare_update,
 )

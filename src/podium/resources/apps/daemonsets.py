@@ -2,7 +2,53 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.core import pod_spec
+from podium.resources.defaulting import absent, blank, child, drop_zero
+
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+_COUNTS = ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady")
+
+
+def _defaults(daemon_set: Object) -> None:
+    spec = child(daemon_set, "spec")
+    pod_spec.default_template(child(spec, "template"))
+    strategy = child(spec, "updateStrategy")
+    blank(strategy, "type", "RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        rolling = child(strategy, "rollingUpdate")
+        absent(rolling, "maxUnavailable", 1)
+        absent(rolling, "maxSurge", 0)
+    absent(spec, "revisionHistoryLimit", 10)
+    drop_zero(spec, "minReadySeconds")
+    status = child(daemon_set, "status")
+    for name in _COUNTS:
+        absent(status, name, 0)
+
+
+def _prepare_create(daemon_set: Object) -> None:
+    daemon_set["status"] = dict.fromkeys(_COUNTS, 0)
+    _set_template_generation(daemon_set, 1)
+
+
+def _prepare_update(new: Object, old: Object) -> None:
+    generation = _template_generation(old)
+    before, after = (old.get("spec") or {}).get("template"), (new.get("spec") or {}).get("template")
+    _set_template_generation(new, generation + 1 if before != after else generation)
+
+
+def _template_generation(daemon_set: Object) -> int:
+    annotations = (daemon_set.get("metadata") or {}).get("annotations") or {}
+    text = str(annotations.get(TEMPLATE_GENERATION) or "0")
+    return int(text) if text.isdecimal() else 0
+
+
+def _set_template_generation(daemon_set: Object, generation: int) -> None:
+    # Upstream keeps this count in a field of its own that v1 shows as an annotation; 0 is not shown.
+    if generation:
+        child(child(daemon_set, "metadata"), "annotations")[TEMPLATE_GENERATION] = str(generation)
+
 
 DAEMONSETS = Resource(
     group="apps",
@@ -15,4 +61,7 @@ DAEMONSETS = Resource(
     schema="io.k8s.api.apps.v1.DaemonSet",
     status=True,
     generation=True,
+    defaults=_defaults,
+    prepare_create=_prepare_create,
+    prepare_update=_prepare_update,
 )

@@ -2,8 +2,39 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
+from podium.resources.core import pod_spec
+from podium.resources.defaulting import absent, blank, child, drop_zero
 from podium.resources.scaling import selector_of_labels
+
+
+def _defaults(deployment: Object) -> None:
+    spec = child(deployment, "spec")
+    pod_spec.default_template(child(spec, "template"))
+    absent(spec, "replicas", 1)
+    strategy = child(spec, "strategy")
+    blank(strategy, "type", "RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        rolling = child(strategy, "rollingUpdate")
+        absent(rolling, "maxUnavailable", "25%")
+        absent(rolling, "maxSurge", "25%")
+    absent(spec, "revisionHistoryLimit", 10)
+    absent(spec, "progressDeadlineSeconds", 600)
+    drop_zero(spec, "paused", "minReadySeconds")
+    _shown_status(child(deployment, "status"))
+
+
+def _shown_status(status: Object) -> None:
+    drop_zero(
+        status, "replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "observedGeneration"
+    )
+    drop_zero(status, "unavailableReplicas", "conditions")
+
+
+def _prepare_create(deployment: Object) -> None:
+    deployment["status"] = {}
+
 
 DEPLOYMENTS = Resource(
     group="apps",
@@ -18,4 +49,6 @@ DEPLOYMENTS = Resource(
     status=True,
     generation=True,
     generation_fields=("spec", "metadata.annotations"),
+    defaults=_defaults,
+    prepare_create=_prepare_create,
 )

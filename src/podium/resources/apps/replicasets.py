@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
+from podium.resources.core import pod_spec
+from podium.resources.defaulting import absent, child, drop_zero
 from podium.resources.scaling import selector_of_labels
+
+
+def _defaults(replica_set: Object) -> None:
+    spec = child(replica_set, "spec")
+    pod_spec.default_template(child(spec, "template"))
+    absent(spec, "replicas", 1)
+    drop_zero(spec, "minReadySeconds")
+    status = child(replica_set, "status")
+    absent(status, "replicas", 0)
+    drop_zero(status, "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration")
+
+
+def _prepare_create(replica_set: Object) -> None:
+    replica_set["status"] = {"replicas": 0}
+
 
 REPLICASETS = Resource(
     group="apps",
@@ -17,4 +35,6 @@ REPLICASETS = Resource(
     scale=Scale(selector=selector_of_labels),
     status=True,
     generation=True,
+    defaults=_defaults,
+    prepare_create=_prepare_create,
 )

@@ -2,8 +2,43 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
+from podium.resources.core import pod_spec, volumes
+from podium.resources.defaulting import absent, blank, child, drop_zero, given, items
 from podium.resources.scaling import selector_of_labels
+
+
+def _defaults(stateful_set: Object) -> None:
+    spec = child(stateful_set, "spec")
+    pod_spec.default_template(child(spec, "template"))
+    blank(spec, "podManagementPolicy", "OrderedReady")
+    strategy = child(spec, "updateStrategy")
+    if not strategy.get("type"):
+        strategy["type"] = "RollingUpdate"
+        child(strategy, "rollingUpdate")
+    rolling = given(strategy, "rollingUpdate")
+    if strategy["type"] == "RollingUpdate" and rolling is not None:
+        absent(rolling, "partition", 0)
+    retention = child(spec, "persistentVolumeClaimRetentionPolicy")
+    blank(retention, "whenDeleted", "Retain")
+    blank(retention, "whenScaled", "Retain")
+    absent(spec, "replicas", 1)
+    absent(spec, "revisionHistoryLimit", 10)
+    drop_zero(spec, "minReadySeconds", "serviceName", "volumeClaimTemplates")
+    for claim in items(spec, "volumeClaimTemplates"):
+        claim["apiVersion"], claim["kind"] = "v1", "PersistentVolumeClaim"
+        child(claim, "metadata")
+        volumes.default_claim_spec(child(claim, "spec"))
+        blank(child(claim, "status"), "phase", "Pending")
+    status = child(stateful_set, "status")
+    absent(status, "replicas", 0)
+    absent(status, "availableReplicas", 0)
+
+
+def _prepare_create(stateful_set: Object) -> None:
+    stateful_set["status"] = {"replicas": 0, "availableReplicas": 0}
+
 
 STATEFULSETS = Resource(
     group="apps",
@@ -17,4 +52,6 @@ STATEFULSETS = Resource(
     scale=Scale(selector=selector_of_labels),
     status=True,
     generation=True,
+    defaults=_defaults,
+    prepare_create=_prepare_create,
 )

@@ -1,6 +1,6 @@
 """HorizontalPodAutoscalers between autoscaling/v1 and v2 (the stored one).
 
-v1 knows one metric, the CPU's utilisation. What else a v2 object says travels in annotations of the v1 object,
+v1 knows one metric, the CPU's utilisation. The rest of a v2 object travels in annotations of the v1 object,
 in upstream's forms, so that a v1 client that reads, changes and writes an object loses nothing.
 """
 

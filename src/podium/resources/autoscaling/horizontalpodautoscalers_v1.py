@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.autoscaling import horizontalpodautoscalers as v2
 from podium.resources.autoscaling.conversion import from_v2, to_v2
+from podium.resources.defaulting import absent, child
+
+
+def _defaults(autoscaler: Object) -> None:
+    spec = child(autoscaler, "spec")
+    child(spec, "scaleTargetRef")
+    absent(spec, "minReplicas", 1)
+    status = child(autoscaler, "status")
+    absent(status, "currentReplicas", 0)
+    absent(status, "desiredReplicas", 0)
+
 
 HORIZONTALPODAUTOSCALERS_V1 = Resource(
     group="autoscaling",
@@ -19,4 +31,5 @@ HORIZONTALPODAUTOSCALERS_V1 = Resource(
     to_storage=to_v2,
     from_storage=from_v2,
     status=True,
+    defaults=_defaults,
 )

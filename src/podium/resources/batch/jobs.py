@@ -2,7 +2,75 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.core import pod_spec
+from podium.resources.defaulting import absent, blank, child, given, items
+
+UID_LABEL = "batch.kubernetes.io/controller-uid"
+NAME_LABEL = "batch.kubernetes.io/job-name"
+LEGACY_UID_LABEL = "controller-uid"
+LEGACY_NAME_LABEL = "job-name"
+BACKOFF_LIMIT = 6
+BACKOFF_LIMIT_MAX = 2**31 - 1
+
+
+def _defaults(job: Object) -> None:
+    spec = child(job, "spec")
+    default_job_spec_template(spec)
+    if spec.get("completions") is None and spec.get("parallelism") is None:
+        spec["completions"] = 1
+    absent(spec, "parallelism", 1)
+    by_index = spec.get("backoffLimitPerIndex") is not None
+    absent(spec, "backoffLimit", BACKOFF_LIMIT_MAX if by_index else BACKOFF_LIMIT)
+    labels = (spec["template"].get("metadata") or {}).get("labels")
+    if labels and not child(job, "metadata").get("labels"):
+        job["metadata"]["labels"] = dict(labels)
+    absent(spec, "completionMode", "NonIndexed")
+    absent(spec, "suspend", False)
+    replacement = "Failed" if given(spec, "podFailurePolicy") else "TerminatingOrFailed"
+    absent(spec, "podReplacementPolicy", replacement)
+    absent(spec, "manualSelector", False)
+    child(job, "status")
+
+
+def default_job_spec_template(spec: Object) -> None:
+    """Fill in what the template of a job gets, in jobs and in cron jobs alike."""
+    pod_spec.default_template(child(spec, "template"))
+    for rule in items(given(spec, "podFailurePolicy"), "rules"):
+        for condition in items(rule, "onPodConditions"):
+            blank(condition, "status", "True")
+
+
+def _prepare_create(job: Object) -> None:
+    job["status"] = {}
+    spec = child(job, "spec")
+    if not spec.get("manualSelector"):
+        _generate_selector(job, spec)
+
+
+def _generate_selector(job: Object, spec: Object) -> None:
+    """Make the job select its own pods by its uid. What the creator already wrote is left to validation."""
+    metadata = child(job, "metadata")
+    uid, name = metadata.get("uid"), metadata.get("name")
+    if not uid or not name:
+        return
+    labels = child(child(child(spec, "template"), "metadata"), "labels")
+    for label, value in (
+        (LEGACY_NAME_LABEL, name),
+        (NAME_LABEL, name),
+        (LEGACY_UID_LABEL, uid),
+        (UID_LABEL, uid),
+    ):
+        labels.setdefault(label, value)
+    # A job without labels of its own took its template's, in defaulting, before these were known; upstream's
+    # two are then one map, so that the job shows them too.
+    own = metadata.get("labels")
+    if not own or all(item in labels.items() for item in own.items()):
+        metadata["labels"] = dict(labels)
+    match = child(child(spec, "selector"), "matchLabels")
+    match.setdefault(UID_LABEL, uid)
+
 
 JOBS = Resource(
     group="batch",
@@ -15,4 +83,6 @@ JOBS = Resource(
     status=True,
     generation=True,
     default_propagation="Orphan",
+    defaults=_defaults,
+    prepare_create=_prepare_create,
 )

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import drop_zero
+
+
+def _defaults(config_map: Object) -> None:
+    drop_zero(config_map, "data", "binaryData")
+
 
 CONFIGMAPS = Resource(
     version="v1",
@@ -11,4 +18,5 @@ CONFIGMAPS = Resource(
     namespaced=True,
     short_names=("cm",),
     schema="io.k8s.api.core.v1.ConfigMap",
+    defaults=_defaults,
 )

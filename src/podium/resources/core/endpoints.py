@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import blank, drop_zero, items
+
+
+def _defaults(endpoints: Object) -> None:
+    drop_zero(endpoints, "subsets")
+    for subset in items(endpoints, "subsets"):
+        for port in items(subset, "ports"):
+            blank(port, "protocol", "TCP")
+            drop_zero(port, "name")
+
 
 ENDPOINTS = Resource(
     version="v1",
@@ -13,4 +24,5 @@ ENDPOINTS = Resource(
     schema="io.k8s.api.core.v1.Endpoints",
     storage_prefix="services/endpoints",
     create_on_update=True,
+    defaults=_defaults,
 )

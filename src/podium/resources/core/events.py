@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import absent, child, drop_zero
+
+
+def default_event(event: Object) -> None:
+    """Upstream's type has no optional fields here: what is empty is shown as empty."""
+    child(event, "involvedObject")
+    child(event, "source")
+    for name in ("firstTimestamp", "lastTimestamp", "eventTime"):
+        event.setdefault(name, None)
+    absent(event, "reportingComponent", "")
+    absent(event, "reportingInstance", "")
+    drop_zero(event, "reason", "message", "type", "count", "action")
+
 
 EVENTS = Resource(
     version="v1",
@@ -12,4 +26,5 @@ EVENTS = Resource(
     short_names=("ev",),
     schema="io.k8s.api.core.v1.Event",
     create_on_update=True,
+    defaults=default_event,
 )

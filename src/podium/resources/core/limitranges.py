@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import child, drop_zero, items
+
+
+def _defaults(limit_range: Object) -> None:
+    for item in items(child(limit_range, "spec"), "limits"):
+        if item.get("type") == "Container":
+            default, request = child(item, "default"), child(item, "defaultRequest")
+            for name, value in (item.get("max") or {}).items():
+                default.setdefault(name, value)
+            for name, value in default.items():
+                request.setdefault(name, value)
+            for name, value in (item.get("min") or {}).items():
+                request.setdefault(name, value)
+        drop_zero(item, "min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
+
 
 LIMITRANGES = Resource(
     version="v1",
@@ -12,4 +28,5 @@ LIMITRANGES = Resource(
     short_names=("limits",),
     schema="io.k8s.api.core.v1.LimitRange",
     create_on_update=True,
+    defaults=_defaults,
 )

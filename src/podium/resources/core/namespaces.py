@@ -2,7 +2,36 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
+from podium.resources.defaulting import blank, child
+
+NAME_LABEL = "kubernetes.io/metadata.name"
+
+
+def _defaults(namespace: Object) -> None:
+    metadata = child(namespace, "metadata")
+    if metadata.get("name"):
+        child(metadata, "labels")[NAME_LABEL] = metadata["name"]
+    child(namespace, "spec")
+    blank(child(namespace, "status"), "phase", "Active")
+
+
+def _prepare_create(namespace: Object) -> None:
+    namespace["status"] = {"phase": "Active"}
+    # Upstream keeps the finalizers a creator named and makes sure of its own.
+    finalizers = list(child(namespace, "spec").get("finalizers") or ())
+    if "kubernetes" not in finalizers:
+        finalizers.append("kubernetes")
+    namespace["spec"]["finalizers"] = finalizers
+    # A generated name is known only now.
+    _defaults(namespace)
+
+
+def _prepare_update(new: Object, old: Object) -> None:
+    new["spec"] = {"finalizers": list((old.get("spec") or {}).get("finalizers") or ())}
+    new["status"] = dict(old.get("status") or {})
+
 
 NAMESPACES = Resource(
     version="v1",
@@ -14,4 +43,7 @@ NAMESPACES = Resource(
     schema="io.k8s.api.core.v1.Namespace",
     status=True,
     subresources=(Subresource(name="finalize", kind="Namespace", verbs=("update",)),),
+    defaults=_defaults,
+    prepare_create=_prepare_create,
+    prepare_update=_prepare_update,
 )

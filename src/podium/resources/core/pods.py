@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
+from podium.resources.core import pod_spec
+from podium.resources.defaulting import child
+
+
+def _defaults(pod: Object) -> None:
+    pod_spec.default_pod(child(pod, "spec"))
+    child(pod, "status")
+
 
 PODS = Resource(
     version="v1",
@@ -28,4 +37,5 @@ PODS = Resource(
     ),
     generation=True,
     delete_returns_object=True,
+    defaults=_defaults,
 )

@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
+from podium.resources.core import pod_spec
+from podium.resources.defaulting import absent, child, drop_zero, given
 from podium.resources.scaling import selector_of_map
+
+
+def _defaults(controller: Object) -> None:
+    spec = child(controller, "spec")
+    absent(spec, "replicas", 1)
+    drop_zero(spec, "minReadySeconds")
+    template = given(spec, "template")
+    if template is not None:
+        pod_spec.default_template(template)
+        labels = (template.get("metadata") or {}).get("labels")
+        if labels:
+            if not spec.get("selector"):
+                spec["selector"] = dict(labels)
+            if not child(controller, "metadata").get("labels"):
+                controller["metadata"]["labels"] = dict(labels)
+    absent(child(controller, "status"), "replicas", 0)
+
 
 REPLICATIONCONTROLLERS = Resource(
     version="v1",
@@ -17,4 +37,5 @@ REPLICATIONCONTROLLERS = Resource(
     scale=Scale(selector=selector_of_map),
     status=True,
     generation=True,
+    defaults=_defaults,
 )

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import blank, drop_zero
+
+
+def _defaults(secret: Object) -> None:
+    plain = secret.pop("stringData", None)
+    if plain:
+        data = dict(secret.get("data") or {})
+        for key, text in plain.items():
+            data[key] = base64.b64encode(str(text).encode()).decode()
+        secret["data"] = data
+    blank(secret, "type", "Opaque")
+    drop_zero(secret, "data")
+
 
 SECRETS = Resource(
     version="v1",
@@ -10,4 +26,5 @@ SECRETS = Resource(
     plural="secrets",
     namespaced=True,
     schema="io.k8s.api.core.v1.Secret",
+    defaults=_defaults,
 )

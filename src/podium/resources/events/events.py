@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.core import events as core
+from podium.resources.defaulting import child, drop_zero
 
 _CORE_NAMES = {
     "note": "message",
@@ -20,12 +21,25 @@ _NAMES = {core: own for own, core in _CORE_NAMES.items()}
 
 def to_core(obj: Object) -> Object:
     """Return the event as core/v1 says it."""
-    return {_CORE_NAMES.get(key, key): value for key, value in obj.items()} | {"apiVersion": "v1"}
+    event = {_CORE_NAMES.get(key, key): value for key, value in obj.items()} | {"apiVersion": "v1"}
+    core.default_event(event)
+    return event
 
 
 def from_core(obj: Object) -> Object:
     """Return the core/v1 event as this version says it."""
-    return {_NAMES.get(key, key): value for key, value in obj.items()} | {"apiVersion": "events.k8s.io/v1"}
+    event = {_NAMES.get(key, key): value for key, value in obj.items()} | {"apiVersion": "events.k8s.io/v1"}
+    drop_zero(event, "reportingController", "reportingInstance")
+    return event
+
+
+def _defaults(event: Object) -> None:
+    event.setdefault("eventTime", None)
+    child(event, "deprecatedSource")
+    child(event, "regarding")
+    for name in ("deprecatedFirstTimestamp", "deprecatedLastTimestamp"):
+        event.setdefault(name, None)
+    drop_zero(event, "reason", "note", "type", "deprecatedCount", "action")
 
 
 EVENTS = Resource(
@@ -40,4 +54,5 @@ EVENTS = Resource(
     to_storage=to_core,
     from_storage=from_core,
     create_on_update=True,
+    defaults=_defaults,
 )

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import blank, child
+
+MATCHING_PRECEDENCE = 1000
+
+
+def _defaults(schema: Object) -> None:
+    spec = child(schema, "spec")
+    child(spec, "priorityLevelConfiguration")
+    blank(spec, "matchingPrecedence", MATCHING_PRECEDENCE)
+    child(schema, "status")
+
+
+def _prepare_create(schema: Object) -> None:
+    schema["status"] = {}
+
 
 FLOWSCHEMAS = Resource(
     group="flowcontrol.apiserver.k8s.io",
@@ -13,4 +29,6 @@ FLOWSCHEMAS = Resource(
     schema="io.k8s.api.flowcontrol.v1.FlowSchema",
     status=True,
     generation=True,
+    defaults=_defaults,
+    prepare_create=_prepare_create,
 )

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import child
+
+
+def _defaults(ingress: Object) -> None:
+    child(ingress, "spec")
+    child(child(ingress, "status"), "loadBalancer")
+
+
+def _prepare_create(ingress: Object) -> None:
+    ingress["status"] = {"loadBalancer": {}}
+
 
 INGRESSES = Resource(
     group="networking.k8s.io",
@@ -15,4 +27,6 @@ INGRESSES = Resource(
     storage_prefix="ingress",
     status=True,
     generation=True,
+    defaults=_defaults,
+    prepare_create=_prepare_create,
 )

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import blank, child, drop_zero, items
+
+
+def _defaults(policy: Object) -> None:
+    spec = child(policy, "spec")
+    child(spec, "podSelector")
+    for direction in ("ingress", "egress"):
+        for rule in items(spec, direction):
+            for port in items(rule, "ports"):
+                blank(port, "protocol", "TCP")
+    if not spec.get("policyTypes"):
+        spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
+    drop_zero(spec, "ingress", "egress")
+
 
 NETWORKPOLICIES = Resource(
     group="networking.k8s.io",
@@ -13,4 +28,5 @@ NETWORKPOLICIES = Resource(
     short_names=("netpol",),
     schema="io.k8s.api.networking.v1.NetworkPolicy",
     generation=True,
+    defaults=_defaults,
 )

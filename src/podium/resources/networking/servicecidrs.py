@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import child
+
+
+def _defaults(service_cidr: Object) -> None:
+    child(service_cidr, "spec")
+    child(service_cidr, "status")
+
+
+def _prepare_create(service_cidr: Object) -> None:
+    service_cidr["status"] = {}
+
 
 SERVICECIDRS = Resource(
     group="networking.k8s.io",
@@ -12,4 +24,6 @@ SERVICECIDRS = Resource(
     namespaced=False,
     schema="io.k8s.api.networking.v1.ServiceCIDR",
     status=True,
+    defaults=_defaults,
+    prepare_create=_prepare_create,
 )

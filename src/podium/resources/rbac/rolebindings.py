@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
+from podium.machinery.validation import path_segment_errors
+from podium.resources.rbac import defaults
 
 ROLEBINDINGS = Resource(
     group="rbac.authorization.k8s.io",
@@ -12,4 +14,6 @@ ROLEBINDINGS = Resource(
     namespaced=True,
     schema="io.k8s.api.rbac.v1.RoleBinding",
     create_on_update=True,
+    defaults=defaults.default_binding,
+    name_errors=path_segment_errors,
 )

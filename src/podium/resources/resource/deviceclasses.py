@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import child
+
+
+def _defaults(device_class: Object) -> None:
+    child(device_class, "spec")
+
 
 DEVICECLASSES = Resource(
     group="resource.k8s.io",
@@ -12,4 +19,5 @@ DEVICECLASSES = Resource(
     namespaced=False,
     schema="io.k8s.api.resource.v1.DeviceClass",
     generation=True,
+    defaults=_defaults,
 )

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import child
+from podium.resources.resource import defaults
+
+
+def _defaults(template: Object) -> None:
+    spec = child(template, "spec")
+    child(spec, "metadata")
+    defaults.default_claim_spec(child(spec, "spec"))
+
 
 RESOURCECLAIMTEMPLATES = Resource(
     group="resource.k8s.io",
@@ -11,4 +21,5 @@ RESOURCECLAIMTEMPLATES = Resource(
     plural="resourceclaimtemplates",
     namespaced=True,
     schema="io.k8s.api.resource.v1.ResourceClaimTemplate",
+    defaults=_defaults,
 )

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import absent, child
+
+
+def _defaults(resource_slice: Object) -> None:
+    pool = child(child(resource_slice, "spec"), "pool")
+    absent(pool, "generation", 0)
+
 
 RESOURCESLICES = Resource(
     group="resource.k8s.io",
@@ -12,4 +20,5 @@ RESOURCESLICES = Resource(
     namespaced=False,
     schema="io.k8s.api.resource.v1.ResourceSlice",
     generation=True,
+    defaults=_defaults,
 )

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import child
+
+
+def _defaults(node: Object) -> None:
+    child(node, "spec").setdefault("drivers", None)
+
 
 CSINODES = Resource(
     group="storage.k8s.io",
@@ -11,4 +18,5 @@ CSINODES = Resource(
     plural="csinodes",
     namespaced=False,
     schema="io.k8s.api.storage.v1.CSINode",
+    defaults=_defaults,
 )

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.defaulting import absent, child
+
+
+def _defaults(attachment: Object) -> None:
+    child(child(attachment, "spec"), "source")
+    absent(child(attachment, "status"), "attached", False)
+
+
+def _prepare_create(attachment: Object) -> None:
+    attachment["status"] = {"attached": False}
+
 
 VOLUMEATTACHMENTS = Resource(
     group="storage.k8s.io",
@@ -12,4 +24,6 @@ VOLUMEATTACHMENTS = Resource(
     namespaced=False,
     schema="io.k8s.api.storage.v1.VolumeAttachment",
     status=True,
+    defaults=_defaults,
+    prepare_create=_prepare_create,
 )
