@@ -6,13 +6,16 @@ embedded cluster. Errors arrive as the same `ApiError` tree that the server rais
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, cast
+from urllib.parse import urlencode
+
+import orjson
 
 from podium.base.http.message import Headers
-from podium.machinery.errors import Json, Object
+from podium.machinery.errors import Expired, Json, Object, from_status
 from podium.machinery.resource import Resource
 
 PatchType = Literal["json", "merge", "strategic", "apply"]
@@ -55,6 +58,10 @@ class Transport(Protocol):
     async def close(self) -> None: ...
 
 
+WATCH_LINE_BYTES_MAX = 32 * 1024 * 1024
+MESSAGE_BYTES_MAX = 2048
+
+
 class Client:
     """Verbs on resources. Every method raises `ApiError` for an answer that is not success, and
     `ConnectionError` when no answer came."""
@@ -62,9 +69,10 @@ class Client:
     def __init__(self, transport: Transport, *, user_agent: str = "podium") -> None:
         self.transport = transport
         self.user_agent = user_agent
+        self._read_headers = {"accept": "application/json", "user-agent": user_agent}
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
-        raise NotImplementedError
+        return await self._call("GET", resource.path(namespace, name))
 
     async def list(
         self,
@@ -77,9 +85,23 @@ class Client:
         limit: int = 0,
     ) -> Object:
         """Return the list object; with `limit`, follows `continue` until the list is whole."""
-        raise NotImplementedError
+        path = resource.path(namespace)
+        selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        whole = {**selectors, "resourceVersion": resource_version}
+        page = await self._call("GET", path, {**whole, "limit": limit or ""})
+        items: list[Object] = page.get("items") or []
+        try:
+            while token := (page.get("metadata") or {}).get("continue"):
+                page = await self._call("GET", path, {**selectors, "limit": limit or "", "continue": token})
+                items += page.get("items") or []
+        except Expired:
+            # The pages' revision is gone. One long answer is the list at one revision, which pages from two
+            # revisions would not be.
+            return await self._call("GET", path, whole)
+        page["items"] = items
+        return page
 
-    def watch(
+    async def watch(
         self,
         resource: Resource,
         namespace: str | None = None,
@@ -94,7 +116,25 @@ class Client:
 
         Raises `Expired`/`Gone` when the version is no longer kept.
         """
-        raise NotImplementedError
+        query = {
+            "watch": "true",
+            "resourceVersion": resource_version,
+            "labelSelector": label_selector,
+            "fieldSelector": field_selector,
+            "allowWatchBookmarks": "true" if bookmarks else "",
+            "timeoutSeconds": timeout_s or "",
+        }
+        target = _target(resource.path(namespace), query)
+        async with self.transport.request("GET", target, headers=self._read_headers) as response:
+            if response.status != 200:
+                raise await _error(response)
+            async with aclosing(_lines(response)) as lines:
+                async for line in lines:
+                    event = orjson.loads(line)
+                    if event["type"] == "ERROR":
+                        status = event["object"]
+                        raise from_status(int(status.get("code") or 500), status)
+                    yield WatchEvent(type=event["type"], object=event["object"])
 
     async def create(
         self,
@@ -107,11 +147,16 @@ class Client:
     ) -> Object:
         """POST `obj`; the namespace defaults to the object's own. With `subresource`, POST below `name`
         (a Binding: subresource="binding", name=pod)."""
-        raise NotImplementedError
+        if namespace is None:
+            namespace = obj.get("metadata", {}).get("namespace")
+        path = resource.path(namespace, name or None, subresource)
+        return await self._call("POST", path, body=orjson.dumps(obj))
 
     async def update(self, resource: Resource, obj: Object, *, subresource: str = "") -> Object:
         """PUT `obj` at its own name and namespace."""
-        raise NotImplementedError
+        meta = obj["metadata"]
+        path = resource.path(meta.get("namespace"), meta["name"], subresource)
+        return await self._call("PUT", path, body=orjson.dumps(obj))
 
     async def patch(
         self,
@@ -125,7 +170,14 @@ class Client:
         field_manager: str = "",
         force: bool = False,
     ) -> Object:
-        raise NotImplementedError
+        query = {"fieldManager": field_manager, "force": "true" if force else ""}
+        return await self._call(
+            "PATCH",
+            resource.path(namespace, name, subresource),
+            query,
+            body=orjson.dumps(patch),
+            content_type=PATCH_MEDIA_TYPES[type],
+        )
 
     async def delete(
         self,
@@ -139,7 +191,18 @@ class Client:
         resource_version: str | None = None,
     ) -> Object:
         """DELETE, with preconditions on uid and resourceVersion where given."""
-        raise NotImplementedError
+        options: Object = {}
+        if grace_period_s is not None:
+            options["gracePeriodSeconds"] = grace_period_s
+        if propagation is not None:
+            options["propagationPolicy"] = propagation
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        if uid is not None or resource_version is not None:
+            options["preconditions"] = {k: v for k, v in preconditions.items() if v is not None}
+        body = b""
+        if options:
+            body = orjson.dumps({"kind": "DeleteOptions", "apiVersion": "v1", **options})
+        return await self._call("DELETE", resource.path(namespace, name), body=body)
 
     async def delete_collection(
         self,
@@ -149,13 +212,67 @@ class Client:
         label_selector: str = "",
         field_selector: str = "",
     ) -> Object:
-        raise NotImplementedError
+        query = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        return await self._call("DELETE", resource.path(namespace), query)
 
     async def raw(
         self, method: str, target: str, *, body: bytes = b"", content_type: str = "application/json"
     ) -> bytes:
         """Send a request to any path and return the body of a successful answer."""
-        raise NotImplementedError
+        headers = {**self._read_headers, "content-type": content_type} if body else self._read_headers
+        async with self.transport.request(method, target, headers=headers, body=body) as response:
+            if not 200 <= response.status < 300:
+                raise await _error(response)
+            return await response.read()
 
     async def close(self) -> None:
         await self.transport.close()
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None = None,
+        *,
+        body: bytes = b"",
+        content_type: str = "application/json",
+    ) -> Object:
+        """Send one request and return the object of its answer."""
+        answer = await self.raw(method, _target(path, query or {}), body=body, content_type=content_type)
+        return cast(Object, orjson.loads(answer)) if answer else {}
+
+
+def _target(path: str, query: Mapping[str, str | int]) -> str:
+    """Return path and query; parameters with an empty value are left out."""
+    given = [(key, value) for key, value in query.items() if value != ""]
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+async def _error(response: ClientResponse) -> Exception:
+    """Return the error that an answer means: a `Status`, or plain text of some proxy on the way."""
+    body = await response.read()
+    status: Any = None
+    with suppress(ValueError):
+        status = orjson.loads(body)
+    if not isinstance(status, dict) or status.get("kind") != "Status":
+        text = body[:MESSAGE_BYTES_MAX].decode(errors="replace").strip()
+        status = {"message": text or f"the server answered with status {response.status}"}
+    return from_status(response.status, status)
+
+
+async def _lines(response: ClientResponse) -> AsyncGenerator[bytes, None]:
+    """Yield the lines of a body as they are complete."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in response.chunks():
+        head, newline, rest = chunk.partition(b"\n")
+        parts.append(head)
+        size += len(head)
+        if size > WATCH_LINE_BYTES_MAX:
+            raise ConnectionError("the server sent an endless line")
+        while newline:
+            line = b"".join(parts)
+            if line.strip():
+                yield line
+            head, newline, rest = rest.partition(b"\n")
+            parts, size = [head], len(head)
