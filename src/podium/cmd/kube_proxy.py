@@ -1,0 +1,58 @@
+"""kube-proxy: services become nftables rules on one node."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ipaddress
+import socket
+import sys
+from collections.abc import Sequence
+
+from podium.base import log as logs
+from podium.client.kubeconfig import client_from_kubeconfig
+from podium.proxy import nftables, proxier
+from podium.runtime.process import run_component
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run kube-proxy until it is told to stop; return its exit code."""
+    parser = argparse.ArgumentParser(prog="kube-proxy", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--kubeconfig", help="how to reach the API server")
+    parser.add_argument("--hostname-override", default=socket.gethostname().lower(), help="this node's name")
+    parser.add_argument("--cluster-cidr", type=_cidr, default="10.244.0.0/16", help="where pod addresses are")
+    parser.add_argument("--nft-table", default="podium-proxy", help="the nftables table to keep")
+    parser.add_argument("--cleanup", action="store_true", help="remove the table and exit")
+    parser.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
+    arguments = parser.parse_args(argv)
+    logs.configure(verbosity=arguments.verbosity)
+    if arguments.cleanup:
+        try:
+            asyncio.run(proxier.nft(nftables.removal(arguments.nft_table)))
+        except (proxier.NftFailed, OSError) as error:
+            print(f"kube-proxy: {error}", file=sys.stderr)
+            return 1
+        return 0
+    if not arguments.kubeconfig:
+        parser.error("--kubeconfig is required")
+
+    async def run() -> None:
+        client = client_from_kubeconfig(arguments.kubeconfig, user_agent="kube-proxy")
+        proxy = proxier.Proxier(
+            client,
+            node=arguments.hostname_override,
+            table=arguments.nft_table,
+            cluster_cidr=arguments.cluster_cidr,
+        )
+        await proxy.run()
+
+    return run_component(run)
+
+
+def _cidr(text: str) -> str:
+    # Its text goes into packet filter rules as it is.
+    return str(ipaddress.IPv4Network(text))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
