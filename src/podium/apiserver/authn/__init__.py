@@ -1,1 +1,119 @@
-"""Authentication: one file for each method."""
+"""Who sends a request: one file per method, composed by `build`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from podium.apiserver.authn import keys, reviews
+from podium.apiserver.authn.bearer import BearerAuthenticator, TokenAuthenticator
+from podium.apiserver.authn.bootstrap_token import BootstrapTokenAuthenticator
+from podium.apiserver.authn.certificate import CertificateAuthenticator
+from podium.apiserver.authn.issuer import ServiceAccountTokenIssuer
+from podium.apiserver.authn.keys import VerificationKey
+from podium.apiserver.authn.service_account import Bound, ServiceAccountAuthenticator
+from podium.apiserver.authn.token_file import TokenFileAuthenticator
+from podium.apiserver.chain import Answers, Authenticator, Reader, TokenIssuer, User
+from podium.base.clock import Clock, WallClock
+from podium.base.http.message import Request
+from podium.machinery.errors import Unauthorized
+from podium.resources.core.nodes import NODES
+from podium.resources.core.pods import PODS
+from podium.resources.core.secrets import SECRETS
+from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the flags of the API server say about authentication."""
+
+    issuer: str
+    """--service-account-issuer"""
+    service_account_keys: Sequence[bytes] = ()
+    """PEM of --service-account-key-file: keys that verify tokens. The signing key's own is always one."""
+    signing_key: bytes | None = None
+    """PEM of --service-account-signing-key-file."""
+    audiences: Sequence[str] = ()
+    """--api-audiences; the issuer by default."""
+    jwks_uri: str = ""
+    token_file: Iterable[str] | None = None
+    """The lines of --token-auth-file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authentication:
+    """What this room contributes to the chain."""
+
+    authenticator: Authenticator
+    token_issuer: TokenIssuer | None
+    answers: Answers = field(default_factory=dict)
+
+
+class Union:
+    """Asks authenticators in turn; the first user wins, errors count only when nobody is found."""
+
+    def __init__(self, authenticators: Sequence[Authenticator]) -> None:
+        self._authenticators = tuple(authenticators)
+
+    async def authenticate(self, request: Request) -> User | None:
+        refusal: Unauthorized | None = None
+        for authenticator in self._authenticators:
+            try:
+                user = await authenticator.authenticate(request)
+            except Unauthorized as error:
+                refusal = refusal or error
+                continue
+            if user is not None:
+                return user
+        if refusal is not None:
+            raise refusal
+        return None
+
+
+def build(reader: Reader, options: Options, *, clock: Clock | None = None) -> Authentication:
+    """Compose the authenticators: client certificate first, then bearer tokens, as upstream."""
+    clock = clock or WallClock()
+    audiences = tuple(options.audiences) or (options.issuer,)
+    verification = _verification_keys(options)
+    tokens: list[TokenAuthenticator] = []
+    if options.token_file is not None:
+        tokens.append(TokenFileAuthenticator.parse(options.token_file))
+    bound = Bound(
+        service_accounts=reader.cached(SERVICEACCOUNTS),
+        pods=reader.cached(PODS),
+        secrets=reader.cached(SECRETS),
+        nodes=reader.cached(NODES),
+    )
+    tokens.append(
+        ServiceAccountAuthenticator(
+            issuers=(options.issuer,), keys=verification, audiences=audiences, bound=bound, clock=clock
+        )
+    )
+    tokens.append(BootstrapTokenAuthenticator(reader.cached(SECRETS), clock=clock))
+    bearer = BearerAuthenticator(tokens, audiences)
+
+    issuer: TokenIssuer | None = None
+    if options.signing_key is not None:
+        signing_pem = options.signing_key
+        issuer = ServiceAccountTokenIssuer(
+            issuer=options.issuer,
+            signing_key=cache(lambda: keys.signing_key(signing_pem)),
+            verification_keys=verification,
+            audiences=audiences,
+            jwks_uri=options.jwks_uri,
+            clock=clock,
+        )
+    return Authentication(
+        authenticator=Union((CertificateAuthenticator(clock=clock), bearer)),
+        token_issuer=issuer,
+        answers=reviews.answers(bearer, clock=clock),
+    )
+
+
+def _verification_keys(options: Options) -> Callable[[], Sequence[VerificationKey]]:
+    """Return the keys, read when they are first wanted: that imports `cryptography`."""
+    pems = [*options.service_account_keys]
+    if options.signing_key is not None:
+        pems.append(options.signing_key)
+    return cache(lambda: keys.verification_keys(pems))

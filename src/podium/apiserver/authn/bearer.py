@@ -1,0 +1,89 @@
+"""Bearer tokens: where a request carries one, and the protocol of those who know what it means."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from podium.apiserver.chain import User
+from podium.base.http.message import Request
+from podium.machinery.errors import Unauthorized
+
+# Browsers cannot set headers on a WebSocket; the token travels as a subprotocol (upstream's KEP-less habit).
+WEBSOCKET_PREFIX = "base64url.bearer.authorization.k8s.io."
+_SUBPROTOCOL = "sec-websocket-protocol"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identified:
+    """Whom a token names, and for which of the asked-for audiences it is good."""
+
+    user: User
+    audiences: tuple[str, ...] = ()
+
+
+class TokenAuthenticator(Protocol):
+    """Knows one sort of token."""
+
+    async def identify(self, token: str, audiences: Sequence[str]) -> Identified | None:
+        """Return whom `token` names; None when it is not of this sort.
+
+        Raises `Unauthorized` when it is, but wrong. The token must be meant for one of `audiences`; sorts
+        without audiences are meant for the API server and ignore them.
+        """
+        ...
+
+
+class BearerAuthenticator:
+    """Asks each token authenticator in turn about the token that a request carries."""
+
+    def __init__(self, authenticators: Sequence[TokenAuthenticator], audiences: Sequence[str]) -> None:
+        self._authenticators = tuple(authenticators)
+        self.audiences = tuple(audiences)
+
+    async def authenticate(self, request: Request) -> User | None:
+        token = take_token(request)
+        if not token:
+            return None
+        return (await self.identify(token, self.audiences)).user
+
+    async def identify(self, token: str, audiences: Sequence[str]) -> Identified:
+        """Return whom `token` names. Raises `Unauthorized` when nobody knows it or anybody refuses it."""
+        for authenticator in self._authenticators:
+            identified = await authenticator.identify(token, audiences)
+            if identified is not None:
+                return identified
+        raise Unauthorized()
+
+
+def take_token(request: Request) -> str:
+    """Return the request's bearer token, or "". It is taken out, lest a proxied request pass it on."""
+    words = request.headers.get("authorization").strip().split(" ", 2)
+    # An empty token (`Bearer  x`) is ignored, as upstream does, not refused.
+    if len(words) >= 2 and words[0].lower() == "bearer" and words[1]:
+        request.headers.remove("authorization")
+        return words[1]
+    return _websocket_token(request) if _SUBPROTOCOL in request.headers else ""
+
+
+def _websocket_token(request: Request) -> str:
+    token = ""
+    kept: list[str] = []
+    for value in request.headers.get_all(_SUBPROTOCOL):
+        for protocol in (part.strip() for part in value.split(",")):
+            if not protocol.startswith(WEBSOCKET_PREFIX):
+                kept.append(protocol)
+                continue
+            encoded = protocol.removeprefix(WEBSOCKET_PREFIX)
+            try:
+                token = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+            except (binascii.Error, UnicodeDecodeError) as error:
+                raise Unauthorized() from error
+    if token:
+        request.headers.remove(_SUBPROTOCOL)
+        if kept:
+            request.headers.set(_SUBPROTOCOL, ", ".join(kept))
+    return token

@@ -1,0 +1,119 @@
+"""Keys for service-account tokens: what PEM files hold, each with the one algorithm it may be used with.
+
+The algorithm follows from the key, never from a token's header: an attacker who writes `alg: none` or signs
+with a public key as an HMAC secret finds no key that takes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from podium.machinery.errors import Object
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+    PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+_PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_CURVES = {"secp256r1": ("ES256", "P-256"), "secp384r1": ("ES384", "P-384"), "secp521r1": ("ES512", "P-521")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationKey:
+    """A public key under the name that upstream gives it: the digest of its encoding."""
+
+    key_id: str
+    algorithm: str
+    public: PublicKey
+
+    def as_jwk(self) -> Object:
+        """Return the key as a member of a JSON Web Key Set."""
+        from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
+
+        common: Object = {"use": "sig", "kid": self.key_id, "alg": self.algorithm}
+        if isinstance(self.public, rsa.RSAPublicKey):
+            rsa_numbers = self.public.public_numbers()
+            size = (rsa_numbers.n.bit_length() + 7) // 8
+            return {
+                **common,
+                "kty": "RSA",
+                "n": _base64url(rsa_numbers.n.to_bytes(size, "big")),
+                "e": _base64url(rsa_numbers.e.to_bytes(3, "big").lstrip(b"\0")),
+            }
+        numbers = self.public.public_numbers()
+        size = (self.public.curve.key_size + 7) // 8
+        return {
+            **common,
+            "kty": "EC",
+            "crv": _CURVES[self.public.curve.name][1],
+            "x": _base64url(numbers.x.to_bytes(size, "big")),
+            "y": _base64url(numbers.y.to_bytes(size, "big")),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """A private key with the name and algorithm that go into a token's header."""
+
+    key_id: str
+    algorithm: str
+    private: PrivateKey
+
+
+def verification_keys(pems: Iterable[bytes]) -> tuple[VerificationKey, ...]:
+    """Return the public keys of all PEM blocks (public keys, private keys, certificates), each once."""
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+
+    keys: dict[str, VerificationKey] = {}
+    for pem in pems:
+        for match in _PEM_BLOCK.finditer(pem):
+            block, label = match.group(0), match.group(1)
+            public: Any
+            if label == b"CERTIFICATE":
+                public = x509.load_pem_x509_certificate(block).public_key()
+            elif label.endswith(b"PRIVATE KEY"):
+                public = serialization.load_pem_private_key(block, password=None).public_key()
+            elif label.endswith(b"PUBLIC KEY"):
+                public = serialization.load_pem_public_key(block)
+            else:
+                continue
+            key = _verification_key(public)
+            keys[key.key_id] = key
+    return tuple(keys.values())
+
+
+def signing_key(pem: bytes) -> SigningKey:
+    """Return the private key of a PEM file. Raises ValueError for a kind that cannot sign tokens."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+
+    private: Any = serialization.load_pem_private_key(pem, password=None)
+    key = _verification_key(private.public_key())
+    return SigningKey(key_id=key.key_id, algorithm=key.algorithm, private=private)
+
+
+def _verification_key(public: Any) -> VerificationKey:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415
+
+    if isinstance(public, rsa.RSAPublicKey):
+        algorithm = "RS256"
+    elif isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name in _CURVES:
+        algorithm = _CURVES[public.curve.name][0]
+    else:
+        raise ValueError("service-account keys must be RSA or ECDSA on P-256, P-384 or P-521")
+    encoded = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return VerificationKey(
+        key_id=_base64url(hashlib.sha256(encoded).digest()), algorithm=algorithm, public=public
+    )
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")

@@ -1,0 +1,278 @@
+"""The Node authorizer: a kubelet may touch what the pods on its own node need, and nothing else.
+
+What a node's pods refer to is indexed as pods come, change and go, so that a decision is one look-up. What
+a node writes into the objects it may touch is NodeRestriction's business, in admission.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from podium.apiserver.authn.names import NODE_PREFIX, NODES
+from podium.apiserver.authz.rules import Rules
+from podium.apiserver.chain import Decision, Reader, RequestInfo, User, View, ViewChange
+from podium.machinery import meta
+from podium.machinery.errors import ApiError, Object
+from podium.machinery.fields import parse as parse_fields
+from podium.resources.core.persistentvolumes import PERSISTENTVOLUMES
+from podium.resources.core.pods import PODS
+from podium.resources.storage.volumeattachments import VOLUMEATTACHMENTS
+
+LEASE_NAMESPACE = "kube-node-lease"
+MIRROR_POD = "kubernetes.io/config.mirror"
+
+Reference = tuple[str, str, str]
+"""(resource, namespace, name)"""
+
+_ALLOWED = Decision(allowed=True)
+
+
+class NodeAuthorizer:
+    """Decides for users of the group `system:nodes`; has no opinion on others."""
+
+    def __init__(self, reader: Reader, node_rules: Iterable[Object]) -> None:
+        """`node_rules` hold for every node alike: the rules of ClusterRole `system:node`."""
+        self._rules = Rules.compile(node_rules)
+        self._references: dict[str, Counter[Reference]] = {}
+        self._volumes: View = reader.cached(PERSISTENTVOLUMES)
+        self._attachments: View = reader.cached(VOLUMEATTACHMENTS)
+        reader.cached(PODS).subscribe(self._on_pod)
+
+    async def authorize(self, user: User, info: RequestInfo) -> Decision:
+        return self.decide(user, info)
+
+    def decide(self, user: User, info: RequestInfo) -> Decision:
+        if NODES not in user.groups:
+            return _denied("")
+        node = user.name.removeprefix(NODE_PREFIX)
+        if not user.name.startswith(NODE_PREFIX) or not node:
+            return _denied(f'unknown node for user "{user.name}"')
+        if info.is_resource:
+            match info.api_group, info.resource:
+                case "", "secrets" | "configmaps":
+                    return self._read_namespaced(node, info)
+                case "", "persistentvolumeclaims" if info.subresource == "status":
+                    return self._update_status(node, info)
+                case ("", "persistentvolumeclaims" | "persistentvolumes") | (
+                    "resource.k8s.io",
+                    "resourceclaims",
+                ):
+                    return self._get(node, info)
+                case "storage.k8s.io", "volumeattachments":
+                    return self._get(node, info)
+                case "", "serviceaccounts":
+                    return self._create_token(node, info)
+                case "coordination.k8s.io", "leases":
+                    return _lease(node, info)
+                case "storage.k8s.io", "csinodes":
+                    return _csi_node(node, info)
+                case "", "nodes":
+                    return _node(node, info)
+                case "", "pods":
+                    return self._pod(node, info)
+        return _ALLOWED if self._rules.allow(info) else _denied("")
+
+    def related(self, node: str, reference: Reference) -> bool:
+        """Tell whether some pod on `node` refers to the object."""
+        resource, _, name = reference
+        if resource == "persistentvolumes":
+            volume = self._volumes.get(None, name)
+            claim = meta.dig(volume, "spec", "claimRef", default={})
+            claimed = ("persistentvolumeclaims", claim.get("namespace", ""), claim.get("name", ""))
+            return bool(claim) and self.related(node, claimed)
+        if resource == "volumeattachments":
+            return bool(meta.dig(self._attachments.get(None, name), "spec", "nodeName") == node)
+        return self._references.get(node, _NONE)[reference] > 0
+
+    # --- by resource
+
+    def _related_or_denied(self, node: str, info: RequestInfo) -> Decision:
+        if not info.name:
+            return _denied("No Object name found")
+        if self.related(node, (info.resource, info.namespace, info.name)):
+            return _ALLOWED
+        return _denied(f"no relationship found between node '{node}' and this object")
+
+    def _read_namespaced(self, node: str, info: RequestInfo) -> Decision:
+        if info.verb not in ("get", "list", "watch"):
+            return _denied("can only read resources of this type")
+        if info.subresource:
+            return _denied("cannot read subresource")
+        if not info.namespace:
+            return _denied("can only read namespaced object of this type")
+        return self._related_or_denied(node, info)
+
+    def _get(self, node: str, info: RequestInfo) -> Decision:
+        if info.verb != "get":
+            return _denied("can only get individual resources of this type")
+        if info.subresource:
+            return _denied("cannot get subresource")
+        return self._related_or_denied(node, info)
+
+    def _update_status(self, node: str, info: RequestInfo) -> Decision:
+        if info.verb not in ("update", "patch"):
+            return _denied("can only get/update/patch this type")
+        return self._related_or_denied(node, info)
+
+    def _create_token(self, node: str, info: RequestInfo) -> Decision:
+        if info.verb != "create" or not info.name:
+            return _denied("can only create tokens for individual service accounts")
+        if info.subresource != "token":
+            return _denied("can only create token subresource of serviceaccount")
+        return self._related_or_denied(node, info)
+
+    def _pod(self, node: str, info: RequestInfo) -> Decision:
+        match info.subresource, info.verb:
+            case "", "get":
+                return self._related_or_denied(node, info)
+            case "", "list" | "watch":
+                if _selects(info, "spec.nodeName", node):
+                    return _ALLOWED
+                if info.name:
+                    return self._related_or_denied(node, info)
+                return _denied("can only list/watch pods with spec.nodeName field selector")
+            case ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create"):
+                return _ALLOWED
+        return _denied("")
+
+    # --- the index
+
+    def _on_pod(self, change: ViewChange) -> None:
+        if change.old is not None and change.new is not None and _same_references(change.old, change.new):
+            return
+        if change.old is not None:
+            self._count(change.old, -1)
+        if change.new is not None:
+            self._count(change.new, 1)
+
+    def _count(self, pod: Object, by: int) -> None:
+        node = meta.dig(pod, "spec", "nodeName", default="")
+        if not node:
+            return
+        counter = self._references.setdefault(node, Counter())
+        for reference in references(pod):
+            counter[reference] += by
+            if counter[reference] <= 0:
+                del counter[reference]
+        if not counter:
+            del self._references[node]
+
+
+_NONE: Counter[Reference] = Counter()
+
+
+def references(pod: Object) -> set[Reference]:
+    """Return what the node that runs `pod` needs to read: the pod itself and what its spec names."""
+    namespace = meta.namespace(pod)
+    found: set[Reference] = {("pods", namespace, meta.name(pod))}
+    # A mirror pod is the node's own word: it must not earn the node any secret by naming it.
+    if MIRROR_POD not in meta.annotations(pod):
+        found.update((resource, namespace, name) for resource, name in _named(pod) if name)
+    return found
+
+
+def _named(pod: Object) -> Iterator[tuple[str, str]]:
+    spec = pod.get("spec") or {}
+    yield "serviceaccounts", spec.get("serviceAccountName") or ""
+    for secret in spec.get("imagePullSecrets") or ():
+        yield "secrets", secret.get("name") or ""
+    for kind in ("initContainers", "containers", "ephemeralContainers"):
+        for container in spec.get(kind) or ():
+            yield from _named_in_environment(container)
+    for volume in spec.get("volumes") or ():
+        yield from _named_in_volume(volume, meta.name(pod))
+    for claim in spec.get("resourceClaims") or ():
+        yield "resourceclaims", claim.get("resourceClaimName") or ""
+    for status in meta.dig(pod, "status", "resourceClaimStatuses", default=()):
+        yield "resourceclaims", status.get("resourceClaimName") or ""
+
+
+def _named_in_environment(container: Object) -> Iterator[tuple[str, str]]:
+    for source in container.get("envFrom") or ():
+        yield "secrets", meta.dig(source, "secretRef", "name", default="")
+        yield "configmaps", meta.dig(source, "configMapRef", "name", default="")
+    for variable in container.get("env") or ():
+        yield "secrets", meta.dig(variable, "valueFrom", "secretKeyRef", "name", default="")
+        yield "configmaps", meta.dig(variable, "valueFrom", "configMapKeyRef", "name", default="")
+
+
+def _named_in_volume(volume: Object, pod_name: str) -> Iterator[tuple[str, str]]:
+    for type, source in volume.items():
+        if not isinstance(source, dict):
+            continue
+        match type:
+            case "secret":
+                yield "secrets", source.get("secretName") or ""
+            case "configMap":
+                yield "configmaps", source.get("name") or ""
+            case "persistentVolumeClaim":
+                yield "persistentvolumeclaims", source.get("claimName") or ""
+            case "ephemeral":
+                yield "persistentvolumeclaims", f"{pod_name}-{volume.get('name', '')}"
+            case "azureFile":
+                yield "secrets", source.get("secretName") or ""
+            case "projected":
+                for part in source.get("sources") or ():
+                    yield "secrets", meta.dig(part, "secret", "name", default="")
+                    yield "configmaps", meta.dig(part, "configMap", "name", default="")
+            case _:
+                yield "secrets", meta.dig(source, "secretRef", "name", default="")
+                yield "secrets", meta.dig(source, "nodePublishSecretRef", "name", default="")
+
+
+def _same_references(old: Object, new: Object) -> bool:
+    """Tell cheaply that an update (mostly: of status) changed nothing that is indexed."""
+    return (
+        old.get("spec") == new.get("spec")
+        and meta.dig(old, "status", "resourceClaimStatuses")
+        == meta.dig(new, "status", "resourceClaimStatuses")
+        and (MIRROR_POD in meta.annotations(old)) == (MIRROR_POD in meta.annotations(new))
+    )
+
+
+def _lease(node: str, info: RequestInfo) -> Decision:
+    if info.verb not in ("get", "create", "update", "patch", "delete"):
+        return _denied("can only get, create, update, patch, or delete a node lease")
+    if info.namespace != LEASE_NAMESPACE:
+        return _denied(f'can only access leases in the "{LEASE_NAMESPACE}" system namespace')
+    # The name is not known yet on create; NodeRestriction looks at it.
+    if info.verb != "create" and info.name != node:
+        return _denied("can only access node lease with the same name as the requesting node")
+    return _ALLOWED
+
+
+def _csi_node(node: str, info: RequestInfo) -> Decision:
+    if info.verb not in ("get", "create", "update", "patch", "delete"):
+        return _denied("can only get, create, update, patch, or delete a CSINode")
+    if info.subresource:
+        return _denied("cannot authorize CSINode subresources")
+    if info.verb != "create" and info.name != node:
+        return _denied("can only access CSINode with the same name as the requesting node")
+    return _ALLOWED
+
+
+def _node(node: str, info: RequestInfo) -> Decision:
+    match info.subresource, info.verb:
+        case ("", "create" | "update" | "patch") | ("status", "update" | "patch"):
+            return _ALLOWED
+        case "", "get" | "list" | "watch":
+            if info.name == node or _selects(info, "metadata.name", node):
+                return _ALLOWED
+            what = f"'{info.name}'" if info.name else "all nodes"
+            return _denied(f"node '{node}' cannot read {what}, only its own Node object")
+    return _denied("")
+
+
+def _selects(info: RequestInfo, path: str, value: str) -> bool:
+    """Tell whether the request's field selector lets only objects through whose `path` is `value`."""
+    if not info.field_selector:
+        return False
+    try:
+        return parse_fields(info.field_selector).exact(path) == value
+    except ApiError:
+        return False
+
+
+def _denied(reason: str) -> Decision:
+    return Decision(allowed=False, reason=reason)
