@@ -1,0 +1,1 @@
+"""What several controllers share: reading pods, claiming dependents, making pods, counting percentages."""

@@ -1,0 +1,261 @@
+"""ReplicaSets and ReplicationControllers: as many pods as asked for, all made from one template.
+
+`plan` decides which pods to make and delete and what the status is; `_reconcile` carries it out. The two
+resources differ in the form of their selector and in names only. Upstream: pkg/controller/replicaset.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from podium.base.clock import rfc3339
+from podium.controllers.common import pods as podlib
+from podium.controllers.common.claim import ORPHANS, claim, controlled_by, plan_claims
+from podium.controllers.common.pod_control import (
+    BURST_MAX,
+    create_pod,
+    delete_pod,
+    in_parallel,
+    namespace_is_terminating,
+    pod_from_template,
+    slow_start,
+)
+from podium.controllers.common.status import drop_condition, put_condition, without_zeros
+from podium.machinery import labels, meta
+from podium.machinery.errors import ApiError, Object
+from podium.machinery.labels import Selector
+from podium.machinery.resource import Resource
+from podium.resources.apps.replicasets import REPLICASETS
+from podium.resources.core.pods import PODS
+from podium.resources.core.replicationcontrollers import REPLICATIONCONTROLLERS
+from podium.runtime.controller import Caches, Context, Controller, KeysOf, Watch, own_key
+from podium.runtime.informer import Delta
+
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one look at a ReplicaSet leads to."""
+
+    create: int
+    """How many pods to make."""
+    delete: tuple[Object, ...]
+    """The pods to delete, first the one to be missed least."""
+    again_s: float | None
+    """When a ready pod will become available merely by time passing."""
+
+
+def plan(replica_set: Object, owned: Sequence[Object], ranks: Mapping[str, int], now: datetime) -> Plan:
+    """Decide which pods to make or delete. `owned` are the pods that are ours; `ranks` say how many sibling
+    pods share each node."""
+    active = [pod for pod in owned if podlib.is_active(pod)]
+    wanted = int(replica_set["spec"].get("replicas") or 0)
+    surplus = len(active) - wanted
+    create = 0
+    delete: tuple[Object, ...] = ()
+    if not meta.deleting(replica_set):
+        create = min(max(-surplus, 0), BURST_MAX)
+        if surplus > 0:
+            delete = tuple(deletion_order(active, ranks, now)[: min(surplus, BURST_MAX)])
+    waits = [
+        wait
+        for pod in active
+        if (wait := podlib.available_in_s(pod, _min_ready_s(replica_set), now)) is not None and wait > 0
+    ]
+    return Plan(create=create, delete=delete, again_s=min(waits, default=None))
+
+
+def deletion_order(pods: Sequence[Object], ranks: Mapping[str, int], now: datetime) -> list[Object]:
+    """Return `pods`, first the one to be missed least: unassigned before assigned, pending before running,
+    not ready before ready, cheap before dear, crowded nodes first, younger before older (by powers of two
+    of their age, then by uid), often restarted first."""
+
+    def order(pod: Object) -> tuple[object, ...]:
+        since = podlib.ready_since(pod)
+        ready = podlib.is_ready(pod)
+        return (
+            bool(podlib.node_name(pod)),
+            {"Pending": 0, "Unknown": 1, "Running": 2}.get(podlib.phase(pod), 0),
+            ready,
+            deletion_cost(pod),
+            -ranks.get(podlib.node_name(pod), 0),
+            _age_power(since, now) if ready else 0,
+            -podlib.restarts(pod),
+            _age_power(podlib.created_at(pod), now),
+            meta.uid(pod),
+        )
+
+    return sorted(pods, key=order)
+
+
+def deletion_cost(pod: Object) -> int:
+    try:
+        return int(meta.annotations(pod).get(DELETION_COST, "0"))
+    except ValueError:
+        return 0
+
+
+def _age_power(since: datetime | None, now: datetime) -> int:
+    """Return the age as a power of two of nanoseconds: ages that differ by less count as alike."""
+    if since is None:
+        return -1
+    age_ns = (now - since).total_seconds() * 1e9
+    return int(math.log2(age_ns)) if age_ns > 1 else -1
+
+
+def status_of(replica_set: Object, owned: Sequence[Object], failure: Object | None, now: datetime) -> Object:
+    """Return the status that `owned` add up to. `failure` is the ReplicaFailure condition to show, if any."""
+    template_labels = meta.labels(replica_set["spec"].get("template") or {})
+    min_ready_s = _min_ready_s(replica_set)
+    active = [pod for pod in owned if podlib.is_active(pod)]
+    conditions: list[Object] = list((replica_set.get("status") or {}).get("conditions") or ())
+    if failure is not None:
+        conditions = put_condition(conditions, {**failure, "lastTransitionTime": rfc3339(now)})
+    else:
+        conditions = drop_condition(conditions, "ReplicaFailure")
+    status = {
+        "replicas": len(active),
+        "fullyLabeledReplicas": sum(template_labels.items() <= meta.labels(pod).items() for pod in active),
+        "readyReplicas": sum(podlib.is_ready(pod) for pod in active),
+        "availableReplicas": sum(podlib.is_available(pod, min_ready_s, now) for pod in active),
+        "terminatingReplicas": sum(podlib.is_terminating(pod) for pod in owned),
+        "observedGeneration": meta.generation(replica_set),
+        "conditions": conditions,
+    }
+    if replica_set["kind"] == "ReplicationController":
+        del status["terminatingReplicas"]
+    return without_zeros(status, keep=("replicas", "terminatingReplicas"))
+
+
+def _min_ready_s(replica_set: Object) -> int:
+    return int(replica_set["spec"].get("minReadySeconds") or 0)
+
+
+def failure_condition(create: bool, error: Exception) -> Object:
+    """Return the ReplicaFailure condition for a failed creation or deletion."""
+    message = error.message if isinstance(error, ApiError) else str(error)
+    reason = "FailedCreate" if create else "FailedDelete"
+    return {"type": "ReplicaFailure", "status": "True", "reason": reason, "message": message}
+
+
+def selector_of(obj: Object) -> Selector:
+    """Return the pod selector of a ReplicaSet or a ReplicationController."""
+    selector = obj["spec"].get("selector")
+    if obj["kind"] == "ReplicationController":
+        return labels.from_map(selector) if selector else Selector(nothing=True)
+    return labels.from_label_selector(selector)
+
+
+async def _reconcile(context: Context, resource: Resource, key: str) -> float | None:
+    replica_set = context.caches[resource].get(key)
+    if replica_set is None:
+        return None
+    pods = context.caches[PODS]
+    candidates = [
+        *pods.by_index(ORPHANS, meta.uid(replica_set)),
+        *pods.by_index(ORPHANS, f"{meta.namespace(replica_set)}/"),
+    ]
+    claims = plan_claims(
+        replica_set, selector_of(replica_set), [pod for pod in candidates if not podlib.is_finished(pod)]
+    )
+    owned = await claim(context.client, resource, replica_set, PODS, claims)
+    now = context.clock.now()
+    decided = plan(replica_set, owned, _ranks(context, replica_set), now)
+    error = await _carry_out(context, replica_set, decided)
+    failure = failure_condition(decided.create > 0, error) if error is not None else None
+    status = status_of(replica_set, owned, failure, now)
+    if status != replica_set.get("status"):
+        await context.client.update(resource, {**replica_set, "status": status}, subresource="status")
+    if error is not None and not (isinstance(error, ApiError) and namespace_is_terminating(error)):
+        raise error
+    return decided.again_s
+
+
+async def _carry_out(context: Context, replica_set: Object, decided: Plan) -> Exception | None:
+    if decided.create:
+        template = replica_set["spec"]["template"]
+
+        async def create(_number: int) -> None:
+            await create_pod(context, replica_set, pod_from_template(template, replica_set))
+
+        return await slow_start(range(decided.create), create)
+    if decided.delete:
+
+        async def delete(pod: Object) -> None:
+            await delete_pod(context, replica_set, pod)
+
+        return await in_parallel(decided.delete, delete)
+    return None
+
+
+def _ranks(context: Context, replica_set: Object) -> Mapping[str, int]:
+    """Return how many active pods of this ReplicaSet's owner run on each node (all its ReplicaSets')."""
+    pods = context.caches[PODS]
+    family = [replica_set]
+    owner = meta.controller_ref(replica_set)
+    if owner is not None and replica_set["kind"] == "ReplicaSet":
+        family = context.caches[REPLICASETS].by_index(ORPHANS, str(owner["uid"]))
+    counts: dict[str, int] = {}
+    for member in family:
+        for pod in pods.by_index(ORPHANS, meta.uid(member)):
+            node = podlib.node_name(pod)
+            if node and podlib.is_active(pod):
+                counts[node] = counts.get(node, 0) + 1
+    return counts
+
+
+def keys_of_pods(resource: Resource) -> KeysOf:
+    """Return the keys_of of pods: their controller, before and after; for a pod without one, each that
+    would adopt it."""
+
+    def keys_of(delta: Delta, caches: Caches) -> Iterable[str]:
+        keys: set[str] = set()
+        for pod in (delta.old, delta.new):
+            reference = meta.controller_ref(pod) if pod is not None else None
+            if pod is not None and reference is not None and reference.get("kind") == resource.kind:
+                keys.add(f"{meta.namespace(pod)}/{reference['name']}")
+        pod = delta.new
+        if pod is not None and meta.controller_ref(pod) is None and not meta.deleting(pod):
+            for candidate in caches[resource].list(meta.namespace(pod)):
+                if selector_of(candidate).matches(meta.labels(pod)):
+                    keys.add(meta.key(candidate))
+        return keys
+
+    return keys_of
+
+
+async def _reconcile_replica_set(context: Context, key: str) -> float | None:
+    return await _reconcile(context, REPLICASETS, key)
+
+
+async def _reconcile_replication_controller(context: Context, key: str) -> float | None:
+    return await _reconcile(context, REPLICATIONCONTROLLERS, key)
+
+
+_BY_CONTROLLER = {ORPHANS: controlled_by}
+
+REPLICASET = Controller(
+    name="replicaset-controller",
+    watches=(
+        Watch(resource=REPLICASETS, keys_of=own_key, indexes=_BY_CONTROLLER),
+        Watch(resource=PODS, keys_of=keys_of_pods(REPLICASETS), indexes=_BY_CONTROLLER),
+    ),
+    reconcile=_reconcile_replica_set,
+    workers=16,
+)
+
+REPLICATIONCONTROLLER = Controller(
+    name="replicationcontroller-controller",
+    component="replication-controller",
+    service_account="replication-controller",
+    watches=(
+        Watch(resource=REPLICATIONCONTROLLERS, keys_of=own_key),
+        Watch(resource=PODS, keys_of=keys_of_pods(REPLICATIONCONTROLLERS), indexes=_BY_CONTROLLER),
+    ),
+    reconcile=_reconcile_replication_controller,
+)
