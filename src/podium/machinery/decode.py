@@ -1,0 +1,572 @@
+"""Decoding by schema, as closures over shapes: what Go's typed decoding does to an object, done to a dict.
+
+A container's closure works in place and returns the relative paths of the unknown fields it removed; a
+scalar's closure returns the value that upstream would keep. Paths and messages are only made when something
+is wrong, so that the usual object costs one dictionary look-up a field.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable
+from functools import lru_cache
+
+from podium.machinery import quantity
+from podium.machinery.errors import Json, Object
+from podium.machinery.gotime import TimeError, canonical_micro_time, canonical_time
+from podium.machinery.shape import Field, Shape
+
+Container = Callable[[Json], list[str]]
+Scalar = Callable[[Json], Json]
+
+_NONE: list[str] = []
+"""Nothing unknown. Shared, and never added to."""
+
+_CONTAINERS = frozenset(("struct", "map", "list"))
+
+
+class DecodeError(ValueError):
+    """A value does not fit its field. The message is upstream's, without the head that names the kind."""
+
+
+class _Mismatch(Exception):
+    """A value of the wrong JSON type, on its way up to where its path is known."""
+
+    def __init__(self, value: Json, go_type: str, *, with_number: bool = False) -> None:
+        super().__init__()
+        self.found = _found(value, with_number)
+        self.go_type = go_type
+        self.struct = ""
+        self.path: list[str] = []
+
+    def message(self) -> str:
+        if not self.struct:
+            return f"json: cannot unmarshal {self.found} into Go value of type {self.go_type}"
+        where = ".".join((self.struct, *reversed(self.path)))
+        return f"json: cannot unmarshal {self.found} into Go struct field {where} of type {self.go_type}"
+
+
+def _found(value: Json, with_number: bool) -> str:
+    match value:
+        case bool():
+            return "bool"
+        case str():
+            return "string"
+        case dict():
+            return "object"
+        case list():
+            return "array"
+        case _:
+            return f"number {value!r}" if with_number else "number"
+
+
+def decoder(shape: Shape) -> Container:
+    """Return the decoder of whole objects: in place, returns unknown paths, raises `DecodeError`."""
+    decode = _container(shape)
+
+    def run(obj: Json) -> list[str]:
+        try:
+            return list(decode(obj))
+        except _Mismatch as mismatch:
+            raise DecodeError(mismatch.message()) from None
+
+    return run
+
+
+# --- scalars ---
+
+
+def _string(go_type: str) -> Scalar:
+    def convert(value: Json) -> Json:
+        if value.__class__ is not str:
+            raise _Mismatch(value, go_type)
+        return value
+
+    return convert
+
+
+def _bool(go_type: str) -> Scalar:
+    def convert(value: Json) -> Json:
+        if value.__class__ is not bool:
+            raise _Mismatch(value, go_type)
+        return value
+
+    return convert
+
+
+def _integer(go_type: str, bits: int) -> Scalar:
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+
+    def convert(value: Json) -> Json:
+        if value.__class__ is not int or not low <= value <= high:
+            is_number = value.__class__ in (int, float)
+            raise _Mismatch(value, go_type, with_number=is_number)
+        return value
+
+    return convert
+
+
+def _number(go_type: str) -> Scalar:
+    def convert(value: Json) -> Json:
+        if value.__class__ is not float and value.__class__ is not int:
+            raise _Mismatch(value, go_type)
+        return value
+
+    return convert
+
+
+def _bytes(go_type: str) -> Scalar:
+    def convert(value: Json) -> Json:
+        if value.__class__ is not str:
+            raise _Mismatch(value, go_type)
+        return _canonical_base64(value)
+
+    return convert
+
+
+_BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+
+
+def _canonical_base64(text: str) -> str:
+    try:
+        data = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        return _sloppy_base64(text)
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
+def _sloppy_base64(text: str) -> str:
+    """Accept the line breaks that Go accepts; say where the rest goes wrong."""
+    plain = text.replace("\r", "").replace("\n", "")
+    try:
+        data = binascii.a2b_base64(plain, strict_mode=True)
+    except ValueError:
+        raise DecodeError(f"illegal base64 data at input byte {_base64_fault(text)}") from None
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
+def _base64_fault(text: str) -> int:
+    """Return the offset that Go's decoder names for text that is no base64."""
+    raw = text.encode()
+    digits = 0
+    for index, byte in enumerate(raw):
+        if byte in b"\r\n":
+            continue
+        if byte in _BASE64:
+            digits += 1
+            continue
+        if byte == ord("=") and digits % 4 >= 2:
+            rest = raw[index + 1 :].replace(b"\r", b"").replace(b"\n", b"")
+            needed = b"=" if digits % 4 == 2 else b""
+            if not rest.startswith(needed):
+                return len(raw) if not rest else index + 1
+            return index + 1 + len(needed)
+        return index
+    # Too short: Go names the start of the last, incomplete group.
+    return len(raw) - digits % 4
+
+
+def _quantity(value: Json) -> Json:
+    if value.__class__ is str or value.__class__ is int or value.__class__ is float:
+        try:
+            return quantity.canonical(value.strip() if isinstance(value, str) else value)
+        except quantity.QuantityError as error:
+            raise DecodeError(str(error)) from None
+    raise DecodeError(quantity.FORMAT_MESSAGE)
+
+
+def _int_or_string(value: Json) -> Json:
+    if value.__class__ is str or (value.__class__ is int and -(2**31) <= value < 2**31):
+        return value
+    is_number = value.__class__ in (int, float)
+    raise DecodeError(f"json: cannot unmarshal {_found(value, is_number)} into Go value of type int32")
+
+
+def _time_of(parse: Callable[[str], str | None]) -> Scalar:
+    cached = lru_cache(maxsize=1024)(parse)
+
+    def convert(value: Json) -> Json:
+        if value.__class__ is not str:
+            raise DecodeError(f"json: cannot unmarshal {_found(value, False)} into Go value of type string")
+        try:
+            return cached(value)
+        except TimeError as error:
+            raise DecodeError(str(error)) from None
+
+    return convert
+
+
+_time = _time_of(canonical_time)
+_micro_time = _time_of(canonical_micro_time)
+
+
+def _anything(value: Json) -> Json:
+    return value
+
+
+def _scalar(shape: Shape) -> Scalar:
+    match shape.kind:
+        case "string":
+            return _string(shape.go_type)
+        case "bool":
+            return _bool(shape.go_type)
+        case "int32":
+            return _integer(shape.go_type, 32)
+        case "int64":
+            return _integer(shape.go_type, 64)
+        case "number":
+            return _number(shape.go_type)
+        case "bytes":
+            return _bytes(shape.go_type)
+        case "time":
+            return _time
+        case "micro-time":
+            return _micro_time
+        case "quantity":
+            return _quantity
+        case "int-or-string":
+            return _int_or_string
+        case _:
+            return _anything
+
+
+_ZERO: dict[str, Json] = {
+    "string": "",
+    "bool": False,
+    "int32": 0,
+    "int64": 0,
+    "number": 0,
+    "bytes": None,
+    "time": None,
+    "micro-time": None,
+    "quantity": "0",
+    "int-or-string": 0,
+    "list": None,
+    "map": None,
+    "any": None,
+}
+"""What Go writes for a value that was never set. Structures are `{}`."""
+
+
+# --- containers ---
+
+
+def _container(shape: Shape) -> Container:
+    match shape.kind:
+        case "struct":
+            return _struct(shape)
+        case "list":
+            return _list(shape)
+        case "map":
+            return _map(shape)
+        case _:
+            raise AssertionError(f"{shape.kind} is no container")
+
+
+def _omits_zero(field: Field) -> bool:
+    """Tell whether upstream leaves this field out when its value is empty."""
+    return not field.pointer and not field.always and field.shape.kind != "struct"
+
+
+_Entry = tuple[type | None, bool, Container | None, Scalar]
+"""(the class that needs no conversion, whether an empty value goes away, the container's closure or None,
+the scalar's closure)."""
+
+
+def _entry(field: Field) -> _Entry:
+    shape = field.shape
+    plain = {"string": str, "bool": bool}.get(shape.kind)
+    if shape.kind in _CONTAINERS:
+        return plain, _omits_zero(field), _container(shape), _anything
+    # An empty quantity or time of a value field is written as "0" or null, so it is not left out here.
+    omits = _omits_zero(field) and shape.kind not in (
+        "quantity",
+        "time",
+        "micro-time",
+        "int-or-string",
+        "any",
+    )
+    return plain, omits, None, _scalar(shape)
+
+
+def _struct(shape: Shape) -> Container:
+    entries: dict[str, _Entry] = {}
+    go_type, struct_name, preserve = shape.go_type, shape.struct_name, shape.preserve_unknown
+
+    def look_up(key: str) -> _Entry | None:
+        field = shape.fields.get(key)
+        if field is None:
+            return None
+        entry = entries[key] = _entry(field)
+        return entry
+
+    def decode(obj: Json) -> list[str]:
+        if obj.__class__ is not dict:
+            raise _Mismatch(obj, go_type)
+        unknown = _NONE
+        drop: list[str] | None = None
+        key = ""
+        try:
+            for key, value in obj.items():
+                entry = entries.get(key) or look_up(key)
+                if entry is None:
+                    if preserve:
+                        continue
+                    unknown = [*unknown, key]
+                    gone = True
+                elif value is None:
+                    gone = True
+                else:
+                    plain, omits, container, scalar = entry
+                    if value.__class__ is plain:
+                        gone = omits and not value
+                    elif container is not None:
+                        found = container(value)
+                        if found:
+                            unknown = [*unknown, *(_joined(key, path) for path in found)]
+                        gone = omits and not value
+                    else:
+                        new = scalar(value)
+                        if new is not value:
+                            obj[key] = new
+                        gone = new is None or (omits and not new)
+                if gone:
+                    if drop is None:
+                        drop = []
+                    drop.append(key)
+        except _Mismatch as mismatch:
+            mismatch.struct = mismatch.struct or struct_name
+            mismatch.path.append(key)
+            raise
+        if drop is not None:
+            for key in drop:
+                del obj[key]
+        return unknown
+
+    return decode
+
+
+def _joined(key: str, path: str) -> str:
+    return f"{key}{path}" if path.startswith("[") else f"{key}.{path}"
+
+
+def _list(shape: Shape) -> Container:
+    assert shape.element is not None
+    element, go_type = shape.element, shape.go_type
+    if element.kind in _CONTAINERS:
+        return _list_of_containers(element, go_type)
+    convert = _scalar(element)
+    plain = {"string": str, "bool": bool}.get(element.kind)
+    zero = _ZERO[element.kind]
+
+    def decode(values: Json) -> list[str]:
+        if values.__class__ is not list:
+            raise _Mismatch(values, go_type)
+        for index, value in enumerate(values):
+            if value.__class__ is not plain:
+                values[index] = zero if value is None else convert(value)
+        return _NONE
+
+    return decode
+
+
+def _list_of_containers(element: Shape, go_type: str) -> Container:
+    decode_element: Container | None = None
+    zero: Callable[[], Json] = dict if element.kind != "list" else list
+
+    def decode(values: Json) -> list[str]:
+        nonlocal decode_element
+        if values.__class__ is not list:
+            raise _Mismatch(values, go_type)
+        if decode_element is None:
+            decode_element = _container(element)
+        unknown = _NONE
+        for index, value in enumerate(values):
+            if value is None:
+                values[index] = zero()
+                continue
+            found = decode_element(value)
+            if found:
+                unknown = [*unknown, *(_joined(f"[{index}]", path) for path in found)]
+        return unknown
+
+    return decode
+
+
+def _map(shape: Shape) -> Container:
+    assert shape.element is not None
+    element, go_type = shape.element, shape.go_type
+    if element.kind in _CONTAINERS:
+        return _map_of_containers(element, go_type)
+    convert = _scalar(element)
+    plain = {"string": str, "bool": bool}.get(element.kind)
+    zero = _ZERO[element.kind]
+
+    def decode(values: Json) -> list[str]:
+        if values.__class__ is not dict:
+            raise _Mismatch(values, go_type)
+        for key, value in values.items():
+            if value.__class__ is not plain:
+                values[key] = zero if value is None else convert(value)
+        return _NONE
+
+    return decode
+
+
+def _map_of_containers(element: Shape, go_type: str) -> Container:
+    decode_element: Container | None = None
+    zero: Callable[[], Json] = dict if element.kind != "list" else list
+
+    def decode(values: Json) -> list[str]:
+        nonlocal decode_element
+        if values.__class__ is not dict:
+            raise _Mismatch(values, go_type)
+        if decode_element is None:
+            decode_element = _container(element)
+        unknown = _NONE
+        for key, value in values.items():
+            if value is None:
+                values[key] = zero()
+                continue
+            found = decode_element(value)
+            if found:
+                unknown = [*unknown, *(_joined(key, path) for path in found)]
+        return unknown
+
+    return decode
+
+
+# --- completing ---
+
+Completer = Callable[[Json], None]
+
+
+def completer(shape: Shape, *, seal: bool) -> Completer:
+    """Return what leaves out and fills in as upstream's encoding does; `seal` turns empty lists to null."""
+    known: dict[int, Completer | None] = {}
+
+    def of(part: Shape) -> Completer | None:
+        """Return the completer of a container, None where nothing inside can need one."""
+        if part.kind == "struct":
+            if id(part) not in known:
+                known[id(part)] = None  # a recursive definition finds itself through `lazily`
+                known[id(part)] = _complete_struct(part, lazily, seal)
+            return known[id(part)]
+        if part.kind not in _CONTAINERS:
+            return None
+        assert part.element is not None
+        inner = lazily(part.element) if part.element.kind in _CONTAINERS else None
+        if inner is None:
+            return None
+        return _complete_list(inner) if part.kind == "list" else _complete_map(inner)
+
+    def lazily(part: Shape) -> Completer:
+        made: list[Completer | None] = []
+
+        def complete(value: Json) -> None:
+            if not made:
+                made.append(of(part))
+            if made[0] is not None:
+                made[0](value)
+
+        return complete
+
+    return lazily(shape)
+
+
+def _complete_list(inner: Completer) -> Completer:
+    def complete(values: Json) -> None:
+        for value in values or ():
+            inner(value)
+
+    return complete
+
+
+def _complete_map(inner: Completer) -> Completer:
+    def complete(values: Json) -> None:
+        for value in (values or {}).values():
+            inner(value)
+
+    return complete
+
+
+def _complete_struct(shape: Shape, of: Callable[[Shape], Completer], seal: bool) -> Completer:
+    plan: dict[str, tuple[bool, bool, Completer | None]] = {}
+    fills: list[tuple[str, Callable[[], Json]]] = []
+    for name, field in shape.fields.items():
+        kind = field.shape.kind
+        omits = _omits_zero(field) and kind in (
+            "string",
+            "bool",
+            "int32",
+            "int64",
+            "number",
+            "list",
+            "map",
+            "bytes",
+        )
+        omits = omits or field.omit_empty_struct
+        nulls = seal and field.always and kind in ("list", "map")
+        nested = of(field.shape) if kind in _CONTAINERS else None
+        plan[name] = (omits, nulls, nested)
+        fill = _fill(field)
+        if fill is not None:
+            fills.append((name, fill))
+
+    def complete(obj: Json) -> None:
+        if obj is None:
+            return
+        drop: list[str] | None = None
+        for name, make in fills:
+            if name not in obj:
+                obj[name] = make()
+        for name, value in obj.items():
+            step = plan.get(name)
+            if step is None:
+                continue
+            omits, nulls, nested = step
+            if value.__class__ is dict or value.__class__ is list:
+                if nested is not None:
+                    nested(value)
+                if not value:
+                    if omits:
+                        drop = [*(drop or ()), name]
+                    elif nulls:
+                        obj[name] = None
+            elif not value and omits:
+                drop = [*(drop or ()), name]
+        for name in drop or ():
+            del obj[name]
+
+    return complete
+
+
+def _fill(field: Field) -> Callable[[], Json] | None:
+    """Return what makes the value that is written where none was set, None where nothing is written."""
+    kind = field.shape.kind
+    if field.omit_empty_struct:
+        return None
+    if kind == "struct":
+        if field.pointer:
+            return _null if field.always else None
+        return dict
+    if not field.always and (field.pointer or kind in _DROPPED_WHEN_ZERO):
+        return None
+    zero = None if field.pointer else _ZERO[kind]
+    return lambda: zero
+
+
+_DROPPED_WHEN_ZERO = frozenset(("string", "bool", "int32", "int64", "number", "bytes", "list", "map"))
+
+
+def _null() -> Json:
+    return None
+
+
+def strip_nulls(value: Object) -> Object:
+    """Return a copy without null fields, all the way down: what a schemaless decoder keeps."""
+    return {
+        key: strip_nulls(part) if isinstance(part, dict) else part
+        for key, part in value.items()
+        if part is not None
+    }

@@ -1,0 +1,79 @@
+"""The compiled form of a schema: a graph of shapes, which decoding, patches and managed fields walk.
+
+A shape knows what a value is (`kind`), how it is owned and merged (list type, keys, atomic), and what its
+type is called in upstream's messages. A structure's fields are made when first asked for, so that compiling a
+kind costs only what is used, and recursive definitions need no care.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal[
+    "struct",
+    "map",
+    "list",
+    "string",
+    "bool",
+    "int32",
+    "int64",
+    "number",
+    "bytes",
+    "time",
+    "micro-time",
+    "quantity",
+    "int-or-string",
+    "any",
+]
+ListType = Literal["atomic", "set", "map"]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Shape:
+    """What one value is. Immutable but for its lazily made fields."""
+
+    kind: Kind
+    go_type: str
+    lazy_fields: Callable[[], dict[str, Field]] | None = None
+    element: Shape | None = None
+    """Of a list or a map."""
+    atomic: bool = False
+    """Owned and replaced as a whole by server-side apply."""
+    list_type: ListType = "atomic"
+    map_keys: tuple[str, ...] = ()
+    key_defaults: Mapping[str, str] = field(default_factory=dict)
+    preserve_unknown: bool = False
+    _fields: dict[str, Field] | None = None
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """A structure's fields by name; empty for anything else."""
+        if self._fields is None:
+            self._fields = self.lazy_fields() if self.lazy_fields is not None else {}
+            self.lazy_fields = None
+        return self._fields
+
+    @property
+    def struct_name(self) -> str:
+        """The type's bare name: `DeploymentSpec`."""
+        return self.go_type.rpartition(".")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a structure."""
+
+    name: str
+    shape: Shape
+    pointer: bool
+    """Never set and empty are different things."""
+    always: bool
+    """Written even when empty."""
+    omit_empty_struct: bool = False
+    atomic: bool = False
+    merge_key: str = ""
+    """Of a list that strategic merge patches merge by key."""
+    strategies: frozenset[str] = frozenset()
+    """Strategic merge: any of merge, replace, retainKeys."""
