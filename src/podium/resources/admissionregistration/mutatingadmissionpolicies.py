@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from podium.machinery.resource import Resource
 from podium.resources.admissionregistration import defaults
+from podium.resources.admissionregistration.columns import param_kind
+from podium.resources.printing import AGE, NAME, column, spec
 
 MUTATINGADMISSIONPOLICIES = Resource(
     group="admissionregistration.k8s.io",
@@ -15,4 +17,10 @@ MUTATINGADMISSIONPOLICIES = Resource(
     schema="io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicy",
     generation=True,
     defaults=defaults.default_policy,
+    columns=(
+        NAME,
+        column("Mutations", lambda obj: len(spec(obj).get("mutations") or ()), type="integer"),
+        column("ParamKind", param_kind),
+        AGE,
+    ),
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from podium.machinery.resource import Resource
 from podium.resources.admissionregistration import defaults
+from podium.resources.admissionregistration.columns import param_ref
+from podium.resources.printing import AGE, NAME, column, spec
 
 MUTATINGADMISSIONPOLICYBINDINGS = Resource(
     group="admissionregistration.k8s.io",
@@ -15,4 +17,10 @@ MUTATINGADMISSIONPOLICYBINDINGS = Resource(
     schema="io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBinding",
     generation=True,
     defaults=defaults.default_policy_binding,
+    columns=(
+        NAME,
+        column("PolicyName", lambda obj: spec(obj).get("policyName") or ""),
+        column("ParamRef", param_ref),
+        AGE,
+    ),
 )

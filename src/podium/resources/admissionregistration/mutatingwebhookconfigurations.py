@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.resource import Resource
 from podium.resources.admissionregistration import defaults
+from podium.resources.printing import AGE, NAME, column
 
 MUTATINGWEBHOOKCONFIGURATIONS = Resource(
     group="admissionregistration.k8s.io",
@@ -16,4 +17,9 @@ MUTATINGWEBHOOKCONFIGURATIONS = Resource(
     generation=True,
     generation_fields=("webhooks",),
     defaults=defaults.default_mutating_webhooks,
+    columns=(
+        NAME,
+        column("Webhooks", lambda obj: len(obj.get("webhooks") or ()), type="integer"),
+        AGE,
+    ),
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.admissionregistration import defaults
+from podium.resources.admissionregistration.columns import param_kind
 from podium.resources.defaulting import child
+from podium.resources.printing import AGE, NAME, column, spec
 
 
 def _defaults(policy: Object) -> None:
@@ -29,4 +31,10 @@ VALIDATINGADMISSIONPOLICIES = Resource(
     generation=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("Validations", lambda obj: len(spec(obj).get("validations") or ()), type="integer"),
+        column("ParamKind", param_kind),
+        AGE,
+    ),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import absent, child, given
+from podium.resources.printing import AGE, NAME, column, condition
+from podium.resources.printing import spec as spec_of
 
 SERVICE_PORT = 443
 
@@ -20,6 +22,19 @@ def _prepare_create(api_service: Object) -> None:
     api_service["status"] = {}
 
 
+def _service(api_service: Object) -> str:
+    service = given(spec_of(api_service), "service")
+    return "Local" if service is None else f"{service.get('namespace') or ''}/{service.get('name') or ''}"
+
+
+def _available(api_service: Object) -> str:
+    available = condition(api_service, "Available")
+    if available is None:
+        return "Unknown"
+    state = str(available.get("status"))
+    return state if state == "True" else f"{state} ({available.get('reason') or ''})"
+
+
 APISERVICES = Resource(
     group="apiregistration.k8s.io",
     version="v1",
@@ -32,4 +47,10 @@ APISERVICES = Resource(
     status=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("Service", _service),
+        column("Available", _available),
+        AGE,
+    ),
 )

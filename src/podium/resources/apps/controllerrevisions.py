@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from podium.machinery import meta
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.printing import AGE, NAME, NONE, column
+
+
+def _controller(revision: Object) -> str:
+    reference = meta.controller_ref(revision)
+    if reference is None:
+        return NONE
+    group = meta.split_api_version(str(reference.get("apiVersion") or ""))[0]
+    kind = str(reference.get("kind") or "")
+    return f"{kind}.{group}".rstrip(".").lower() + f"/{reference.get('name')}"
+
 
 CONTROLLERREVISIONS = Resource(
     group="apps",
@@ -11,4 +24,10 @@ CONTROLLERREVISIONS = Resource(
     plural="controllerrevisions",
     namespaced=True,
     schema="io.k8s.api.apps.v1.ControllerRevision",
+    columns=(
+        NAME,
+        column("Controller", _controller),
+        column("Revision", lambda obj: obj.get("revision") or 0),
+        AGE,
+    ),
 )

@@ -6,6 +6,18 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.core import pod_spec
 from podium.resources.defaulting import absent, blank, child, drop_zero
+from podium.resources.printing import (
+    AGE,
+    NAME,
+    column,
+    container_columns,
+    count,
+    map_text,
+    selector_text,
+    spec,
+    status,
+    template_containers,
+)
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 _COUNTS = ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady")
@@ -50,6 +62,11 @@ def _set_template_generation(daemon_set: Object, generation: int) -> None:
         child(child(daemon_set, "metadata"), "annotations")[TEMPLATE_GENERATION] = str(generation)
 
 
+def _node_selector(daemon_set: Object) -> str:
+    template = spec(daemon_set).get("template") or {}
+    return map_text((template.get("spec") or {}).get("nodeSelector"))
+
+
 DAEMONSETS = Resource(
     group="apps",
     version="v1",
@@ -64,4 +81,16 @@ DAEMONSETS = Resource(
     defaults=_defaults,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
+    columns=(
+        NAME,
+        column("Desired", lambda obj: count(status(obj).get("desiredNumberScheduled")), type="integer"),
+        column("Current", lambda obj: count(status(obj).get("currentNumberScheduled")), type="integer"),
+        column("Ready", lambda obj: count(status(obj).get("numberReady")), type="integer"),
+        column("Up-to-date", lambda obj: count(status(obj).get("updatedNumberScheduled")), type="integer"),
+        column("Available", lambda obj: count(status(obj).get("numberAvailable")), type="integer"),
+        column("Node Selector", _node_selector),
+        AGE,
+        *container_columns(template_containers),
+        column("Selector", lambda obj: selector_text(spec(obj).get("selector")), wide=True),
+    ),
 )

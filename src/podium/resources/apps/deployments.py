@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from podium.machinery import labels
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
 from podium.resources.core import pod_spec
 from podium.resources.defaulting import absent, blank, child, drop_zero
+from podium.resources.printing import (
+    AGE,
+    NAME,
+    column,
+    container_columns,
+    count,
+    spec,
+    status,
+    template_containers,
+)
 from podium.resources.scaling import selector_of_labels
 
 
@@ -36,6 +47,17 @@ def _prepare_create(deployment: Object) -> None:
     deployment["status"] = {}
 
 
+def _ready(deployment: Object) -> str:
+    return f"{count(status(deployment).get('readyReplicas'))}/{count(spec(deployment).get('replicas'))}"
+
+
+def _selector(deployment: Object) -> str:
+    try:
+        return str(labels.from_label_selector(spec(deployment).get("selector")))
+    except ValueError:
+        return "<invalid>"
+
+
 DEPLOYMENTS = Resource(
     group="apps",
     version="v1",
@@ -51,4 +73,13 @@ DEPLOYMENTS = Resource(
     generation_fields=("spec", "metadata.annotations"),
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("Ready", _ready),
+        column("Up-to-date", lambda obj: count(status(obj).get("updatedReplicas"))),
+        column("Available", lambda obj: count(status(obj).get("availableReplicas"))),
+        AGE,
+        *container_columns(template_containers),
+        column("Selector", _selector, wide=True),
+    ),
 )

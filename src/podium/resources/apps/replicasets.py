@@ -6,6 +6,17 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
 from podium.resources.core import pod_spec
 from podium.resources.defaulting import absent, child, drop_zero
+from podium.resources.printing import (
+    AGE,
+    NAME,
+    column,
+    container_columns,
+    count,
+    selector_text,
+    spec,
+    status,
+    template_containers,
+)
 from podium.resources.scaling import selector_of_labels
 
 
@@ -37,4 +48,13 @@ REPLICASETS = Resource(
     generation=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("Desired", lambda obj: count(spec(obj).get("replicas")), type="integer"),
+        column("Current", lambda obj: count(status(obj).get("replicas")), type="integer"),
+        column("Ready", lambda obj: count(status(obj).get("readyReplicas")), type="integer"),
+        AGE,
+        *container_columns(template_containers),
+        column("Selector", lambda obj: selector_text(spec(obj).get("selector")), wide=True),
+    ),
 )

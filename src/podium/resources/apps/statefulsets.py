@@ -6,6 +6,16 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
 from podium.resources.core import pod_spec, volumes
 from podium.resources.defaulting import absent, blank, child, drop_zero, given, items
+from podium.resources.printing import (
+    AGE,
+    NAME,
+    column,
+    container_columns,
+    count,
+    spec,
+    status,
+    template_containers,
+)
 from podium.resources.scaling import selector_of_labels
 
 
@@ -40,6 +50,10 @@ def _prepare_create(stateful_set: Object) -> None:
     stateful_set["status"] = {"replicas": 0, "availableReplicas": 0}
 
 
+def _ready(stateful_set: Object) -> str:
+    return f"{count(status(stateful_set).get('readyReplicas'))}/{count(spec(stateful_set).get('replicas'))}"
+
+
 STATEFULSETS = Resource(
     group="apps",
     version="v1",
@@ -54,4 +68,10 @@ STATEFULSETS = Resource(
     generation=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("Ready", _ready),
+        AGE,
+        *container_columns(template_containers),
+    ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.autoscaling import columns
 from podium.resources.defaulting import absent, child, drop_zero, given
 
 CPU_UTILIZATION = 80
@@ -49,4 +50,5 @@ HORIZONTALPODAUTOSCALERS = Resource(
     status=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=columns.COLUMNS,
 )

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.batch.jobs import default_job_spec_template
 from podium.resources.defaulting import absent, blank, child
+from podium.resources.printing import (
+    AGE,
+    NAME,
+    NONE,
+    UNSET,
+    column,
+    container_columns,
+    selector_text,
+    since,
+    spec,
+    status,
+    timed,
+)
 
 
 def _defaults(cron_job: Object) -> None:
@@ -24,6 +39,24 @@ def _prepare_create(cron_job: Object) -> None:
     cron_job["status"] = {}
 
 
+def _job_spec(cron_job: Object) -> Object:
+    return (spec(cron_job).get("jobTemplate") or {}).get("spec") or {}
+
+
+def _containers(cron_job: Object) -> list[Object]:
+    return list(((_job_spec(cron_job).get("template") or {}).get("spec") or {}).get("containers") or ())
+
+
+def _suspend(cron_job: Object) -> str:
+    value = spec(cron_job).get("suspend")
+    return UNSET if value is None else str(bool(value))
+
+
+def _last_schedule(cron_job: Object, now: datetime) -> str:
+    last = status(cron_job).get("lastScheduleTime")
+    return since(last, now) if last else NONE
+
+
 CRONJOBS = Resource(
     group="batch",
     version="v1",
@@ -37,4 +70,15 @@ CRONJOBS = Resource(
     generation=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("Schedule", lambda obj: spec(obj).get("schedule") or ""),
+        column("Timezone", lambda obj: spec(obj).get("timeZone") or NONE),
+        column("Suspend", _suspend, type="boolean"),
+        column("Active", lambda obj: len(status(obj).get("active") or ()), type="integer"),
+        timed("Last Schedule", _last_schedule),
+        AGE,
+        *container_columns(_containers),
+        column("Selector", lambda obj: selector_text(_job_spec(obj).get("selector")), wide=True),
+    ),
 )

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from podium.base.clock import parse_rfc3339
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.core import pod_spec
 from podium.resources.defaulting import absent, blank, child, given, items
+from podium.resources.printing import (
+    AGE,
+    NAME,
+    column,
+    condition_true,
+    container_columns,
+    count,
+    deleting,
+    duration,
+    selector_text,
+    since,
+    spec,
+    status,
+    template_containers,
+    timed,
+)
 
 UID_LABEL = "batch.kubernetes.io/controller-uid"
 NAME_LABEL = "batch.kubernetes.io/job-name"
@@ -72,6 +91,37 @@ def _generate_selector(job: Object, spec: Object) -> None:
     match.setdefault(UID_LABEL, uid)
 
 
+_LATER_CONDITIONS = ("Suspended", "FailureTarget", "SuccessCriteriaMet")
+
+
+def _state(job: Object) -> str:
+    if condition_true(job, "Complete"):
+        return "Complete"
+    if condition_true(job, "Failed"):
+        return "Failed"
+    if deleting(job):
+        return "Terminating"
+    return next((kind for kind in _LATER_CONDITIONS if condition_true(job, kind)), "Running")
+
+
+def _completions(job: Object) -> str:
+    succeeded = count(status(job).get("succeeded"))
+    wanted = spec(job).get("completions")
+    if wanted is not None:
+        return f"{succeeded}/{wanted}"
+    parallelism = count(spec(job).get("parallelism"))
+    return f"{succeeded}/1 of {parallelism}" if parallelism > 1 else f"{succeeded}/1"
+
+
+def _duration(job: Object, now: datetime) -> str:
+    started, completed = status(job).get("startTime"), status(job).get("completionTime")
+    if not started:
+        return ""
+    if not completed:
+        return since(started, now)
+    return duration((parse_rfc3339(completed) - parse_rfc3339(started)).total_seconds())
+
+
 JOBS = Resource(
     group="batch",
     version="v1",
@@ -85,4 +135,13 @@ JOBS = Resource(
     default_propagation="Orphan",
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("Status", _state),
+        column("Completions", _completions),
+        timed("Duration", _duration),
+        AGE,
+        *container_columns(template_containers),
+        column("Selector", lambda obj: selector_text(spec(obj).get("selector")), wide=True),
+    ),
 )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
-from podium.resources.defaulting import child
+from podium.resources.defaulting import child, items
+from podium.resources.printing import AGE, NAME, NONE, column, duration
+from podium.resources.printing import spec as spec_of
+from podium.resources.printing import status as status_of
 
 
 def _defaults(request: Object) -> None:
@@ -22,6 +25,19 @@ def _prepare_update(new: Object, old: Object) -> None:
     new["status"] = dict(old.get("status") or {})
 
 
+def _state(request: Object) -> str:
+    types = {condition.get("type") for condition in items(status_of(request), "conditions")}
+    state = "Denied" if "Denied" in types else "Approved" if "Approved" in types else "Pending"
+    if "Failed" in types:
+        state += ",Failed"
+    return f"{state},Issued" if status_of(request).get("certificate") else state
+
+
+def _requested_duration(request: Object) -> str:
+    seconds = spec_of(request).get("expirationSeconds")
+    return NONE if seconds is None else duration(seconds)
+
+
 CERTIFICATESIGNINGREQUESTS = Resource(
     group="certificates.k8s.io",
     version="v1",
@@ -37,4 +53,12 @@ CERTIFICATESIGNINGREQUESTS = Resource(
     defaults=_defaults,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
+    columns=(
+        NAME,
+        AGE,
+        column("SignerName", lambda obj: spec_of(obj).get("signerName") or NONE),
+        column("Requestor", lambda obj: spec_of(obj).get("username") or ""),
+        column("RequestedDuration", _requested_duration),
+        column("Condition", _state),
+    ),
 )

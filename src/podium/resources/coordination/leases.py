@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
+from podium.resources.printing import AGE, NAME, column, spec
 
 LEASES = Resource(
     group="coordination.k8s.io",
@@ -12,4 +13,9 @@ LEASES = Resource(
     namespaced=True,
     schema="io.k8s.api.coordination.v1.Lease",
     create_on_update=True,
+    columns=(
+        NAME,
+        column("Holder", lambda obj: spec(obj).get("holderIdentity") or ""),
+        AGE,
+    ),
 )

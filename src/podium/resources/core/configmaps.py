@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import drop_zero
+from podium.resources.printing import AGE, NAME, column
 
 
 def _defaults(config_map: Object) -> None:
@@ -19,4 +20,9 @@ CONFIGMAPS = Resource(
     short_names=("cm",),
     schema="io.k8s.api.core.v1.ConfigMap",
     defaults=_defaults,
+    columns=(
+        NAME,
+        column("Data", lambda obj: len(obj.get("data") or ()) + len(obj.get("binaryData") or ())),
+        AGE,
+    ),
 )

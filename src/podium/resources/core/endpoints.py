@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import blank, drop_zero, items
+from podium.resources.printing import AGE, NAME, NONE, column, joined
 
 
 def _defaults(endpoints: Object) -> None:
@@ -13,6 +14,22 @@ def _defaults(endpoints: Object) -> None:
         for port in items(subset, "ports"):
             blank(port, "protocol", "TCP")
             drop_zero(port, "name")
+
+
+def _addresses(endpoints: Object) -> str:
+    subsets = list(items(endpoints, "subsets"))
+    if not subsets:
+        return NONE
+    listed = []
+    for subset in subsets:
+        ips = [str(address.get("ip")) for address in items(subset, "addresses")]
+        ports = [port.get("port") for port in items(subset, "ports")]
+        listed += [_host_port(ip, port) for port in ports for ip in ips] if ports else ips
+    return joined(listed)
+
+
+def _host_port(ip: str, port: object) -> str:
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
 ENDPOINTS = Resource(
@@ -25,4 +42,9 @@ ENDPOINTS = Resource(
     storage_prefix="services/endpoints",
     create_on_update=True,
     defaults=_defaults,
+    columns=(
+        NAME,
+        column("Endpoints", _addresses),
+        AGE,
+    ),
 )

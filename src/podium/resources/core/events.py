@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.core import event_columns
 from podium.resources.defaulting import absent, child, drop_zero
 
 
@@ -27,4 +28,5 @@ EVENTS = Resource(
     schema="io.k8s.api.core.v1.Event",
     create_on_update=True,
     defaults=default_event,
+    columns=event_columns.COLUMNS,
 )

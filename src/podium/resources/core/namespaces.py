@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
 from podium.resources.defaulting import blank, child
+from podium.resources.printing import AGE, NAME, column, status
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 
@@ -46,4 +47,9 @@ NAMESPACES = Resource(
     defaults=_defaults,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
+    columns=(
+        NAME,
+        column("Status", lambda obj: status(obj).get("phase") or ""),
+        AGE,
+    ),
 )

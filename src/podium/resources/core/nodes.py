@@ -5,6 +5,9 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
 from podium.resources.defaulting import absent, child, drop_zero
+from podium.resources.printing import AGE, NAME, NONE, UNKNOWN, column, condition
+from podium.resources.printing import spec as spec_of
+from podium.resources.printing import status as status_of
 
 _NODE_INFO = (
     "machineID",
@@ -36,6 +39,46 @@ def _defaults(node: Object) -> None:
         absent(info, name, "")
 
 
+_ROLE_PREFIX = "node-role.kubernetes.io/"
+_ROLE_LABEL = "kubernetes.io/role"
+
+
+def _state(node: Object) -> str:
+    ready = condition(node, "Ready")
+    if ready is None:
+        state = "Unknown"
+    else:
+        state = "Ready" if ready.get("status") == "True" else "NotReady"
+    return f"{state},SchedulingDisabled" if spec_of(node).get("unschedulable") else state
+
+
+def _roles(node: Object) -> str:
+    roles = set()
+    for key, value in ((node.get("metadata") or {}).get("labels") or {}).items():
+        if key.startswith(_ROLE_PREFIX):
+            roles.add(key.removeprefix(_ROLE_PREFIX))
+        elif key == _ROLE_LABEL:
+            roles.add(value)
+    return ",".join(sorted(roles - {""})) or NONE
+
+
+def _address(node: Object, kind: str) -> str:
+    for address in status_of(node).get("addresses") or ():
+        if address.get("type") == kind:
+            return str(address.get("address"))
+    return NONE
+
+
+def _info(node: Object, name: str) -> str:
+    return str((status_of(node).get("nodeInfo") or {}).get(name) or "")
+
+
+def _kernel(node: Object) -> str:
+    architecture = _info(node, "architecture")
+    kernel = _info(node, "kernelVersion") or UNKNOWN
+    return f"{kernel} ({architecture})" if architecture else kernel
+
+
 NODES = Resource(
     version="v1",
     kind="Node",
@@ -51,4 +94,16 @@ NODES = Resource(
         ),
     ),
     defaults=_defaults,
+    columns=(
+        NAME,
+        column("Status", _state),
+        column("Roles", _roles),
+        AGE,
+        column("Version", lambda obj: _info(obj, "kubeletVersion")),
+        column("Internal-IP", lambda obj: _address(obj, "InternalIP"), wide=True),
+        column("External-IP", lambda obj: _address(obj, "ExternalIP"), wide=True),
+        column("OS-Image", lambda obj: _info(obj, "osImage") or UNKNOWN, wide=True),
+        column("Kernel-Version", _kernel, wide=True),
+        column("Container-Runtime", lambda obj: _info(obj, "containerRuntimeVersion") or UNKNOWN, wide=True),
+    ),
 )

@@ -5,7 +5,11 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.core import volumes
+from podium.resources.core.persistentvolumes import phase, storage_class
 from podium.resources.defaulting import blank, child, drop_zero
+from podium.resources.printing import AGE, NAME, UNSET, access_modes_text, column, quantity_text
+from podium.resources.printing import spec as spec_of
+from podium.resources.printing import status as status_of
 
 
 def _defaults(claim: Object) -> None:
@@ -19,6 +23,16 @@ def _prepare_create(claim: Object) -> None:
     claim["status"] = {"phase": "Pending"}
 
 
+def _capacity(claim: Object) -> str:
+    if not spec_of(claim).get("volumeName"):
+        return ""
+    return quantity_text((status_of(claim).get("capacity") or {}).get("storage"))
+
+
+def _access_modes(claim: Object) -> str:
+    return access_modes_text(status_of(claim).get("accessModes")) if spec_of(claim).get("volumeName") else ""
+
+
 PERSISTENTVOLUMECLAIMS = Resource(
     version="v1",
     kind="PersistentVolumeClaim",
@@ -30,4 +44,15 @@ PERSISTENTVOLUMECLAIMS = Resource(
     delete_returns_object=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("Status", phase),
+        column("Volume", lambda obj: spec_of(obj).get("volumeName") or ""),
+        column("Capacity", _capacity),
+        column("Access Modes", _access_modes),
+        column("StorageClass", storage_class),
+        column("VolumeAttributesClass", lambda obj: spec_of(obj).get("volumeAttributesClassName") or UNSET),
+        AGE,
+        column("VolumeMode", lambda obj: spec_of(obj).get("volumeMode") or UNSET, wide=True),
+    ),
 )

@@ -6,6 +6,9 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.core import volumes
 from podium.resources.defaulting import absent, blank, child, drop_zero, given
+from podium.resources.printing import AGE, NAME, UNSET, access_modes_text, column, deleting, quantity_text
+from podium.resources.printing import spec as spec_of
+from podium.resources.printing import status as status_of
 
 
 def _defaults(volume: Object) -> None:
@@ -25,6 +28,27 @@ def _prepare_create(volume: Object) -> None:
     volume["status"] = status
 
 
+CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+
+
+def _claim(volume: Object) -> str:
+    claim = given(spec_of(volume), "claimRef")
+    return f"{claim.get('namespace') or ''}/{claim.get('name') or ''}" if claim is not None else ""
+
+
+def storage_class(obj: Object) -> str:
+    """Return the storage class of a volume or a claim: an old annotation goes before the field."""
+    annotations = (given(obj, "metadata") or {}).get("annotations") or {}
+    if CLASS_ANNOTATION in annotations:
+        return str(annotations[CLASS_ANNOTATION])
+    return str(spec_of(obj).get("storageClassName") or "")
+
+
+def phase(obj: Object) -> str:
+    """Return the phase of a volume or a claim."""
+    return "Terminating" if deleting(obj) else str(status_of(obj).get("phase") or "")
+
+
 PERSISTENTVOLUMES = Resource(
     version="v1",
     kind="PersistentVolume",
@@ -35,4 +59,17 @@ PERSISTENTVOLUMES = Resource(
     status=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("Capacity", lambda obj: quantity_text((spec_of(obj).get("capacity") or {}).get("storage"))),
+        column("Access Modes", lambda obj: access_modes_text(spec_of(obj).get("accessModes"))),
+        column("Reclaim Policy", lambda obj: spec_of(obj).get("persistentVolumeReclaimPolicy") or ""),
+        column("Status", phase),
+        column("Claim", _claim),
+        column("StorageClass", storage_class),
+        column("VolumeAttributesClass", lambda obj: spec_of(obj).get("volumeAttributesClassName") or UNSET),
+        column("Reason", lambda obj: status_of(obj).get("reason") or ""),
+        AGE,
+        column("VolumeMode", lambda obj: spec_of(obj).get("volumeMode") or UNSET, wide=True),
+    ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
-from podium.resources.core import pod_spec
+from podium.resources.core import pod_columns, pod_spec
 from podium.resources.defaulting import child
 
 
@@ -38,4 +38,5 @@ PODS = Resource(
     generation=True,
     delete_returns_object=True,
     defaults=_defaults,
+    columns=pod_columns.COLUMNS,
 )

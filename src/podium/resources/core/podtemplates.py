@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.core import pod_spec
 from podium.resources.defaulting import child
+from podium.resources.printing import NAME, column, container_columns, map_text
 
 
 def _defaults(template: Object) -> None:
     pod_spec.default_template(child(template, "template"))
+
+
+def _pod_template(obj: Object) -> Object:
+    template = obj.get("template")
+    return template if isinstance(template, dict) else {}
+
+
+def _containers(obj: Object) -> list[Object]:
+    return list((_pod_template(obj).get("spec") or {}).get("containers") or ())
+
+
+_CONTAINERS, _IMAGES = (replace(c, priority=0) for c in container_columns(_containers))
 
 
 PODTEMPLATES = Resource(
@@ -21,4 +36,10 @@ PODTEMPLATES = Resource(
     create_on_update=True,
     delete_returns_object=True,
     defaults=_defaults,
+    columns=(
+        NAME,
+        _CONTAINERS,
+        _IMAGES,
+        column("Pod Labels", lambda obj: map_text((_pod_template(obj).get("metadata") or {}).get("labels"))),
+    ),
 )

@@ -6,6 +6,17 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
 from podium.resources.core import pod_spec
 from podium.resources.defaulting import absent, child, drop_zero, given
+from podium.resources.printing import (
+    AGE,
+    NAME,
+    column,
+    container_columns,
+    count,
+    map_text,
+    spec,
+    status,
+    template_containers,
+)
 from podium.resources.scaling import selector_of_map
 
 
@@ -38,4 +49,13 @@ REPLICATIONCONTROLLERS = Resource(
     status=True,
     generation=True,
     defaults=_defaults,
+    columns=(
+        NAME,
+        column("Desired", lambda obj: count(spec(obj).get("replicas")), type="integer"),
+        column("Current", lambda obj: count(status(obj).get("replicas")), type="integer"),
+        column("Ready", lambda obj: count(status(obj).get("readyReplicas")), type="integer"),
+        AGE,
+        *container_columns(template_containers),
+        column("Selector", lambda obj: map_text(spec(obj).get("selector")), wide=True),
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import child
+from podium.resources.printing import AGE, NAME, column, quantity_text, status
 
 
 def _defaults(quota: Object) -> None:
@@ -14,6 +15,15 @@ def _defaults(quota: Object) -> None:
 
 def _prepare_create(quota: Object) -> None:
     quota["status"] = {}
+
+
+def _used(quota: Object, *, limits: bool) -> str:
+    hard, used = status(quota).get("hard") or {}, status(quota).get("used") or {}
+    return ", ".join(
+        f"{name}: {quantity_text(used.get(name))}/{quantity_text(hard[name])}"
+        for name in sorted(hard)
+        if name.startswith("limits.") == limits
+    )
 
 
 RESOURCEQUOTAS = Resource(
@@ -28,4 +38,10 @@ RESOURCEQUOTAS = Resource(
     delete_returns_object=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("Request", lambda obj: _used(obj, limits=False)),
+        column("Limit", lambda obj: _used(obj, limits=True)),
+        AGE,
+    ),
 )

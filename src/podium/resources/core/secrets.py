@@ -7,6 +7,7 @@ import base64
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import blank, drop_zero
+from podium.resources.printing import AGE, NAME, column
 
 
 def _defaults(secret: Object) -> None:
@@ -27,4 +28,10 @@ SECRETS = Resource(
     namespaced=True,
     schema="io.k8s.api.core.v1.Secret",
     defaults=_defaults,
+    columns=(
+        NAME,
+        column("Type", lambda obj: obj.get("type") or ""),
+        column("Data", lambda obj: len(obj.get("data") or ())),
+        AGE,
+    ),
 )

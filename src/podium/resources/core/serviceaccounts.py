@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource, Subresource
+from podium.resources.printing import AGE, NAME
 
 SERVICEACCOUNTS = Resource(
     version="v1",
@@ -17,4 +18,8 @@ SERVICEACCOUNTS = Resource(
         ),
     ),
     delete_returns_object=True,
+    columns=(
+        NAME,
+        AGE,
+    ),
 )

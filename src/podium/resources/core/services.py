@@ -5,6 +5,8 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
 from podium.resources.defaulting import absent, blank, child, drop_zero, given, items
+from podium.resources.printing import AGE, NAME, NONE, UNKNOWN, column, load_balancer_addresses, map_text
+from podium.resources.printing import spec as spec_of
 
 SESSION_TIMEOUT_S = 10800
 _CLUSTER_TYPES = ("ClusterIP", "NodePort", "LoadBalancer")
@@ -44,6 +46,27 @@ def reachable_from_outside(spec: Object) -> bool:
     return kind in ("LoadBalancer", "NodePort") or (kind == "ClusterIP" and bool(spec.get("externalIPs")))
 
 
+def _external_ip(service: Object) -> str:
+    spec = spec_of(service)
+    external = [str(ip) for ip in spec.get("externalIPs") or ()]
+    match spec.get("type"):
+        case "ClusterIP" | "NodePort":
+            return ",".join(external) or NONE
+        case "LoadBalancer":
+            return ",".join(load_balancer_addresses(service) + external) or "<pending>"
+        case "ExternalName":
+            return str(spec.get("externalName") or "")
+    return UNKNOWN
+
+
+def _ports(service: Object) -> str:
+    texts = []
+    for port in items(spec_of(service), "ports"):
+        node_port = f":{port['nodePort']}" if port.get("nodePort") else ""
+        texts.append(f"{port.get('port')}{node_port}/{port.get('protocol')}")
+    return ",".join(texts) or NONE
+
+
 SERVICES = Resource(
     version="v1",
     kind="Service",
@@ -62,4 +85,13 @@ SERVICES = Resource(
     create_on_update=True,
     delete_returns_object=True,
     defaults=_defaults,
+    columns=(
+        NAME,
+        column("Type", lambda obj: spec_of(obj).get("type") or ""),
+        column("Cluster-IP", lambda obj: next(iter(spec_of(obj).get("clusterIPs") or ()), NONE)),
+        column("External-IP", _external_ip),
+        column("Port(s)", _ports),
+        AGE,
+        column("Selector", lambda obj: map_text(spec_of(obj).get("selector")), wide=True),
+    ),
 )

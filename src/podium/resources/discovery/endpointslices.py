@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import absent, child, items
+from podium.resources.printing import AGE, NAME, UNSET, column, joined
 
 
 def _defaults(endpoint_slice: Object) -> None:
@@ -17,6 +18,19 @@ def _defaults(endpoint_slice: Object) -> None:
     endpoint_slice.setdefault("ports", None)
 
 
+def _ports(endpoint_slice: Object) -> str:
+    texts = []
+    for port in items(endpoint_slice, "ports"):
+        number = port.get("port")
+        texts.append(str(number) if number is not None else str(port.get("name") or "*"))
+    return joined(texts) or UNSET
+
+
+def _addresses(endpoint_slice: Object) -> str:
+    endpoints = items(endpoint_slice, "endpoints")
+    return joined(str(a) for endpoint in endpoints for a in endpoint.get("addresses") or ()) or UNSET
+
+
 ENDPOINTSLICES = Resource(
     group="discovery.k8s.io",
     version="v1",
@@ -27,4 +41,11 @@ ENDPOINTSLICES = Resource(
     generation=True,
     defaults=_defaults,
     generation_fields=("endpoints", "ports", "addressType"),
+    columns=(
+        NAME,
+        column("AddressType", lambda obj: obj.get("addressType") or ""),
+        column("Ports", _ports),
+        column("Endpoints", _addresses),
+        AGE,
+    ),
 )

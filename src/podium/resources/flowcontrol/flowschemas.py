@@ -5,6 +5,8 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import blank, child
+from podium.resources.printing import AGE, NAME, NONE, column, condition, count
+from podium.resources.printing import spec as spec_of
 
 MATCHING_PRECEDENCE = 1000
 
@@ -20,6 +22,11 @@ def _prepare_create(schema: Object) -> None:
     schema["status"] = {}
 
 
+def _missing(schema: Object) -> str:
+    dangling = condition(schema, "Dangling")
+    return "?" if dangling is None else str(dangling.get("status"))
+
+
 FLOWSCHEMAS = Resource(
     group="flowcontrol.apiserver.k8s.io",
     version="v1",
@@ -31,4 +38,18 @@ FLOWSCHEMAS = Resource(
     generation=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column(
+            "PriorityLevel",
+            lambda obj: (spec_of(obj).get("priorityLevelConfiguration") or {}).get("name") or "",
+        ),
+        column("MatchingPrecedence", lambda obj: count(spec_of(obj).get("matchingPrecedence"))),
+        column(
+            "DistinguisherMethod",
+            lambda obj: (spec_of(obj).get("distinguisherMethod") or {}).get("type") or NONE,
+        ),
+        AGE,
+        column("MissingPL", _missing),
+    ),
 )

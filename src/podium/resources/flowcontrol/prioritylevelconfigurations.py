@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from podium.machinery.errors import Object
+from podium.machinery.errors import Json, Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import absent, blank, child, given
+from podium.resources.printing import AGE, NAME, NONE, column
+from podium.resources.printing import spec as spec_of
 
 
 def _defaults(level: Object) -> None:
@@ -28,6 +30,17 @@ def _prepare_create(level: Object) -> None:
     level["status"] = {}
 
 
+def _shares(level: Object) -> Json:
+    limited = given(spec_of(level), "limited")
+    return NONE if limited is None else limited.get("nominalConcurrencyShares")
+
+
+def _queuing(level: Object, name: str) -> Json:
+    limited = given(spec_of(level), "limited") or {}
+    queuing = given(given(limited, "limitResponse") or {}, "queuing")
+    return NONE if queuing is None else queuing.get(name)
+
+
 PRIORITYLEVELCONFIGURATIONS = Resource(
     group="flowcontrol.apiserver.k8s.io",
     version="v1",
@@ -39,4 +52,13 @@ PRIORITYLEVELCONFIGURATIONS = Resource(
     generation=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("Type", lambda obj: spec_of(obj).get("type") or ""),
+        column("NominalConcurrencyShares", _shares),
+        column("Queues", lambda obj: _queuing(obj, "queues")),
+        column("HandSize", lambda obj: _queuing(obj, "handSize")),
+        column("QueueLengthLimit", lambda obj: _queuing(obj, "queueLengthLimit")),
+        AGE,
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import child
+from podium.resources.printing import AGE, NAME, NONE, column, load_balancer_addresses, spec
 
 
 def _defaults(ingress: Object) -> None:
@@ -14,6 +15,20 @@ def _defaults(ingress: Object) -> None:
 
 def _prepare_create(ingress: Object) -> None:
     ingress["status"] = {"loadBalancer": {}}
+
+
+HOSTS_SHOWN_MAX = 3
+
+
+def _hosts(ingress: Object) -> str:
+    hosts: list[str] = []
+    rules = spec(ingress).get("rules") or ()
+    for rule in rules:
+        if len(hosts) == HOSTS_SHOWN_MAX:
+            return f"{','.join(hosts)} + {len(rules) - HOSTS_SHOWN_MAX} more..."
+        if rule.get("host"):
+            hosts.append(rule["host"])
+    return ",".join(hosts) or "*"
 
 
 INGRESSES = Resource(
@@ -29,4 +44,12 @@ INGRESSES = Resource(
     generation=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("Class", lambda obj: spec(obj).get("ingressClassName") or NONE),
+        column("Hosts", _hosts),
+        column("Address", lambda obj: ",".join(load_balancer_addresses(obj))),
+        column("Ports", lambda obj: "80, 443" if spec(obj).get("tls") else "80"),
+        AGE,
+    ),
 )

@@ -5,10 +5,20 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import child
+from podium.resources.printing import NAME, NONE, column, spec
 
 
 def _defaults(address: Object) -> None:
     child(address, "spec")
+
+
+def _parent(address: Object) -> str:
+    parent = spec(address).get("parentRef")
+    if not parent:
+        return NONE
+    resource = f"{parent.get('resource') or ''}.{parent.get('group') or ''}".rstrip(".").lower()
+    parts = [resource, parent.get("namespace"), parent.get("name") or ""]
+    return "/".join(part for part in parts if part is not None and part != "")
 
 
 IPADDRESSES = Resource(
@@ -20,4 +30,8 @@ IPADDRESSES = Resource(
     short_names=("ip",),
     schema="io.k8s.api.networking.v1.IPAddress",
     defaults=_defaults,
+    columns=(
+        NAME,
+        column("ParentRef", _parent),
+    ),
 )

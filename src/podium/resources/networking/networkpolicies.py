@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import blank, child, drop_zero, items
+from podium.resources.printing import AGE, NAME, column, selector_text, spec
 
 
 def _defaults(policy: Object) -> None:
@@ -29,4 +30,9 @@ NETWORKPOLICIES = Resource(
     schema="io.k8s.api.networking.v1.NetworkPolicy",
     generation=True,
     defaults=_defaults,
+    columns=(
+        NAME,
+        column("Pod-Selector", lambda obj: selector_text(spec(obj).get("podSelector"))),
+        AGE,
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import child
+from podium.resources.printing import AGE, NAME, column, spec
 
 
 def _defaults(service_cidr: Object) -> None:
@@ -26,4 +27,9 @@ SERVICECIDRS = Resource(
     status=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("CIDRs", lambda obj: ",".join(spec(obj).get("cidrs") or ())),
+        AGE,
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
+from podium.resources.printing import AGE, NAME, column
 
 RUNTIMECLASSES = Resource(
     group="node.k8s.io",
@@ -11,4 +12,9 @@ RUNTIMECLASSES = Resource(
     plural="runtimeclasses",
     namespaced=False,
     schema="io.k8s.api.node.v1.RuntimeClass",
+    columns=(
+        NAME,
+        column("Handler", lambda obj: obj.get("handler") or ""),
+        AGE,
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import absent, child
+from podium.resources.printing import AGE, NAME, column, count, spec, status
 
 _COUNTS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
 
@@ -20,6 +21,11 @@ def _prepare_create(budget: Object) -> None:
     budget["status"] = dict.fromkeys(_COUNTS, 0)
 
 
+def _limit(budget: Object, name: str) -> str:
+    value = spec(budget).get(name)
+    return "N/A" if value is None else str(value)
+
+
 PODDISRUPTIONBUDGETS = Resource(
     group="policy",
     version="v1",
@@ -32,4 +38,13 @@ PODDISRUPTIONBUDGETS = Resource(
     generation=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("Min Available", lambda obj: _limit(obj, "minAvailable")),
+        column("Max Unavailable", lambda obj: _limit(obj, "maxUnavailable")),
+        column(
+            "Allowed Disruptions", lambda obj: count(status(obj).get("disruptionsAllowed")), type="integer"
+        ),
+        AGE,
+    ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.resource import Resource
 from podium.machinery.validation import path_segment_errors
-from podium.resources.rbac import defaults
+from podium.resources.rbac import columns, defaults
 
 CLUSTERROLEBINDINGS = Resource(
     group="rbac.authorization.k8s.io",
@@ -16,4 +16,5 @@ CLUSTERROLEBINDINGS = Resource(
     create_on_update=True,
     defaults=defaults.default_binding,
     name_errors=path_segment_errors,
+    columns=columns.COLUMNS,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import child
+from podium.resources.printing import AGE, NAME
 
 
 def _defaults(device_class: Object) -> None:
@@ -20,4 +21,8 @@ DEVICECLASSES = Resource(
     schema="io.k8s.api.resource.v1.DeviceClass",
     generation=True,
     defaults=_defaults,
+    columns=(
+        NAME,
+        AGE,
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import child
+from podium.resources.printing import AGE, NAME, column, deleting, status
 from podium.resources.resource import defaults
 
 
@@ -17,6 +18,17 @@ def _prepare_create(claim: Object) -> None:
     claim["status"] = {}
 
 
+def _state(claim: Object) -> str:
+    states = ["deleted"] if deleting(claim) else []
+    if status(claim).get("allocation") is not None:
+        states.append("allocated")
+        if status(claim).get("reservedFor"):
+            states.append("reserved")
+    elif not states:
+        states.append("pending")
+    return ",".join(states)
+
+
 RESOURCECLAIMS = Resource(
     group="resource.k8s.io",
     version="v1",
@@ -27,4 +39,9 @@ RESOURCECLAIMS = Resource(
     status=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("State", _state),
+        AGE,
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import child
+from podium.resources.printing import AGE, NAME
 from podium.resources.resource import defaults
 
 
@@ -22,4 +23,8 @@ RESOURCECLAIMTEMPLATES = Resource(
     namespaced=True,
     schema="io.k8s.api.resource.v1.ResourceClaimTemplate",
     defaults=_defaults,
+    columns=(
+        NAME,
+        AGE,
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import absent, child
+from podium.resources.printing import AGE, NAME, column, spec
 
 
 def _defaults(resource_slice: Object) -> None:
@@ -21,4 +22,11 @@ RESOURCESLICES = Resource(
     schema="io.k8s.api.resource.v1.ResourceSlice",
     generation=True,
     defaults=_defaults,
+    columns=(
+        NAME,
+        column("Node", lambda obj: spec(obj).get("nodeName") or ""),
+        column("Driver", lambda obj: spec(obj).get("driver") or ""),
+        column("Pool", lambda obj: (spec(obj).get("pool") or {}).get("name") or ""),
+        AGE,
+    ),
 )

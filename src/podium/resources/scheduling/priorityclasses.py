@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import absent, drop_zero
+from podium.resources.printing import AGE, NAME, column, count
 
 
 def _defaults(priority_class: Object) -> None:
@@ -23,4 +24,11 @@ PRIORITYCLASSES = Resource(
     schema="io.k8s.api.scheduling.v1.PriorityClass",
     generation=True,
     defaults=_defaults,
+    columns=(
+        NAME,
+        column("Value", lambda obj: count(obj.get("value")), type="integer"),
+        column("Global-Default", lambda obj: bool(obj.get("globalDefault")), type="boolean"),
+        AGE,
+        column("PreemptionPolicy", lambda obj: obj.get("preemptionPolicy") or "", wide=True),
+    ),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import absent, blank, child
+from podium.resources.printing import AGE, NAME, NONE, UNSET, column
+from podium.resources.printing import spec as spec_of
 
 
 def _defaults(driver: Object) -> None:
@@ -18,6 +20,16 @@ def _defaults(driver: Object) -> None:
     absent(spec, "seLinuxMount", False)
 
 
+def _flag(driver: Object, name: str, *, default: bool = False) -> bool:
+    value = spec_of(driver).get(name)
+    return default if value is None else bool(value)
+
+
+def _token_requests(driver: Object) -> str:
+    requests = spec_of(driver).get("tokenRequests")
+    return UNSET if requests is None else ",".join(str(r.get("audience") or "") for r in requests)
+
+
 CSIDRIVERS = Resource(
     group="storage.k8s.io",
     version="v1",
@@ -26,4 +38,14 @@ CSIDRIVERS = Resource(
     namespaced=False,
     schema="io.k8s.api.storage.v1.CSIDriver",
     defaults=_defaults,
+    columns=(
+        NAME,
+        column("AttachRequired", lambda obj: _flag(obj, "attachRequired", default=True), type="boolean"),
+        column("PodInfoOnMount", lambda obj: _flag(obj, "podInfoOnMount"), type="boolean"),
+        column("StorageCapacity", lambda obj: _flag(obj, "storageCapacity"), type="boolean"),
+        column("TokenRequests", _token_requests),
+        column("RequiresRepublish", lambda obj: _flag(obj, "requiresRepublish"), type="boolean"),
+        column("Modes", lambda obj: ",".join(spec_of(obj).get("volumeLifecycleModes") or ()) or NONE),
+        AGE,
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import child
+from podium.resources.printing import AGE, NAME, column, spec
 
 
 def _defaults(node: Object) -> None:
@@ -19,4 +20,9 @@ CSINODES = Resource(
     namespaced=False,
     schema="io.k8s.api.storage.v1.CSINode",
     defaults=_defaults,
+    columns=(
+        NAME,
+        column("Drivers", lambda obj: len(spec(obj).get("drivers") or ()), type="integer"),
+        AGE,
+    ),
 )

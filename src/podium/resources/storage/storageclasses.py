@@ -5,12 +5,29 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import absent, drop_zero
+from podium.resources.printing import AGE, column, name
 
 
 def _defaults(storage_class: Object) -> None:
     absent(storage_class, "reclaimPolicy", "Delete")
     absent(storage_class, "volumeBindingMode", "Immediate")
     drop_zero(storage_class, "parameters", "mountOptions", "allowedTopologies")
+
+
+DEFAULT_ANNOTATIONS = (
+    "storageclass.kubernetes.io/is-default-class",
+    "storageclass.beta.kubernetes.io/is-default-class",
+)
+
+
+def is_default(storage_class: Object) -> bool:
+    """Say whether claims that name no class get this one."""
+    annotations = (storage_class.get("metadata") or {}).get("annotations") or {}
+    return any(annotations.get(key) == "true" for key in DEFAULT_ANNOTATIONS)
+
+
+def _name(storage_class: Object) -> str:
+    return name(storage_class) + (" (default)" if is_default(storage_class) else "")
 
 
 STORAGECLASSES = Resource(
@@ -22,4 +39,12 @@ STORAGECLASSES = Resource(
     short_names=("sc",),
     schema="io.k8s.api.storage.v1.StorageClass",
     defaults=_defaults,
+    columns=(
+        column("Name", _name, format="name"),
+        column("Provisioner", lambda obj: obj.get("provisioner") or ""),
+        column("ReclaimPolicy", lambda obj: obj.get("reclaimPolicy") or "Delete"),
+        column("VolumeBindingMode", lambda obj: obj.get("volumeBindingMode") or "Immediate"),
+        column("AllowVolumeExpansion", lambda obj: bool(obj.get("allowVolumeExpansion"))),
+        AGE,
+    ),
 )

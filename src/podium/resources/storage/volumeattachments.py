@@ -5,6 +5,9 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import absent, child
+from podium.resources.printing import AGE, NAME, column
+from podium.resources.printing import spec as spec_of
+from podium.resources.printing import status as status_of
 
 
 def _defaults(attachment: Object) -> None:
@@ -26,4 +29,12 @@ VOLUMEATTACHMENTS = Resource(
     status=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    columns=(
+        NAME,
+        column("Attacher", lambda obj: spec_of(obj).get("attacher") or "", format="name"),
+        column("PV", lambda obj: (spec_of(obj).get("source") or {}).get("persistentVolumeName") or ""),
+        column("Node", lambda obj: spec_of(obj).get("nodeName") or ""),
+        column("Attached", lambda obj: bool(status_of(obj).get("attached")), type="boolean"),
+        AGE,
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
+from podium.resources.printing import AGE, NAME, column
 
 VOLUMEATTRIBUTESCLASSES = Resource(
     group="storage.k8s.io",
@@ -12,4 +13,9 @@ VOLUMEATTRIBUTESCLASSES = Resource(
     namespaced=False,
     short_names=("vac",),
     schema="io.k8s.api.storage.v1.VolumeAttributesClass",
+    columns=(
+        NAME,
+        column("DriverName", lambda obj: obj.get("driverName") or ""),
+        AGE,
+    ),
 )

@@ -1,0 +1,223 @@
+"""What the columns of `kubectl get` share: names, ages, selectors, containers and images as text.
+
+A column's value is computed from objects of any age and origin, so `column` guards it: whatever is odd about
+an object shows as `<unknown>` and never fails a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from podium.base.clock import parse_rfc3339
+from podium.machinery import labels, quantity
+from podium.machinery.errors import Json, Object
+from podium.machinery.resource import Column
+from podium.resources.defaulting import given, items
+
+NONE = "<none>"
+UNKNOWN = "<unknown>"
+UNSET = "<unset>"
+
+Cell = Callable[[Object], Json]
+TimedCell = Callable[[Object, datetime], Json]
+
+_ODD = (TypeError, ValueError, KeyError, AttributeError, IndexError)
+
+
+def column(
+    name: str,
+    value: Cell,
+    *,
+    type: str = "string",
+    format: str = "",
+    description: str = "",
+    wide: bool = False,
+) -> Column:
+    """Return a column whose cell depends on the object alone."""
+    return timed(
+        name, lambda obj, _now: value(obj), type=type, format=format, description=description, wide=wide
+    )
+
+
+def timed(
+    name: str,
+    value: TimedCell,
+    *,
+    type: str = "string",
+    format: str = "",
+    description: str = "",
+    wide: bool = False,
+) -> Column:
+    """Return a column whose cell depends on the moment too."""
+
+    def guarded(obj: Object, now: datetime) -> Json:
+        try:
+            return value(obj, now)
+        except _ODD:
+            return UNKNOWN
+
+    return Column(
+        name=name,
+        value=guarded,
+        type=type,
+        format=format,
+        description=description or f"{name} of the object",
+        priority=1 if wide else 0,
+    )
+
+
+def name(obj: Object) -> str:
+    """Return the object's name."""
+    return str((given(obj, "metadata") or {}).get("name") or "")
+
+
+def since(timestamp: Json, now: datetime) -> str:
+    """Return how long ago a timestamp was, roughly."""
+    if not timestamp:
+        return UNKNOWN
+    return duration((now - parse_rfc3339(str(timestamp))).total_seconds())
+
+
+def age(obj: Object, now: datetime) -> str:
+    """Return how long ago the object was created."""
+    return since((given(obj, "metadata") or {}).get("creationTimestamp"), now)
+
+
+def duration(seconds_exact: float) -> str:
+    """Return a length of time as upstream prints it for people: `45s`, `2m5s`, `4d2h`, `3y`."""
+    if seconds_exact < -1:
+        return "<invalid>"
+    if seconds_exact < 0:
+        return "0s"
+    seconds = int(seconds_exact)
+    minutes, hours = seconds // 60, seconds // 3600
+    if seconds < 120:
+        return f"{seconds}s"
+    if minutes < 10:
+        return _two(minutes, "m", seconds % 60, "s")
+    if minutes < 180:
+        return f"{minutes}m"
+    if hours < 8:
+        return _two(hours, "h", minutes % 60, "m")
+    if hours < 48:
+        return f"{hours}h"
+    if hours < 24 * 8:
+        return _two(hours // 24, "d", hours % 24, "h")
+    if hours < 24 * 365 * 2:
+        return f"{hours // 24}d"
+    if hours < 24 * 365 * 8:
+        return _two(hours // 24 // 365, "y", hours // 24 % 365, "d")
+    return f"{hours // 24 // 365}y"
+
+
+def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
+    return f"{large}{large_unit}{small}{small_unit}" if small else f"{large}{large_unit}"
+
+
+NAME = column("Name", name, format="name", description="Name, unique within the namespace and kind")
+AGE = timed("Age", age, description="Time since creation")
+
+
+def spec(obj: Object) -> Object:
+    """Return the object's spec, to read."""
+    return given(obj, "spec") or {}
+
+
+def status(obj: Object) -> Object:
+    """Return the object's status, to read."""
+    return given(obj, "status") or {}
+
+
+def count(value: Json) -> int:
+    """Return a number that may be absent."""
+    return int(value or 0)
+
+
+def template_containers(obj: Object) -> list[Object]:
+    """Return the containers of `spec.template`."""
+    return list(items(given(given(spec(obj), "template") or {}, "spec"), "containers"))
+
+
+def container_columns(containers: Callable[[Object], list[Object]]) -> tuple[Column, Column]:
+    """Return the wide columns that name containers and images."""
+    return (
+        column(
+            "Containers",
+            lambda obj: ",".join(str(c.get("name") or "") for c in containers(obj)),
+            description="Names of the containers",
+            wide=True,
+        ),
+        column(
+            "Images",
+            lambda obj: ",".join(str(c.get("image") or "") for c in containers(obj)),
+            description="Images of the containers",
+            wide=True,
+        ),
+    )
+
+
+def map_text(selector: Object | None) -> str:
+    """Return a map of labels as text."""
+    return ",".join(f"{key}={value}" for key, value in sorted((selector or {}).items())) or NONE
+
+
+def selector_text(selector: Object | None) -> str:
+    """Return a metav1.LabelSelector as text, `<none>` where it selects everything or nothing."""
+    if not selector:
+        return NONE
+    try:
+        return str(labels.from_label_selector(selector)) or NONE
+    except ValueError:
+        return "<error>"
+
+
+def joined(values: Iterable[str], *, count_max: int = 3, total: int | None = None) -> str:
+    """Return values separated by commas, the first few and how many more there are."""
+    listed = list(values)
+    text = ",".join(listed[:count_max])
+    if len(listed) > count_max:
+        return f"{text} + {(total or len(listed)) - count_max} more..."
+    return text
+
+
+def condition(obj: Object, type: str) -> Object | None:
+    """Return the condition of that type in the object's status."""
+    return next((c for c in items(status(obj), "conditions") if c.get("type") == type), None)
+
+
+def condition_true(obj: Object, type: str) -> bool:
+    """Say whether the condition of that type is True."""
+    return (condition(obj, type) or {}).get("status") == "True"
+
+
+def deleting(obj: Object) -> bool:
+    """Say whether the object is on its way out."""
+    return bool((given(obj, "metadata") or {}).get("deletionTimestamp"))
+
+
+def load_balancer_addresses(obj: Object) -> list[str]:
+    """Return the addresses in `status.loadBalancer`, sorted, each once."""
+    ingress = items(given(status(obj), "loadBalancer"), "ingress")
+    return sorted(
+        {str(i.get("ip") or i.get("hostname")) for i in ingress if i.get("ip") or i.get("hostname")}
+    )
+
+
+def quantity_text(value: Json) -> str:
+    """Return a quantity in canonical form, "0" where there is none."""
+    return quantity.canonical(value) if value is not None else "0"
+
+
+_ACCESS_MODES = {
+    "ReadWriteOnce": "RWO",
+    "ReadOnlyMany": "ROX",
+    "ReadWriteMany": "RWX",
+    "ReadWriteOncePod": "RWOP",
+}
+
+
+def access_modes_text(modes: Iterable[str] | None) -> str:
+    """Return access modes in their short forms, in a fixed order."""
+    present = set(modes or ())
+    return ",".join(short for mode, short in _ACCESS_MODES.items() if mode in present)
