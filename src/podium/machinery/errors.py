@@ -16,6 +16,7 @@
     ├── Invalid               422 Invalid          (carries FieldErrors as causes)
     ├── TooManyRequests       429 TooManyRequests
     ├── InternalError         500 InternalError
+    ├── PlainError            500 (no reason)      (what upstream does not translate)
     ├── ServiceUnavailable    503 ServiceUnavailable
     └── Timeout               504 Timeout
 
@@ -258,6 +259,12 @@ class InternalError(ApiError):
     code, reason = 500, "InternalError"
 
 
+class PlainError(ApiError):
+    """An error that upstream passes on untranslated: status 500, a message, and no reason."""
+
+    code, reason = 500, ""
+
+
 class ServiceUnavailable(ApiError):
     code, reason = 503, "ServiceUnavailable"
 
@@ -272,7 +279,8 @@ _BY_CODE: dict[int, type[ApiError]] = {}
 
 def _index(cls: type[ApiError]) -> None:
     for sub in cls.__subclasses__():
-        _BY_REASON.setdefault(sub.reason, sub)
+        if sub.reason:
+            _BY_REASON.setdefault(sub.reason, sub)
         _BY_CODE.setdefault(sub.code, sub)
         _index(sub)
 

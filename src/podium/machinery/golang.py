@@ -1,0 +1,56 @@
+"""How upstream's language prints values, where its messages show them."""
+
+from __future__ import annotations
+
+from podium.machinery.errors import Json
+
+
+def found_kind(value: Json) -> str:
+    """Return what Go's JSON decoder calls a value it did not expect."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "bool"
+        case str():
+            return "string"
+        case dict():
+            return "object"
+        case list():
+            return "array"
+        case _:
+            return "number"
+
+
+def plain(value: Json) -> str:
+    """Return a value as `%v` prints it: `map[image:two name:c]`."""
+    match value:
+        case None:
+            return "<nil>"
+        case bool():
+            return "true" if value else "false"
+        case dict():
+            return "map[" + " ".join(f"{key}:{plain(value[key])}" for key in sorted(value)) + "]"
+        case list():
+            return "[" + " ".join(map(plain, value)) + "]"
+        case _:
+            return str(value)
+
+
+def type_name(value: Json) -> str:
+    """Return the Go type of a value decoded without a schema."""
+    match value:
+        case None:
+            return "%!s(<nil>)"
+        case bool():
+            return "bool"
+        case str():
+            return "string"
+        case dict():
+            return "map[string]interface {}"
+        case list():
+            return "[]interface {}"
+        case float():
+            return "float64"
+        case _:
+            return "int64"

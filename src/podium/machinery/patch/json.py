@@ -1,0 +1,178 @@
+"""JSON Patch (RFC 6902), with the liberties that upstream's library takes.
+
+Those are: `replace` of a missing member adds it, a negative index counts from the end, `test` of a missing
+member against null holds. Whatever fails, upstream says the same general sentence with status 422.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from podium.machinery.errors import BadRequest, Invalid, Json, Object, TooLarge
+from podium.machinery.golang import found_kind
+from podium.machinery.meta import deep_copy
+
+OPERATIONS_MAX = 10_000
+
+
+class _Failed(Exception):
+    """An operation that cannot be performed."""
+
+
+def apply(obj: Object, patch: Json) -> Object:
+    """Return `obj` with the operations of `patch` performed in order; both stay as they are.
+
+    Raises BadRequest for a patch that is no list of operations, TooLarge for too many of them, and Invalid
+    (422) when one cannot be performed.
+    """
+    if not isinstance(patch, list):
+        raise _undecodable(patch, "[]handlers.jsonPatchOp")
+    for operation in patch:
+        if not isinstance(operation, dict):
+            raise _undecodable(operation, "handlers.jsonPatchOp")
+    if len(patch) > OPERATIONS_MAX:
+        raise TooLarge(
+            "Request entity is too large: The allowed maximum operations in a JSON patch is "
+            f"{OPERATIONS_MAX}, got {len(patch)}"
+        )
+    document = _Document(obj)
+    try:
+        for operation in patch:
+            document.perform(operation)
+    except _Failed:
+        raise Invalid("the server rejected our request due to an error in our request", details={}) from None
+    result: Object = document.root
+    return result
+
+
+def _undecodable(value: Json, go_type: str) -> BadRequest:
+    found = found_kind(value)
+    return BadRequest(f"error decoding patch: json: cannot unmarshal {found} into Go value of type {go_type}")
+
+
+class _Document:
+    """The object while it changes: containers are copied when first written to, and never again."""
+
+    def __init__(self, root: Object) -> None:
+        self.root: Any = root
+        self._own: dict[int, Json] = {}
+        """Containers made here, by id; holding them keeps the ids from being used again."""
+
+    def perform(self, operation: Object) -> None:
+        path, source = operation.get("path"), operation.get("from")
+        match operation.get("op"):
+            case "add":
+                self._add(path, self._value(operation))
+            case "remove":
+                self._remove(path)
+            case "replace":
+                self._replace(path, self._value(operation))
+            case "move":
+                value = self._get(source)
+                self._remove(source)
+                self._add(path, value)
+            case "copy":
+                self._add(path, deep_copy(self._get(source)))
+            case "test":
+                self._test(path, operation.get("value"))
+            case _:
+                raise _Failed
+
+    @staticmethod
+    def _value(operation: Object) -> Json:
+        if "value" not in operation:
+            raise _Failed
+        return deep_copy(operation["value"])
+
+    def _get(self, path: Json) -> Json:
+        parent, key = self._parent(path, writable=False)
+        if isinstance(parent, list):
+            return parent[_index(key, len(parent))]
+        if key not in parent:
+            raise _Failed
+        return parent[key]
+
+    def _add(self, path: Json, value: Json) -> None:
+        parent, key = self._parent(path, writable=True)
+        if isinstance(parent, list):
+            size = len(parent) + 1
+            parent.insert(size - 1 if key == "-" else _index(key, size), value)
+        else:
+            parent[key] = value
+
+    def _remove(self, path: Json) -> None:
+        parent, key = self._parent(path, writable=True)
+        if isinstance(parent, list):
+            del parent[_index(key, len(parent))]
+        elif key in parent:
+            del parent[key]
+        else:
+            raise _Failed
+
+    def _replace(self, path: Json, value: Json) -> None:
+        parent, key = self._parent(path, writable=True)
+        if isinstance(parent, list):
+            parent[_index(key, len(parent))] = value
+        else:
+            parent[key] = value
+
+    def _test(self, path: Json, value: Json) -> None:
+        parent, key = self._parent(path, writable=False)
+        if isinstance(parent, list):
+            found = parent[_index(key, len(parent))]
+        else:
+            found = parent.get(key)
+        if not _same(found, value):
+            raise _Failed
+
+    def _parent(self, path: Json, *, writable: bool) -> tuple[Any, str]:
+        """Return the container that holds what `path` names, and the last part of the path."""
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise _Failed
+        *parts, last = (part.replace("~1", "/").replace("~0", "~") for part in path[1:].split("/"))
+        if writable:
+            self.root = self._owned(self.root)
+        here = self.root
+        for part in parts:
+            if isinstance(here, list):
+                index: Any = _index(part, len(here))
+            elif isinstance(here, dict) and part in here:
+                index = part
+            else:
+                raise _Failed
+            below = here[index]
+            if not isinstance(below, dict | list):
+                raise _Failed
+            if writable:
+                below = here[index] = self._owned(below)
+            here = below
+        return here, last
+
+    def _owned(self, value: Any) -> Any:
+        if id(value) in self._own:
+            return value
+        copy = value.copy()
+        self._own[id(copy)] = copy
+        return copy
+
+
+def _index(text: str, size: int) -> int:
+    """Return the position that a path's part means in a list of `size` elements."""
+    if not re.fullmatch(r"[+-]?[0-9]+", text, re.ASCII):
+        raise _Failed
+    index = int(text)
+    if not -size <= index < size:
+        raise _Failed
+    return index % size
+
+
+def _same(left: Json, right: Json) -> bool:
+    """Compare as JSON: True is not 1."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    return bool(left == right)

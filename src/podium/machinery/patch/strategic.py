@@ -1,0 +1,300 @@
+"""Strategic merge patch: a merge patch that knows from the schema which lists merge, and by which key.
+
+Directives in the patch: `$patch` (replace, delete, merge), `$deleteFromPrimitiveList/F`,
+`$setElementOrder/F`, `$retainKeys`. Nothing is mutated; the result shares what did not change. Upstream:
+apimachinery/pkg/util/strategicpatch, whose order of merged lists and whose errors are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from podium.machinery.errors import ApiError, BadRequest, Invalid, Json, Object, PlainError
+from podium.machinery.golang import found_kind, plain, type_name
+from podium.machinery.schema import Schema
+from podium.machinery.shape import Field, Shape
+
+_PATCH = "$patch"
+_RETAIN_KEYS = "$retainKeys"
+_DELETE_FROM = "$deleteFromPrimitiveList/"
+_SET_ORDER = "$setElementOrder/"
+
+_BAD_RETAIN_KEYS = "invalid patch format of retainKeys"
+_BAD_ORDER = "invalid patch format of setElementOrder list"
+
+
+def apply(obj: Object, patch: Json, schema: Schema) -> Object:
+    """Return `obj` with `patch` merged in by `schema`; both stay as they are.
+
+    Raises BadRequest for a malformed patch, PlainError (500, as upstream) for directives that make no sense.
+    """
+    if not isinstance(patch, dict):
+        raise BadRequest(
+            f"json: cannot unmarshal {found_kind(patch)} into Go value of type map[string]interface {{}}"
+        )
+    return _merged_map(obj, patch, schema.shape)
+
+
+def _merged_map(original: Object, patch: Object, shape: Shape) -> Object:
+    if _PATCH in patch:
+        return _by_directive(patch[_PATCH], patch)
+    result = _retained(original, patch)
+    ordered = _apply_orders(result, patch, shape)
+    for key, value in patch.items():
+        if key in ordered or key == _RETAIN_KEYS or key.startswith(_SET_ORDER):
+            continue
+        if key.startswith(_DELETE_FROM):
+            _delete_from(result, key.removeprefix(_DELETE_FROM), value)
+        elif value is None:
+            result.pop(key, None)
+        else:
+            _merge_field(result, key, value, shape)
+    return result
+
+
+def _by_directive(directive: Json, patch: Object) -> Object:
+    if directive == "replace":
+        return {key: value for key, value in patch.items() if key != _PATCH}
+    if directive == "delete":
+        return {}
+    raise _unknown_directive(directive, patch)
+
+
+def _unknown_directive(directive: Json, patch: Object) -> ApiError:
+    return PlainError(f"unknown patch type: {plain(directive)} in map: {plain(patch)}")
+
+
+def _merge_field(result: Object, key: str, value: Json, shape: Shape) -> None:
+    """Merge one field of the patch into `result`."""
+    before = result.get(key)
+    if isinstance(before, dict) and isinstance(value, dict):
+        field = _field(shape, key)
+        if "replace" in field.strategies:
+            result[key] = value
+        else:
+            result[key] = _merged_map(before, value, field.shape)
+    elif isinstance(before, list) and isinstance(value, list):
+        field = _field(shape, key)
+        if "merge" in field.strategies:
+            result[key] = _merged_list(before, value, field)
+        else:
+            result[key] = value
+    else:
+        _put_new(result, key, value)
+
+
+def _put_new(result: Object, key: str, value: Json) -> None:
+    """Put a value where nothing of its kind was: without directives and nulls."""
+    if isinstance(value, dict) and _PATCH in value:
+        result.pop(key, None)
+    else:
+        result[key] = _without_directives(value)
+
+
+def _without_directives(value: Json) -> Json:
+    """Return a value as it stands when there is nothing to merge it with."""
+    if isinstance(value, dict):
+        return {
+            key: _without_directives(part)
+            for key, part in value.items()
+            if part is not None and not _is_directive(key) and not (isinstance(part, dict) and _PATCH in part)
+        }
+    if isinstance(value, list):
+        return [
+            _without_directives(part) for part in value if not (isinstance(part, dict) and _PATCH in part)
+        ]
+    return value
+
+
+def _is_directive(key: str) -> bool:
+    return key == _RETAIN_KEYS or key.startswith((_DELETE_FROM, _SET_ORDER))
+
+
+def _field(shape: Shape, key: str) -> Field:
+    """Return what the schema says of a field; a map's values are fields of their element's shape."""
+    field = shape.fields.get(key)
+    if field is not None:
+        return field
+    if shape.kind == "struct" and not shape.preserve_unknown:
+        name = shape.struct_name
+        raise PlainError(f'unable to find api field in struct {name} for the json field "{key}"')
+    element = shape.element or _SCHEMALESS
+    return Field(name=key, shape=element, pointer=True, always=False)
+
+
+_SCHEMALESS = Shape(kind="any", go_type="interface {}")
+
+
+def _retained(original: Object, patch: Object) -> Object:
+    """Return a copy of the original with only the keys that `$retainKeys` keeps, if it is there."""
+    keep = patch.get(_RETAIN_KEYS)
+    if _RETAIN_KEYS not in patch:
+        return dict(original)
+    if not isinstance(keep, list):
+        raise BadRequest(_BAD_RETAIN_KEYS)
+    for key, value in patch.items():
+        if value is not None and key not in keep and not _is_directive(key):
+            raise BadRequest(_BAD_RETAIN_KEYS)
+    return {key: value for key, value in original.items() if key in keep}
+
+
+def _delete_from(result: Object, key: str, values: Json) -> None:
+    before = result.get(key)
+    if isinstance(before, list) and isinstance(values, list):
+        result[key] = [value for value in before if value not in values]
+
+
+# --- lists ---
+
+
+def _apply_orders(result: Object, patch: Object, shape: Shape) -> frozenset[str]:
+    """Merge the lists whose order the patch sets; return the names of the fields that are done with."""
+    done = set()
+    for directive, order in patch.items():
+        if not directive.startswith(_SET_ORDER):
+            continue
+        key = directive.removeprefix(_SET_ORDER)
+        if not isinstance(order, list):
+            raise PlainError(f"expected a []interface {{}}, but received a {type_name(order)}")
+        before, changes = result.get(key), patch.get(key)
+        for value in (before, changes):
+            if value is not None and not isinstance(value, list):
+                raise PlainError(f"expected a []interface {{}}, but received a {type_name(value)}")
+        if key in patch and changes is None:
+            raise PlainError("expected a []interface {}, but received a %!s(<nil>)")
+        if before is None and changes is None:
+            continue
+        field = _field(shape, key)
+        _check_order(changes or [], order, field.merge_key)
+        if changes is None:
+            merged = before or []
+        elif before is None:
+            merged = _without_directives(changes)
+        else:
+            merged = _merged_list(before, changes, field)
+        result[key] = _in_order(merged, order, before or [], field.merge_key)
+        done.add(key)
+    return frozenset(done)
+
+
+def _check_order(changes: list[Json], order: list[Json], merge_key: str) -> None:
+    """Raise unless the patch's elements come in the order it sets."""
+    kept = [change for change in changes if not (isinstance(change, dict) and _PATCH in change)]
+    if not order or not changes:
+        return
+    position = 0
+    for change in kept:
+        wanted = _identity(change, merge_key)
+        while position < len(order) and _identity(order[position], merge_key) != wanted:
+            position += 1
+        if position == len(order):
+            raise PlainError(
+                f"The order in patch list:\n{plain(changes)}\n doesn't match $setElementOrder list:\n"
+                f"{plain(order)}\n"
+            )
+        position += 1
+
+
+def _merged_list(original: list[Json], changes: list[Json], field: Field) -> list[Json]:
+    """Merge two lists of a field whose strategy is merge."""
+    if not original and not changes:
+        return original
+    if not _holds_maps(original, changes):
+        merged = list(dict.fromkeys([*original, *changes]))
+        return _in_order(merged, changes, original, "")
+    key = field.merge_key
+    if not key:
+        raise PlainError(f"cannot merge lists without merge key for {field.shape.struct_name}")
+    element = field.shape.element or _SCHEMALESS
+    base, plain_changes = _apply_list_directives(original, changes, key)
+    merged = _merged_elements(base, plain_changes, key, element)
+    return _in_order(merged, plain_changes, base, key)
+
+
+def _holds_maps(*lists: list[Json]) -> bool:
+    """Tell whether the elements are maps. Raises when they are mixed, or lists themselves."""
+    kinds = {type_name(value) for values in lists for value in values}
+    if "[]interface {}" in kinds:
+        raise Invalid("the server rejected our request due to an error in our request", details={})
+    if len(kinds) > 1:
+        raise PlainError(f"list element types are not identical: {plain(list(lists))}")
+    return kinds == {"map[string]interface {}"}
+
+
+def _apply_list_directives(
+    original: list[Json], changes: list[Json], key: str
+) -> tuple[list[Json], list[Json]]:
+    """Return the list to merge into and the elements to merge: deletions done, directives gone."""
+    rest: list[Json] = []
+    replaced = False
+    for change in changes:
+        directive = change.get(_PATCH)
+        if _PATCH not in change:
+            rest.append(change)
+        elif directive == "delete":
+            gone = _identity(change, key)
+            original = [element for element in original if element.get(key) != gone]
+        elif directive == "replace":
+            replaced = True
+        elif directive == "merge":
+            raise PlainError("merging lists cannot yet be specified in the patch")
+        else:
+            raise _unknown_directive(directive, change)
+    return (rest, []) if replaced else (original, rest)
+
+
+def _merged_elements(original: list[Json], changes: list[Json], key: str, element: Shape) -> list[Json]:
+    merged = list(original)
+    for change in changes:
+        identity = _identity(change, key)
+        for index, before in enumerate(merged):
+            if before.get(key) == identity:
+                merged[index] = _merged_map(before, change, element)
+                break
+        else:
+            merged.append(_without_directives(change))
+    return merged
+
+
+def _identity(element: Json, key: str) -> Json:
+    """Return what tells an element from the others: its merge key's value, or itself when a scalar."""
+    if not key:
+        return element
+    if not isinstance(element, dict):
+        raise PlainError(f"expected a map[string]interface {{}}, but received a {type_name(element)}")
+    if key not in element:
+        raise PlainError(f"map: {plain(element)} does not contain declared merge key: {key}")
+    return element[key]
+
+
+def _in_order(
+    merged: list[Json], patch_order: Sequence[Json], server_order: Sequence[Json], key: str
+) -> list[Json]:
+    """Arrange a merged list: the patch's elements in its order, the others in theirs.
+
+    The two runs are woven so that elements both sides know keep the server's order where that is possible,
+    and otherwise the patch's come first: server [A, B], patch [B, C] gives [A, B, C]; server [v], patch [w]
+    gives [w, v].
+    """
+    wanted = [_identity(element, key) for element in patch_order]
+    served = [_identity(element, key) for element in server_order]
+    patched = [element for element in merged if _identity(element, key) in wanted]
+    others = [element for element in merged if _identity(element, key) not in wanted]
+    patched.sort(key=lambda element: wanted.index(_identity(element, key)))
+    others.sort(key=lambda element: _position(served, _identity(element, key)))
+    result: list[Json] = []
+    left = right = 0
+    while left < len(others) and right < len(patched):
+        mine = _position(served, _identity(others[left], key))
+        theirs = _position(served, _identity(patched[right], key))
+        if 0 <= mine < theirs:
+            result.append(others[left])
+            left += 1
+        else:
+            result.append(patched[right])
+            right += 1
+    return result + others[left:] + patched[right:]
+
+
+def _position(identities: list[Json], identity: Json) -> int:
+    return identities.index(identity) if identity in identities else -1
