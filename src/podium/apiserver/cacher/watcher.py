@@ -38,10 +38,10 @@ class Watcher:
     __slots__ = (
         "_pending",
         "_pending_bytes",
+        "after_revision",
         "everything",
         "rendering",
         "selection",
-        "sent_revision",
         "writer",
     )
 
@@ -50,12 +50,15 @@ class Watcher:
         self.selection = selection
         self.everything = selection.everything
         self.rendering = rendering
-        self.sent_revision = 0
+        self.after_revision = 0
+        """Events up to here are none of the client's business: it has seen them, or asked for later ones."""
         self._pending: list[bytes] | None = []
         self._pending_bytes = 0
 
     def offer(self, event: Event, lines: Lines) -> None:
         """Send `event` if it concerns this watch; it is in the selection's range of keys."""
+        if event.revision <= self.after_revision:
+            return
         entry, previous = event.entry, event.previous
         if self.everything:
             now, before = entry is not None, previous is not None

@@ -1,0 +1,245 @@
+"""What this server serves, told to clients: /api, /apis and below, plain and aggregated, made from the catalog.
+
+Everything is made on first request and kept until the catalog changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+
+import orjson
+
+from podium.apiserver.http.negotiation import OFFERED, clauses
+from podium.apiserver.http.respond import encoded, not_found_page
+from podium.apiserver.registry.served import Catalog, Served
+from podium.base.http.message import Headers, Request, Response
+from podium.machinery.errors import MethodNotAllowed, NotAcceptable, NotFound, Object
+from podium.machinery.resource import Resource
+
+_AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_STATUS_VERBS = ["get", "patch", "update"]
+
+
+class Discovery:
+    """The discovery documents of one catalog."""
+
+    def __init__(self, catalog: Catalog, server_address: Callable[[], str]) -> None:
+        self._catalog = catalog
+        self._server_address = server_address
+        """Return `host:port` under which clients of any network reach this server."""
+        self._documents: dict[str, bytes] = {}
+        self._aggregated: dict[str, tuple[bytes, str]] = {}
+        catalog.on_change(self._forget)
+
+    def _forget(self) -> None:
+        self._documents.clear()
+        self._aggregated.clear()
+
+    def handle(self, request: Request) -> Response | None:
+        """Answer a request below /api or /apis that names no resource; None when it is another path."""
+        parts = [part for part in request.path.split("/") if part]
+        if not parts or parts[0] not in ("api", "apis") or request.path.startswith("//"):
+            return None
+        if request.method not in ("GET", "DELETE", "PATCH") or (
+            request.method != "GET" and (parts[0] == "api" or len(parts) > 2)
+        ):
+            raise MethodNotAllowed(
+                "the server does not allow this method on the requested resource", details={}
+            )
+        if len(parts) == 1:
+            aggregated = self._wants_aggregated(request)
+            if aggregated:
+                return self._aggregate(request, parts[0])
+        path = "/".join(parts)
+        document = self._documents.get(path)
+        if document is None:
+            made = self._make(parts)
+            if made is None:
+                return not_found_page()
+            document = self._documents[path] = orjson.dumps(made)
+        return encoded(document, request)
+
+    # --- plain
+
+    def _make(self, parts: list[str]) -> Object | None:
+        match parts:
+            case ["api"]:
+                return {
+                    "kind": "APIVersions",
+                    "versions": ["v1"],
+                    "serverAddressByClientCIDRs": [
+                        {"clientCIDR": "0.0.0.0/0", "serverAddress": self._server_address()}
+                    ],
+                }
+            case ["api", version]:
+                return self._resources("", version)
+            case ["apis"]:
+                groups = [self._group(group, versions) for group, versions in self._groups().items()]
+                return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+            case ["apis", group]:
+                versions = self._groups().get(group)
+                if versions is None:
+                    return None
+                return {"kind": "APIGroup", "apiVersion": "v1", **self._group(group, versions)}
+            case ["apis", group, version]:
+                if group not in self._groups():
+                    return None
+                return self._resources(group, version)
+        return None
+
+    def _groups(self) -> Mapping[str, list[str]]:
+        """Return the versions of each named group, in order of declaration, which is that of preference."""
+        groups: dict[str, list[str]] = {}
+        for group, version in self._catalog.versions():
+            if group:
+                groups.setdefault(group, []).append(version)
+        return groups
+
+    def _group(self, group: str, versions: list[str]) -> Object:
+        listed = [{"groupVersion": f"{group}/{version}", "version": version} for version in versions]
+        return {"name": group, "versions": listed, "preferredVersion": listed[0]}
+
+    def _resources(self, group: str, version: str) -> Object:
+        resources = self._catalog.group(group, version)
+        if resources is None:
+            raise NotFound("the server could not find the requested resource", details={})
+        listed: list[Object] = []
+        for served in resources.values():
+            listed += _api_resources(served)
+        listed.sort(key=lambda one: str(one["name"]))
+        group_version = f"{group}/{version}" if group else version
+        # Upstream names the document's own version for groups, and none for the core.
+        head: Object = {"kind": "APIResourceList"}
+        if group:
+            head["apiVersion"] = "v1"
+        return {**head, "groupVersion": group_version, "resources": listed}
+
+    # --- aggregated
+
+    def _wants_aggregated(self, request: Request) -> bool:
+        """Whether the aggregated form comes before the plain one in what the client accepts."""
+        accept = request.headers.get("accept")
+        if "apidiscovery" not in accept:
+            return False
+        for clause in clauses(accept):
+            if clause.media_type in ("application/json", "*/*") and "as" not in clause.parameters:
+                return False
+            if (
+                clause.media_type == "application/json"
+                and clause.parameters.get("as") == "APIGroupDiscoveryList"
+                and clause.parameters.get("g") == "apidiscovery.k8s.io"
+                and clause.parameters.get("v") == "v2"
+            ):
+                return True
+        raise NotAcceptable(f"only the following media types are accepted: {OFFERED}")
+
+    def _aggregate(self, request: Request, prefix: str) -> Response:
+        known = self._aggregated.get(prefix)
+        if known is None:
+            body = orjson.dumps(self._aggregated_list(prefix))
+            known = self._aggregated[prefix] = (body, hashlib.sha512(body).hexdigest().upper())
+        body, etag = known
+        headers = Headers(
+            (
+                ("cache-control", "public"),
+                ("content-type", _AGGREGATED_TYPE),
+                ("etag", f'"{etag}"'),
+                ("vary", "Accept"),
+            )
+        )
+        if request.headers.get("if-none-match").strip('"') == etag:
+            return Response(status=304, headers=headers)
+        return Response(headers=headers, body=body)
+
+    def _aggregated_list(self, prefix: str) -> Object:
+        groups: Mapping[str, list[str]] = self._groups() if prefix == "apis" else {"": ["v1"]}
+        items = []
+        for group, versions in groups.items():
+            listed = []
+            for version in versions:
+                resources = self._catalog.group(group, version) or {}
+                found = [_discovery_resource(served) for served in resources.values()]
+                listed.append({"version": version, "resources": found, "freshness": "Current"})
+            items.append({"metadata": {"name": group} if group else {}, "versions": listed})
+        return {
+            "kind": "APIGroupDiscoveryList",
+            "apiVersion": "apidiscovery.k8s.io/v2",
+            "metadata": {},
+            "items": items,
+        }
+
+
+def _storage_version_hash(resource: Resource) -> str:
+    storage = resource.storage or resource
+    text = f"{storage.group}/{storage.version}/{storage.kind}"
+    return b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
+
+
+def _subresources(served: Served) -> list[tuple[str, str, str, str, list[str]]]:
+    """Return (name, group, version, kind, verbs) of each, sorted; group and version where they differ."""
+    resource = served.resource
+    found = [(sub.name, sub.group, sub.version, sub.kind, sorted(sub.verbs)) for sub in resource.subresources]
+    if resource.status:
+        found.append(("status", "", "", resource.kind, _STATUS_VERBS))
+    if resource.scale is not None:
+        group, _, version = resource.scale.version.rpartition("/")
+        found.append(("scale", group, version, "Scale", _STATUS_VERBS))
+    return sorted(found)
+
+
+def _api_resources(served: Served) -> list[Object]:
+    resource = served.resource
+    main: Object = {
+        "name": resource.plural,
+        "singularName": resource.singular_name,
+        "namespaced": resource.namespaced,
+        "kind": resource.kind,
+        "verbs": sorted(resource.verbs),
+    }
+    if resource.short_names:
+        main["shortNames"] = list(resource.short_names)
+    if resource.categories:
+        main["categories"] = list(resource.categories)
+    if resource.stored and "list" in resource.verbs and "create" in resource.verbs:
+        main["storageVersionHash"] = _storage_version_hash(resource)
+    listed = [main]
+    for name, group, version, kind, verbs in _subresources(served):
+        sub: Object = {
+            "name": f"{resource.plural}/{name}",
+            "singularName": "",
+            "namespaced": resource.namespaced,
+        }
+        if group:
+            sub["group"] = group
+        if version:
+            sub["version"] = version
+        listed.append({**sub, "kind": kind, "verbs": verbs})
+    return listed
+
+
+def _discovery_resource(served: Served) -> Object:
+    resource = served.resource
+    found: Object = {
+        "resource": resource.plural,
+        "responseKind": {"group": "", "version": "", "kind": resource.kind},
+        "scope": "Namespaced" if resource.namespaced else "Cluster",
+        "singularResource": resource.singular_name,
+        "verbs": sorted(resource.verbs),
+    }
+    if resource.short_names:
+        found["shortNames"] = list(resource.short_names)
+    if resource.categories:
+        found["categories"] = list(resource.categories)
+    subresources = [
+        {
+            "subresource": name,
+            "responseKind": {"group": group, "version": version, "kind": kind},
+            "verbs": verbs,
+        }
+        for name, group, version, kind, verbs in _subresources(served)
+    ]
+    if subresources:
+        found["subresources"] = subresources
+    return found

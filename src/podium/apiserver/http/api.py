@@ -1,0 +1,127 @@
+"""Resource requests: from request info to the verb's file. Dictionary look-ups, no patterns.
+
+Api.handle -> (get | list | watch | create | update | patch | delete | deletecollection | special)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from podium.apiserver.chain import RequestInfo, User
+from podium.apiserver.http import collection, create, delete, get, patch, update, watching
+from podium.apiserver.http.respond import add_warnings, not_found_page
+from podium.apiserver.registry.call import Call
+from podium.apiserver.registry.registry import Registry
+from podium.apiserver.registry.served import Served
+from podium.base.http.message import Request, Response
+from podium.machinery.errors import MethodNotAllowed, NotFound
+
+Verb = Callable[[Registry, Call, Request], Awaitable[Response]]
+Special = Callable[[Registry, Call, Request, RequestInfo], Awaitable[Response]]
+"""Answers one subresource of one resource, or every verb of a resource that is stored in no usual way."""
+
+_COLLECTION_VERBS: Mapping[str, Verb] = {
+    "list": get.list_objects,
+    "watch": watching.watch_objects,
+    "create": create.create_object,
+    "deletecollection": collection.delete_objects,
+}
+_OBJECT_VERBS: Mapping[str, Verb] = {
+    "get": get.get_object,
+    "watch": watching.watch_objects,
+    "update": update.update_object,
+    "patch": patch.patch_object,
+    "delete": delete.delete_object,
+}
+_SUBRESOURCE_VERBS: Mapping[str, Verb] = {
+    "get": get.get_object,
+    "update": update.update_object,
+    "patch": patch.patch_object,
+}
+_STATUS_VERBS = ("get", "update", "patch")
+
+
+def unknown_resource() -> NotFound:
+    return NotFound("the server could not find the requested resource", details={})
+
+
+def method_not_allowed() -> MethodNotAllowed:
+    return MethodNotAllowed("the server does not allow this method on the requested resource", details={})
+
+
+class Api:
+    """The verbs over one registry."""
+
+    def __init__(self, registry: Registry, specials: Mapping[tuple[str, str], Special]) -> None:
+        self._registry = registry
+        self._specials = specials
+        """By (`Resource.group_plural`, subresource)."""
+
+    async def handle(self, request: Request, info: RequestInfo, user: User) -> Response:
+        """Answer an authorized resource request. Raises `ApiError`."""
+        resources = self._registry.catalog.group(info.api_group, info.api_version)
+        if resources is None:
+            return not_found_page()
+        served = resources.get(info.resource)
+        if served is None:
+            raise unknown_resource()
+        call = Call(
+            served=served,
+            user=user,
+            namespace=info.namespace if served.resource.namespaced else "",
+            name=info.name,
+            subresource=info.subresource,
+        )
+        handler = self._find(served, request, info)
+        if isinstance(handler, tuple):
+            response = await handler[0](self._registry, call, request, info)
+        else:
+            response = await handler(self._registry, call, request)
+        if call.warnings:
+            add_warnings(response, call.warnings)
+        return response
+
+    def _find(self, served: Served, request: Request, info: RequestInfo) -> Verb | tuple[Special]:
+        resource = served.resource
+        if request.method in ("HEAD", "OPTIONS"):
+            raise method_not_allowed()
+        in_namespace = bool(info.namespace) and info.resource != "namespaces"
+        if in_namespace and not resource.namespaced:
+            raise unknown_resource()
+        if info.subresource:
+            return self._find_subresource(served, info)
+        special = self._specials.get((resource.group_plural, ""))
+        if special is not None and info.verb in resource.verbs:
+            return (special,)
+        if len(info.parts) < 2:
+            if resource.namespaced and not info.namespace and info.verb not in ("list", "watch"):
+                raise method_not_allowed()
+            verb = _COLLECTION_VERBS.get(info.verb)
+        else:
+            if resource.namespaced and not info.namespace:
+                raise unknown_resource()
+            verb = _OBJECT_VERBS.get(info.verb)
+        if verb is None or info.verb not in resource.verbs:
+            raise method_not_allowed()
+        return verb
+
+    def _find_subresource(self, served: Served, info: RequestInfo) -> Verb | tuple[Special]:
+        resource, name = served.resource, info.subresource
+        if resource.namespaced and not info.namespace:
+            raise unknown_resource()
+        if name == "status" and resource.status:
+            verbs: tuple[str, ...] = _STATUS_VERBS
+        elif name == "scale" and resource.scale is not None:
+            verbs = _STATUS_VERBS
+        elif name in served.subresources:
+            verbs = served.subresources[name].verbs
+        else:
+            raise unknown_resource()
+        if info.verb not in verbs:
+            raise method_not_allowed()
+        special = self._specials.get((resource.group_plural, name)) or self._specials.get(("*", name))
+        if special is not None:
+            return (special,)
+        if name == "proxy" or len(info.parts) > 3:
+            raise unknown_resource()
+        return _SUBRESOURCE_VERBS[info.verb]

@@ -1,0 +1,136 @@
+"""Request bodies: from bytes to a decoded, pruned, defaulted object of the kind that the path asks for."""
+
+from __future__ import annotations
+
+from podium.apiserver.http.negotiation import JSON, PROTOBUF, YAML
+from podium.apiserver.registry.call import Call
+from podium.apiserver.registry.decode import DecodeError, decode_json, decode_yaml, prune
+from podium.apiserver.registry.registry import Registry
+from podium.base.http.message import Request
+from podium.machinery.errors import ApiError, BadRequest, Object, UnsupportedMediaType
+from podium.machinery.resource import Resource
+
+_UNKNOWN_FORMAT = (
+    "the body of the request was in an unknown format - accepted media types include: "
+    f"{JSON}, {YAML}, {PROTOBUF}"
+)
+_SHOWN_BYTES = 30
+
+
+def media_type(request: Request) -> str:
+    """Return the body's media type without parameters; JSON when none is given."""
+    return request.headers.get("content-type").partition(";")[0].strip().lower() or JSON
+
+
+async def read_object(
+    registry: Registry,
+    call: Call,
+    request: Request,
+    *,
+    kind: str = "",
+    api_version: str = "",
+    schema: str = "",
+) -> Object:
+    """Return the body as an object of the call's resource, or of the kind given; defaulted in the first case.
+
+    Raises `UnsupportedMediaType`, `BadRequest`.
+    """
+    type = media_type(request)
+    if type not in (JSON, YAML):
+        raise UnsupportedMediaType(_UNKNOWN_FORMAT)
+    raw = await request.read_body()
+    resource = call.served.resource
+    wanted_kind, wanted_version = kind or resource.kind, api_version or resource.api_version
+    try:
+        obj, duplicates = decode_yaml(raw) if type == YAML else decode_json(raw)
+    except DecodeError as error:
+        raise _unrecognized(wanted_kind, error, raw) from None
+    _check_kind(registry, obj, wanted_kind, wanted_version, converts=not kind and resource.stored)
+    try:
+        prune(registry, call, obj, duplicates, schema or resource.schema)
+    except DecodeError as error:
+        version = wanted_version.rpartition("/")[2]
+        raise BadRequest(
+            f'{wanted_kind} in version "{version}" cannot be handled as a {wanted_kind}: {error}'
+        ) from None
+    obj["kind"], obj["apiVersion"] = wanted_kind, wanted_version
+    if obj.get("metadata") is None:
+        obj["metadata"] = {}
+    if not kind:
+        resource.defaults(obj)
+    return obj
+
+
+def _check_kind(
+    registry: Registry, obj: Object, wanted_kind: str, wanted_version: str, *, converts: bool
+) -> None:
+    """See that the body is of the kind that the path asks for."""
+    kind, api_version = obj.get("kind") or wanted_kind, obj.get("apiVersion") or wanted_version
+    if not isinstance(kind, str) or not isinstance(api_version, str):
+        raise BadRequest(f"the object provided is unrecognized (must be of type {wanted_kind})")
+    if kind == wanted_kind and api_version == wanted_version:
+        return
+    version = api_version.rpartition("/")[2]
+    head = f'{kind} in version "{version}" cannot be handled as a {wanted_kind}: '
+    group, wanted_group = api_version.rpartition("/")[0], wanted_version.rpartition("/")[0]
+    if kind == wanted_kind and (group == wanted_group or _same_kind_elsewhere(group, wanted_group)):
+        known = registry.catalog.find_kind(api_version, kind) is not None or group != wanted_group
+        if known:
+            raise BadRequest(
+                f"the API version in the data ({api_version}) does not match the expected API version "
+                f"({wanted_version})"
+            )
+    if registry.catalog.find_kind(api_version, kind) is not None:
+        inner = _internal(wanted_group)
+        raise BadRequest(
+            f"{head}converting ({version}.{kind}) to ({inner}.{wanted_kind}): unknown conversion"
+        )
+    raise BadRequest(
+        f'{head}no kind "{kind}" is registered for version "{api_version}" in scheme '
+        '"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
+    )
+
+
+def _same_kind_elsewhere(group: str, wanted_group: str) -> bool:
+    """The old home of the workload kinds, which upstream still knows how to name."""
+    return group == "extensions" and wanted_group in ("apps", "networking.k8s.io", "policy")
+
+
+def _internal(group: str) -> str:
+    """Return the name of upstream's internal package of a group."""
+    return group.partition(".")[0] or "core"
+
+
+def _unrecognized(kind: str, error: DecodeError, raw: bytes) -> ApiError:
+    if not raw:
+        shown = "<empty>"
+    else:
+        shown = raw.decode("utf-8", "replace") if raw[:1] == b"{" else raw.hex()
+        cut = raw[:_SHOWN_BYTES]
+        if len(raw) > _SHOWN_BYTES:
+            shown = (cut.decode("utf-8", "replace") if raw[:1] == b"{" else cut.hex()) + " ..."
+    return BadRequest(
+        f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; "
+        f"json parse error: {error} ({shown})"
+    )
+
+
+async def read_options(request: Request, resource: Resource) -> Object | None:
+    """Return the DeleteOptions in a body; None when there is none."""
+    raw = await request.read_body()
+    if not raw.strip():
+        return None
+    type = media_type(request)
+    if type not in (JSON, YAML):
+        raise UnsupportedMediaType(_UNKNOWN_FORMAT)
+    try:
+        obj, _ = decode_yaml(raw) if type == YAML else decode_json(raw)
+    except DecodeError as error:
+        raise BadRequest(f"couldn't get version/kind; json parse error: {error}") from None
+    kind, version = obj.get("kind") or "DeleteOptions", obj.get("apiVersion") or "v1"
+    if kind != "DeleteOptions":
+        raise BadRequest(
+            f'no kind "{kind}" is registered for version "{version}" in scheme '
+            '"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
+        )
+    return obj

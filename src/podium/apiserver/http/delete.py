@@ -1,0 +1,54 @@
+"""delete: DELETE of one object."""
+
+from __future__ import annotations
+
+from podium.apiserver.http.body import read_options
+from podium.apiserver.http.negotiation import accepted
+from podium.apiserver.http.options import delete_options
+from podium.apiserver.http.respond import json_value
+from podium.apiserver.http.writing import answer
+from podium.apiserver.registry.call import Call
+from podium.apiserver.registry.delete import delete
+from podium.apiserver.registry.registry import Registry
+from podium.apiserver.registry.result import Result
+from podium.base.http.message import Request, Response
+from podium.machinery.errors import Object
+
+_JOB_WARNING = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove "
+    "them or set propagationPolicy=Orphan to suppress this warning"
+)
+
+
+async def delete_object(registry: Registry, call: Call, request: Request) -> Response:
+    wanted = accepted(request.headers.get("accept"))
+    body = await read_options(request, call.served.resource)
+    options = delete_options(request, body, call)
+    if (
+        call.served.resource.default_propagation == "Orphan"
+        and options.propagation is None
+        and options.orphan_dependents is None
+    ):
+        call.warn(_JOB_WARNING)
+    result = await delete(registry, call, options)
+    gone, result.created = result.created, False
+    if gone and not call.served.resource.delete_returns_object:
+        return json_value(success(call, result))
+    return answer(registry, result, request, wanted)
+
+
+def success(call: Call, result: Result) -> Object:
+    """Return the Status that says what was deleted."""
+    resource = call.served.resource
+    details: Object = {"name": call.name}
+    if resource.group:
+        details["group"] = resource.group
+    details["kind"] = resource.plural
+    details["uid"] = result.as_object()["metadata"]["uid"]
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": details,
+    }

@@ -1,0 +1,321 @@
+"""Query parameters and option bodies, checked as upstream checks them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from podium.apiserver.cacher.selection import FieldMatch, LabelMatch, Selection
+from podium.apiserver.registry.call import Call, FieldValidation
+from podium.apiserver.registry.delete import DeleteOptions
+from podium.apiserver.registry.errors import Unclassified
+from podium.apiserver.registry.read import ListOptions
+from podium.apiserver.registry.served import Served
+from podium.apiserver.registry.watch import WatchOptions
+from podium.base.http.message import Request
+from podium.machinery import fields as field_selectors
+from podium.machinery import labels as label_selectors
+from podium.machinery.errors import BadRequest, FieldError, Invalid, Json, Object
+from podium.machinery.validation import validate_field_manager
+
+WATCH_TIMEOUT_S_MIN = 1800
+"""Watches without a timeout of their own end after one to two times this, so that clients spread out."""
+
+_MATCHES = ("Exact", "NotOlderThan", "")
+_PROPAGATIONS = ("Foreground", "Background", "Orphan", "nil")
+_VALIDATIONS = ("", "Ignore", "Warn", "Strict")
+
+
+# --- single parameters
+
+
+def integer(request: Request, name: str) -> int | None:
+    text = request.parameter(name)
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+
+
+def boolean(request: Request, name: str) -> bool | None:
+    """Return a boolean by upstream's query rules: any value but false and 0 is true."""
+    values = request.query.get(name)
+    if not values:
+        return None
+    return values[0].lower() not in ("false", "0")
+
+
+def version(text: str) -> int:
+    """Return a resourceVersion as a number; "" is 0. Raises ValueError with upstream's words."""
+    if not text:
+        return 0
+    if not text.isascii() or not text.isdigit():
+        shown = FieldError.invalid(
+            "resourceVersion", text, f'strconv.ParseUint: parsing "{text}": invalid syntax'
+        )
+        raise ValueError(str(shown))
+    return int(text)
+
+
+def get_version(request: Request) -> int:
+    """Return the resourceVersion of a GET of one object."""
+    if not request.raw_query:
+        return 0
+    try:
+        return version(request.parameter("resourceVersion"))
+    except ValueError as error:
+        raise Unclassified(str(error)) from None
+
+
+def _invalid(kind: str, errors: list[FieldError]) -> Invalid:
+    return Invalid.of(kind, "meta.k8s.io", "", errors)
+
+
+# --- selections
+
+
+def selection(served: Served, namespace: str, name: str, labels: str, fields: str) -> Selection:
+    """Return what a list or watch is about. Raises `BadRequest` for selectors that make no sense."""
+    label_match: LabelMatch | None = None
+    if labels:
+        try:
+            parsed = label_selectors.parse(labels)
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
+        if not parsed.empty:
+            label_match = parsed
+    matches: list[FieldMatch] = []
+    if fields:
+        try:
+            requirements = field_selectors.parse(fields).requirements
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
+        for path, operator, value in requirements:
+            match = FieldMatch(
+                path=path, value=value, negative=operator == "!=", getter=_getter(served, path)
+            )
+            # One name alone is a lookup, not a scan.
+            if path == "metadata.name" and not match.negative and not name:
+                name = value
+            else:
+                matches.append(match)
+    scope = namespace if served.resource.namespaced else ""
+    if name and served.resource.namespaced and not scope:
+        matches.append(FieldMatch(path="metadata.name", value=name, negative=False, getter=None))
+        name = ""
+    return Selection(namespace=scope, name=name, labels=label_match, fields=tuple(matches))
+
+
+def _getter(served: Served, path: str) -> Callable[[Object], str] | None:
+    if path in ("metadata.name", "metadata.namespace"):
+        return None
+    resource = served.resource
+    getter = resource.selectable.get(path)
+    if getter is None:
+        if resource.selectable:
+            raise BadRequest(f"field label not supported: {path}")
+        raise BadRequest(
+            f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+        )
+    if not served.converted:
+        return getter
+    storage = served.storage
+
+    def converted(stored: Object) -> str:
+        whole = {"kind": storage.kind, "apiVersion": storage.api_version, **stored}
+        return getter(served.from_storage(whole))
+
+    return converted
+
+
+# --- list and watch
+
+
+def _list_option_errors(request: Request, *, watch: bool) -> list[FieldError]:
+    match = request.parameter("resourceVersionMatch")
+    resource_version, token = request.parameter("resourceVersion"), request.parameter("continue")
+    initial = "sendInitialEvents" in request.query
+    field, errors = "resourceVersionMatch", []
+    if watch:
+        if initial and match != "NotOlderThan":
+            errors.append(
+                FieldError.forbidden(
+                    field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+                )
+            )
+        if match:
+            if not initial:
+                errors.append(
+                    FieldError.forbidden(
+                        field, f"{field} is forbidden for watch unless sendInitialEvents is provided"
+                    )
+                )
+            if match != "NotOlderThan":
+                errors.append(FieldError.not_supported(field, match, ("NotOlderThan",)))
+        if token:
+            errors.append(FieldError.forbidden(field, f"{field} is forbidden when continue is provided"))
+        return errors
+    if match:
+        if not resource_version:
+            errors.append(
+                FieldError.forbidden(field, f"{field} is forbidden unless resourceVersion is provided")
+            )
+        if token:
+            errors.append(FieldError.forbidden(field, f"{field} is forbidden when continue is provided"))
+        if match not in _MATCHES:
+            errors.append(FieldError.not_supported(field, match, _MATCHES))
+        if match == "Exact" and resource_version == "0":
+            errors.append(
+                FieldError.forbidden(field, f'{field} "exact" is forbidden for resourceVersion "0"')
+            )
+    if initial:
+        errors.append(FieldError.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    return errors
+
+
+def list_options(request: Request, served: Served, namespace: str, name: str = "") -> ListOptions:
+    if not request.raw_query:
+        return ListOptions(selection=selection(served, namespace, name, "", ""))
+    limit = integer(request, "limit") or 0
+    integer(request, "timeoutSeconds")
+    chosen = selection(
+        served, namespace, name, request.parameter("labelSelector"), request.parameter("fieldSelector")
+    )
+    errors = _list_option_errors(request, watch=False)
+    if errors:
+        raise _invalid("ListOptions", errors)
+    try:
+        revision = version(request.parameter("resourceVersion"))
+    except ValueError as error:
+        raise BadRequest(f"invalid resource version: {error}") from None
+    match = request.parameter("resourceVersionMatch")
+    # Before resourceVersionMatch there was a rule: a version together with a limit means exactly that one.
+    exact = match == "Exact" or (not match and revision > 0 and limit > 0)
+    return ListOptions(
+        selection=chosen,
+        limit=max(0, limit),
+        continue_token=request.parameter("continue"),
+        revision=revision,
+        exact=exact,
+    )
+
+
+def watch_options(request: Request, served: Served, namespace: str, name: str = "") -> WatchOptions:
+    integer(request, "limit")
+    timeout_s = integer(request, "timeoutSeconds")
+    chosen = selection(
+        served, namespace, name, request.parameter("labelSelector"), request.parameter("fieldSelector")
+    )
+    errors = _list_option_errors(request, watch=True)
+    if errors:
+        raise _invalid("ListOptions", errors)
+    try:
+        revision = version(request.parameter("resourceVersion"))
+    except ValueError as error:
+        raise BadRequest(f"invalid resource version: {error}") from None
+    if not timeout_s or timeout_s < 0:
+        timeout_s = int(WATCH_TIMEOUT_S_MIN * (1.0 + random.random()))
+    initial = boolean(request, "sendInitialEvents")
+    from_state = not revision or initial is True
+    return WatchOptions(
+        selection=chosen,
+        revision=None if from_state else revision,
+        initial_events=initial is True,
+        only_new=initial is False and not revision,
+        at_least_revision=revision if initial is True else 0,
+        bookmarks=boolean(request, "allowWatchBookmarks") is True,
+        timeout_s=float(timeout_s),
+    )
+
+
+# --- writes
+
+
+def manager_of(request: Request) -> str:
+    """Return the field manager that a client without fieldManager gets: its program's name."""
+    program = request.headers.get("user-agent").partition("/")[0]
+    return "".join(char for char in program if char.isprintable())[:128]
+
+
+def write_options(request: Request, call: Call, kind: str) -> None:
+    """Read CreateOptions, UpdateOptions or PatchOptions into `call`. Raises `Invalid`."""
+    options: Object = {"kind": kind, "apiVersion": "meta.k8s.io/v1"}
+    call.options = options
+    if not request.raw_query:
+        call.field_manager = manager_of(request)
+        return
+    dry_run = request.query.get("dryRun") or []
+    manager = request.parameter("fieldManager")
+    validation = request.parameter("fieldValidation")
+    errors: list[FieldError] = []
+    if manager:
+        errors += validate_field_manager(manager)
+        options["fieldManager"] = manager
+    if dry_run:
+        errors += _dry_run_errors(dry_run)
+        options["dryRun"] = dry_run
+    if validation not in _VALIDATIONS:
+        errors.append(FieldError.not_supported("fieldValidation", validation, _VALIDATIONS))
+    if errors:
+        raise _invalid(kind, errors)
+    call.dry_run = bool(dry_run)
+    call.field_manager = manager or manager_of(request)
+    call.field_validation = _as_validation(validation)
+
+
+def _as_validation(text: str) -> FieldValidation:
+    if text == "Strict":
+        return "Strict"
+    return "Ignore" if text == "Ignore" else "Warn"
+
+
+def _dry_run_errors(values: list[str]) -> list[FieldError]:
+    if len(values) == 1 and values[0] == "All":
+        return []
+    return [FieldError.not_supported("dryRun", values, ("All",))]
+
+
+def delete_options(request: Request, body: Object | None, call: Call) -> DeleteOptions:
+    """Read DeleteOptions from the body, else from the query. Raises `Invalid`, `BadRequest`."""
+    given: Object = dict(body or {})
+    if body is None and request.raw_query:
+        grace = integer(request, "gracePeriodSeconds")
+        if grace is not None:
+            given["gracePeriodSeconds"] = grace
+        if request.parameter("propagationPolicy"):
+            given["propagationPolicy"] = request.parameter("propagationPolicy")
+        orphan = boolean(request, "orphanDependents")
+        if orphan is not None:
+            given["orphanDependents"] = orphan
+        if "dryRun" in request.query:
+            given["dryRun"] = request.query["dryRun"]
+    elif request.raw_query and "dryRun" in request.query and "dryRun" not in given:
+        given["dryRun"] = request.query["dryRun"]
+    errors = _delete_option_errors(given)
+    if errors:
+        raise _invalid("DeleteOptions", errors)
+    call.dry_run = bool(given.get("dryRun"))
+    call.options = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", **given}
+    preconditions: Object = given.get("preconditions") or {}
+    return DeleteOptions(
+        grace_period_s=given.get("gracePeriodSeconds"),
+        propagation=given.get("propagationPolicy"),
+        orphan_dependents=given.get("orphanDependents"),
+        uid=preconditions.get("uid"),
+        resource_version=preconditions.get("resourceVersion"),
+    )
+
+
+def _delete_option_errors(given: Object) -> list[FieldError]:
+    errors: list[FieldError] = []
+    policy: Json = given.get("propagationPolicy")
+    if policy is not None and given.get("orphanDependents") is not None:
+        detail = "orphanDependents and deletionPropagation cannot be both set"
+        errors.append(FieldError.invalid("propagationPolicy", policy, detail))
+    if policy is not None and policy not in _PROPAGATIONS[:3]:
+        errors.append(FieldError.not_supported("propagationPolicy", policy, _PROPAGATIONS))
+    if given.get("dryRun"):
+        errors += _dry_run_errors(given["dryRun"])
+    return errors

@@ -1,0 +1,79 @@
+"""Paths that are no resources: health, version, metrics, the list of paths, the issuer's documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import orjson
+
+from podium.apiserver.http.respond import encoded, not_found_page, text
+from podium.base.http.message import Request, Response
+from podium.machinery.errors import MethodNotAllowed, Object
+
+Check = Callable[[], str]
+"""Return what is wrong, "" when all is well."""
+
+_HEALTH = ("healthz", "livez", "readyz")
+
+
+class Plain:
+    """Answers for non-resource paths; extended by `add`."""
+
+    def __init__(self, checks: Mapping[str, Check], ready_checks: Mapping[str, Check]) -> None:
+        self._checks = {"healthz": checks, "livez": checks, "readyz": {**checks, **ready_checks}}
+        self._documents: dict[str, Callable[[], Object]] = {}
+        self._handlers: dict[str, Callable[[Request], Response]] = {}
+
+    def add_document(self, path: str, make: Callable[[], Object]) -> None:
+        """Serve the JSON document that `make` returns at `path`."""
+        self._documents[path] = make
+
+    def add_handler(self, path: str, handler: Callable[[Request], Response]) -> None:
+        self._handlers[path] = handler
+
+    def paths(self) -> list[str]:
+        health = [f"/{kind}/{name}" for kind, checks in self._checks.items() for name in checks]
+        return sorted(
+            [*(f"/{kind}" for kind in _HEALTH), *health, *self._documents, *self._handlers],
+        )
+
+    def handle(self, request: Request) -> Response:
+        path = request.path
+        if request.method not in ("GET", "HEAD") or (request.method == "HEAD" and path in self._documents):
+            raise MethodNotAllowed(
+                "the server does not allow this method on the requested resource", details={}
+            )
+        handler = self._handlers.get(path) or self._handlers.get(path.rstrip("/"))
+        if handler is not None:
+            return handler(request)
+        document = self._documents.get(path) or self._documents.get(path.rstrip("/"))
+        if document is not None:
+            return encoded(orjson.dumps(document()), request)
+        head, _, check = path.removeprefix("/").partition("/")
+        if head in _HEALTH:
+            return self._health(request, head, check)
+        return not_found_page()
+
+    def _health(self, request: Request, kind: str, only: str) -> Response:
+        checks = self._checks[kind]
+        if only:
+            if only not in checks:
+                return not_found_page()
+            checks = {only: checks[only]}
+        excluded = request.query.get("exclude") or []
+        lines, failed = [], []
+        for name, check in checks.items():
+            if name in excluded:
+                lines.append(f"[+]{name} excluded: ok")
+                continue
+            wrong = check()
+            if wrong:
+                failed.append(name)
+                lines.append(f"[-]{name} failed: reason withheld")
+            else:
+                lines.append(f"[+]{name} ok")
+        if failed:
+            return text("\n".join([*lines, f"{kind} check failed", ""]), status=500)
+        if "verbose" in request.query and not only:
+            return text("\n".join([*lines, f"{kind} check passed", ""]))
+        return text("ok")

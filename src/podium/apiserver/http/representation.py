@@ -1,0 +1,206 @@
+"""How objects look in each form (whole, as a Table, as metadata only): alone, in lists, in watches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import orjson
+
+from podium.apiserver.cacher.entry import Entry
+from podium.apiserver.http.negotiation import Accepted
+from podium.apiserver.registry.read import Listing, list_metadata
+from podium.apiserver.registry.served import Served
+from podium.base.clock import Clock
+from podium.machinery.errors import BadRequest, NotAcceptable, Object
+
+INCLUDES = ("", "Metadata", "Object", "None")
+_INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+
+
+class Form(Protocol):
+    """One form of one resource; what a `Rendering` of the cache asks for, and answers to get and list."""
+
+    def one(self, entry: Entry) -> bytes: ...
+
+    def object(self, obj: Object) -> bytes:
+        """As `one`, for an object of the served version that is not in the cache."""
+        ...
+
+    def list(self, listing: Listing) -> Sequence[bytes]: ...
+    def line(self, type: str, entry: Entry) -> bytes: ...
+    def bookmark(self, revision: int, *, initial_events_end: bool) -> bytes: ...
+
+
+def form_of(served: Served, accepted: Accepted, clock: Clock, *, include: str = "", is_list: bool) -> Form:
+    """Return the form that the client accepts. Raises `NotAcceptable`, `BadRequest`."""
+    if not accepted.form:
+        return whole(served)
+    kind = served.resource.kind
+    if accepted.form == "Table":
+        if include not in INCLUDES:
+            raise BadRequest(
+                f'Unable to convert to Table as requested: includeObject: Invalid value: "{include}": '
+                "must be 'Metadata', 'Object', 'None', or empty"
+            )
+        return TableForm(served, f"meta.k8s.io/{accepted.version}", include or "Metadata", clock)
+    wants_list = accepted.form == "PartialObjectMetadataList"
+    if wants_list is not is_list:
+        internal = f"*core.{kind}List" if is_list else f"*core.{kind}"
+        what = "is a list" if is_list else "is not a list"
+        raise NotAcceptable(f"you requested {accepted.form}, but the requested object {what} ({internal})")
+    return MetadataForm(served, f"meta.k8s.io/{accepted.version}")
+
+
+def whole(served: Served) -> WholeForm | ConvertedForm:
+    """Return the one whole form of a served resource: watchers share it, so events are encoded once."""
+    form = served.form
+    if form is None:
+        form = served.form = ConvertedForm(served) if served.converted else WholeForm(served)
+    assert isinstance(form, WholeForm | ConvertedForm)
+    return form
+
+
+def _bookmark(body: Object, revision: int, *, initial_events_end: bool) -> bytes:
+    metadata: Object = {"resourceVersion": str(revision), "creationTimestamp": None}
+    if initial_events_end:
+        metadata["annotations"] = {_INITIAL_EVENTS_END: "true"}
+    return orjson.dumps({"type": "BOOKMARK", "object": {**body, "metadata": metadata}}) + b"\n"
+
+
+class WholeForm:
+    """Objects as they are stored: bytes are joined, nothing is decoded."""
+
+    def __init__(self, served: Served) -> None:
+        resource = served.resource
+        self._served = served
+        self._kind = {"kind": resource.kind, "apiVersion": resource.api_version}
+        self._list_head = (
+            f'{{"kind":"{resource.list_kind}","apiVersion":"{resource.api_version}","metadata":'.encode()
+        )
+        self._lines = {
+            type: b'{"type":"%s","object":%s' % (type.encode(), served.head)
+            for type in ("ADDED", "MODIFIED", "DELETED")
+        }
+
+    def one(self, entry: Entry) -> bytes:
+        return self._served.head + entry.item[1:]
+
+    def object(self, obj: Object) -> bytes:
+        return orjson.dumps({**self._kind, **obj})
+
+    def list(self, listing: Listing) -> Sequence[bytes]:
+        items = b",".join([entry.item for entry in listing.entries])
+        return (self._list_head, list_metadata(listing), b',"items":[', items, b"]}")
+
+    def line(self, type: str, entry: Entry) -> bytes:
+        return b"%s%s}\n" % (self._lines[type], entry.item[1:])
+
+    def bookmark(self, revision: int, *, initial_events_end: bool) -> bytes:
+        return _bookmark(self._kind, revision, initial_events_end=initial_events_end)
+
+
+class ConvertedForm:
+    """Objects in a version that is not the stored one."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        resource = served.resource
+        self._kind = {"kind": resource.kind, "apiVersion": resource.api_version}
+
+    def one(self, entry: Entry) -> bytes:
+        return orjson.dumps({**self._kind, **self._served.object(entry)})
+
+    def object(self, obj: Object) -> bytes:
+        return orjson.dumps({**self._kind, **obj})
+
+    def list(self, listing: Listing) -> Sequence[bytes]:
+        resource = self._served.resource
+        items = []
+        for entry in listing.entries:
+            item = self._served.object(entry)
+            del item["kind"], item["apiVersion"]
+            items.append(item)
+        head = orjson.dumps({"kind": resource.list_kind, "apiVersion": resource.api_version})
+        return (head[:-1], b',"metadata":', list_metadata(listing), b',"items":', orjson.dumps(items), b"}")
+
+    def line(self, type: str, entry: Entry) -> bytes:
+        return b'{"type":"%s","object":%s}\n' % (type.encode(), self.one(entry))
+
+    def bookmark(self, revision: int, *, initial_events_end: bool) -> bytes:
+        return _bookmark(self._kind, revision, initial_events_end=initial_events_end)
+
+
+class MetadataForm:
+    """Metadata only (PartialObjectMetadata)."""
+
+    def __init__(self, served: Served, api_version: str) -> None:
+        self._served = served
+        self._kind = {"kind": "PartialObjectMetadata", "apiVersion": api_version}
+        self._api_version = api_version
+
+    def one(self, entry: Entry) -> bytes:
+        return self.object(entry.decode())
+
+    def object(self, obj: Object) -> bytes:
+        return orjson.dumps({**self._kind, "metadata": obj["metadata"]})
+
+    def list(self, listing: Listing) -> Sequence[bytes]:
+        head = orjson.dumps({"kind": "PartialObjectMetadataList", "apiVersion": self._api_version})
+        items = b",".join([self.one(entry) for entry in listing.entries])
+        body = b"[%s]" % items if items else b"null"
+        return (head[:-1], b',"metadata":', list_metadata(listing), b',"items":', body, b"}")
+
+    def line(self, type: str, entry: Entry) -> bytes:
+        return b'{"type":"%s","object":%s}\n' % (type.encode(), self.one(entry))
+
+    def bookmark(self, revision: int, *, initial_events_end: bool) -> bytes:
+        return _bookmark(self._kind, revision, initial_events_end=initial_events_end)
+
+
+class TableForm:
+    """Rows for people. One instance serves one request: in a watch the columns come with the first event."""
+
+    def __init__(self, served: Served, api_version: str, include: str, clock: Clock) -> None:
+        self._served = served
+        self._api_version = api_version
+        self._include = include
+        self._clock = clock
+        self._columns_sent = False
+
+    def _table(self, objects: Sequence[Object], metadata: Object) -> Object:
+        from podium.machinery import table  # noqa: PLC0415 - only people ask for tables
+
+        made: Object = table.table(
+            self._served.resource,
+            objects,
+            now=self._clock.now(),
+            include_object=self._include,
+            list_meta=metadata,
+        )
+        made["apiVersion"] = self._api_version
+        return made
+
+    def one(self, entry: Entry) -> bytes:
+        return self.object(self._served.object(entry))
+
+    def object(self, obj: Object) -> bytes:
+        version = obj["metadata"].get("resourceVersion")
+        metadata = {"resourceVersion": version} if version else {}
+        return orjson.dumps(self._table([obj], metadata))
+
+    def list(self, listing: Listing) -> Sequence[bytes]:
+        objects = [self._served.object(entry) for entry in listing.entries]
+        return (orjson.dumps(self._table(objects, orjson.loads(list_metadata(listing)))),)
+
+    def line(self, type: str, entry: Entry) -> bytes:
+        obj = self._served.object(entry)
+        made = self._table([obj], {"resourceVersion": str(entry.revision)})
+        if self._columns_sent:
+            made["columnDefinitions"] = None
+        self._columns_sent = True
+        return orjson.dumps({"type": type, "object": made}) + b"\n"
+
+    def bookmark(self, revision: int, *, initial_events_end: bool) -> bytes:
+        made = self._table([], {"resourceVersion": str(revision)})
+        return orjson.dumps({"type": "BOOKMARK", "object": made}) + b"\n"

@@ -1,0 +1,95 @@
+"""Responses that every verb shares: objects, errors, plain text."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+
+import orjson
+
+from podium.apiserver.http.negotiation import JSON, YAML
+from podium.base.http.message import Headers, Request, Response
+from podium.machinery.errors import ApiError, Json
+
+COMPRESSED_FROM_BYTES = 128 * 1024
+"""Smaller answers are cheaper to send than to compress."""
+
+_COMPRESSION_LEVEL = 1
+_CACHE = ("cache-control", "no-cache, private")
+_JSON_HEADERS = (_CACHE, ("content-type", JSON))
+_TEXT = "text/plain; charset=utf-8"
+
+
+def json_bytes(body: bytes | Sequence[bytes], *, status: int = 200) -> Response:
+    """Answer with JSON that is encoded already."""
+    return Response(status=status, headers=Headers(_JSON_HEADERS), body=body)
+
+
+def json_value(value: Json, *, status: int = 200) -> Response:
+    return json_bytes(orjson.dumps(value), status=status)
+
+
+def encoded(
+    body: bytes | Sequence[bytes], request: Request, *, media_type: str = JSON, status: int = 200
+) -> Response:
+    """Answer with encoded JSON in the encoding that the client wants: as it is, pretty, YAML, compressed."""
+    if media_type == YAML:
+        from podium.machinery.codec import yaml  # noqa: PLC0415 - slow to import, rarely asked for
+
+        text = yaml.encode(orjson.loads(_joined(body)))
+        return Response(status=status, headers=Headers((_CACHE, ("content-type", YAML))), body=text)
+    if request.raw_query and is_pretty(request):
+        body = pretty(_joined(body))
+    response = json_bytes(body, status=status)
+    if "gzip" in request.headers.get("accept-encoding"):
+        compress(response)
+    return response
+
+
+def is_pretty(request: Request) -> bool:
+    return request.parameter("pretty") in ("true", "1")
+
+
+def pretty(body: bytes) -> bytes:
+    return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def compress(response: Response) -> None:
+    """Compress a body that is worth it."""
+    body = response.body
+    size = len(body) if isinstance(body, bytes) else sum(len(part) for part in body)
+    if size >= COMPRESSED_FROM_BYTES:
+        response.body = gzip.compress(_joined(body), _COMPRESSION_LEVEL)
+        response.headers.set("content-encoding", "gzip")
+        response.headers.set("vary", "Accept-Encoding")
+
+
+def _joined(body: bytes | Sequence[bytes]) -> bytes:
+    return body if isinstance(body, bytes) else b"".join(body)
+
+
+def text(body: str, *, status: int = 200, content_type: str = _TEXT) -> Response:
+    headers = Headers((_CACHE, ("content-type", content_type), ("x-content-type-options", "nosniff")))
+    return Response(status=status, headers=headers, body=body.encode())
+
+
+def not_found_page() -> Response:
+    """What upstream's mux says to a path that nobody serves."""
+    return text("404 page not found\n", status=404)
+
+
+def failure(error: ApiError) -> Response:
+    """Answer with the Status that `error` means."""
+    response = json_value(error.status(), status=error.code)
+    retry = (error.details or {}).get("retryAfterSeconds")
+    if retry:
+        response.headers.set("retry-after", str(retry))
+    for name, value in error.headers.items():
+        response.headers.set(name, value)
+    return response
+
+
+def add_warnings(response: Response, warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        quoted = warning.replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.add("warning", f'299 - "{quoted}"')

@@ -1,0 +1,28 @@
+"""watch: one chunked response that lasts until the client leaves or the time is up."""
+
+from __future__ import annotations
+
+from podium.apiserver.http.negotiation import JSON, Accepted, accepted
+from podium.apiserver.http.options import watch_options
+from podium.apiserver.http.representation import form_of
+from podium.apiserver.registry.call import Call
+from podium.apiserver.registry.registry import Registry
+from podium.apiserver.registry.watch import watch
+from podium.base.http.message import Headers, Request, Response, StreamWriter
+
+_HEADERS = (("cache-control", "no-cache, private"), ("content-type", JSON))
+
+
+async def watch_objects(registry: Registry, call: Call, request: Request) -> Response:
+    wanted = accepted(request.headers.get("accept"))
+    if wanted.form == "PartialObjectMetadataList":
+        # The events of a watch hold objects, whatever the list before it was made of.
+        wanted = Accepted(form="PartialObjectMetadata", version=wanted.version, group=wanted.group)
+    options = watch_options(request, call.served, call.namespace, call.name)
+    include = request.parameter("includeObject") if wanted.form else ""
+    form = form_of(call.served, wanted, registry.clock, include=include, is_list=False)
+
+    async def stream(writer: StreamWriter) -> None:
+        await watch(registry, call, options, form, writer)
+
+    return Response(headers=Headers(_HEADERS), stream=stream)

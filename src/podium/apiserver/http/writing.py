@@ -1,0 +1,23 @@
+"""What the writing verbs share: how their results are shown."""
+
+from __future__ import annotations
+
+from podium.apiserver.http.negotiation import Accepted
+from podium.apiserver.http.representation import form_of
+from podium.apiserver.http.respond import encoded
+from podium.apiserver.registry.registry import Registry
+from podium.apiserver.registry.result import Result
+from podium.base.http.message import Request, Response
+
+
+def answer(registry: Registry, result: Result, request: Request, wanted: Accepted) -> Response:
+    """Show what a write left behind, with 201 for what it made."""
+    include = request.parameter("includeObject") if wanted.form else ""
+    form = form_of(result.served, wanted, registry.clock, include=include, is_list=False)
+    if result.entry is not None:
+        body = form.one(result.entry)
+    else:
+        assert result.object is not None
+        body = form.object(result.object)
+    status = 201 if result.created else 200
+    return encoded(body, request, media_type=wanted.media_type, status=status)

@@ -1,0 +1,37 @@
+"""Answers that only the registry gives, beside the common tree of `machinery.errors`."""
+
+from __future__ import annotations
+
+from podium.machinery.errors import ApiError, Invalid, Timeout
+
+OPTIMISTIC_LOCK = (
+    "the object has been modified; please apply your changes to the latest version and try again"
+)
+
+
+class Unclassified(ApiError):
+    """500 without a reason: what upstream answers to errors it did not foresee, some of them the client's."""
+
+    code, reason = 500, ""
+
+
+class TooLargeResourceVersion(Timeout):
+    """504: the client knows a version that this server has not reached."""
+
+    def __init__(self, asked: int, current: int) -> None:
+        super().__init__(
+            f"Timeout: Too large resource version: {asked}, current: {current}",
+            details={
+                "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+                "retryAfterSeconds": 1,
+            },
+        )
+
+
+def invalid_options(kind: str, errors: list[str], causes: list[dict[str, str]]) -> Invalid:
+    """Return upstream's Invalid for an options object (`ListOptions.meta.k8s.io "" is invalid: ...`)."""
+    summary = errors[0] if len(errors) == 1 else "[" + ", ".join(errors) + "]"
+    return Invalid(
+        f'{kind}.meta.k8s.io "" is invalid: {summary}',
+        details={"group": "meta.k8s.io", "kind": kind, "causes": causes},
+    )

@@ -1,0 +1,107 @@
+"""What all verbs of the registry share: the store and its cache, time, schemas, admission."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from podium.apiserver.cacher.cacher import Cacher
+from podium.apiserver.cacher.entry import Entry, encode
+from podium.apiserver.chain import AdmissionPlugin, Answers, Attributes, Operation, TokenIssuer
+from podium.apiserver.registry.call import Call
+from podium.apiserver.registry.served import Catalog, Served
+from podium.base.clock import Clock
+from podium.machinery.errors import Object
+from podium.machinery.resource import Resource
+from podium.store.protocol import Record, Store
+
+if TYPE_CHECKING:
+    from podium.apiserver.registry.special.services import ServiceAllocator
+    from podium.machinery.schema import Schema
+
+NEVER_STORED = ("kind", "apiVersion")
+
+
+class Registry:
+    """The storage side of the API. One instance serves all resources; verbs are functions over it."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cacher: Cacher,
+        catalog: Catalog,
+        clock: Clock,
+        schema_of: Callable[[str], Schema],
+    ) -> None:
+        self.store = store
+        self.cacher = cacher
+        self.catalog = catalog
+        self.clock = clock
+        self.schema_of = schema_of
+        """Return the compiled schema of a definition; compiles on first use."""
+        self.admission: Sequence[AdmissionPlugin] = ()
+        self.answers: Answers = {}
+        self.token_issuer: TokenIssuer | None = None
+        self.services: ServiceAllocator | None = None
+
+    # --- reading
+
+    def entry(self, served: Served, namespace: str, name: str) -> Entry | None:
+        return served.root.entries.get(served.key(namespace, name))
+
+    def peek(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """Return a cached object of a built-in resource, shared and read-only; None when it is missing."""
+        served = self.catalog.of(resource)
+        entry = self.entry(served, namespace, name)
+        return None if entry is None else entry.shared(resource.kind, resource.api_version)
+
+    # --- admission
+
+    async def admit(
+        self,
+        call: Call,
+        operation: Operation,
+        obj: Object | None,
+        old: Object | None = None,
+    ) -> Attributes | None:
+        """Let every plugin change `obj`; return what `validate` needs, None when there are no plugins."""
+        if not self.admission:
+            return None
+        attributes = Attributes(
+            operation=operation,
+            resource=call.served.resource,
+            subresource=call.subresource,
+            namespace=call.namespace,
+            name=call.name,
+            object=obj,
+            old_object=old,
+            options=call.options,
+            user=call.user,
+            dry_run=call.dry_run,
+            warnings=call.warnings,
+        )
+        for plugin in self.admission:
+            await plugin.admit(attributes)
+        return attributes
+
+    async def validate(self, attributes: Attributes | None) -> None:
+        """Let every plugin refuse what `admit` made."""
+        if attributes is not None:
+            for plugin in self.admission:
+                await plugin.validate(attributes)
+
+    # --- writing
+
+    def encode(self, served: Served, stored: Object) -> bytes:
+        return encode(stored, served.storage.kind, served.storage.api_version)
+
+    async def seen(self, served: Served, record: Record) -> Entry:
+        """Return the entry of a record just written, once the cache shows it."""
+        await self.cacher.wait_for(record.mod_revision)
+        root = served.root
+        key = record.key[len(root.prefix) :]
+        entry = root.entries.get(key)
+        if entry is not None and entry.revision == record.mod_revision:
+            return entry
+        return Entry.of(record, len(root.prefix))

@@ -1,0 +1,119 @@
+"""Resources as they are served: the declared value and what run time adds to it; the table of them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from podium.apiserver.cacher.cacher import Cacher
+from podium.apiserver.cacher.entry import Entry, head
+from podium.apiserver.cacher.root import Root
+from podium.machinery.errors import Object
+from podium.machinery.resource import Resource, Subresource
+
+
+class Served:
+    """One resource in one version, with the cached objects behind it."""
+
+    __slots__ = ("converted", "form", "head", "resource", "root", "storage", "subresources")
+
+    def __init__(self, resource: Resource, root: Root) -> None:
+        self.resource = resource
+        self.storage = resource.storage or resource
+        """The resource in whose version objects are stored."""
+        self.converted = resource.storage is not None
+        self.root = root
+        self.head = head(resource.kind, resource.api_version)
+        self.form: object | None = None
+        """Kept here by the HTTP side: the encoder that all watchers of this resource share."""
+        self.subresources: Mapping[str, Subresource] = {sub.name: sub for sub in resource.subresources}
+
+    def key(self, namespace: str, name: str) -> str:
+        """Return the key of an object below the root."""
+        return f"{namespace}/{name}" if self.resource.namespaced else name
+
+    def object(self, entry: Entry) -> Object:
+        """Return a fresh object in this version, with kind and apiVersion."""
+        stored = {
+            "kind": self.storage.kind,
+            "apiVersion": self.storage.api_version,
+            **entry.decode(),
+        }
+        return self.from_storage(stored)
+
+    def from_storage(self, stored: Object) -> Object:
+        """Return `stored` in this version, kind and apiVersion included."""
+        if not self.converted:
+            return stored
+        converted = self.resource.from_storage(stored)
+        converted["kind"] = self.resource.kind
+        converted["apiVersion"] = self.resource.api_version
+        return converted
+
+    def to_storage(self, obj: Object) -> Object:
+        """Return `obj`, which is in this version, as the storage resource's."""
+        if not self.converted:
+            return obj
+        converted = self.resource.to_storage(obj)
+        converted["kind"] = self.storage.kind
+        converted["apiVersion"] = self.storage.api_version
+        return converted
+
+
+class Catalog:
+    """All served resources, by where their paths put them. Changes at run time, as CRDs come and go."""
+
+    def __init__(self, cacher: Cacher) -> None:
+        self._cacher = cacher
+        self._groups: dict[tuple[str, str], dict[str, Served]] = {}
+        self._by_kind: dict[tuple[str, str], Served] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    def add(self, resources: Iterable[Resource]) -> None:
+        """Serve `resources`, replacing those of the same group, version and plural."""
+        for resource in resources:
+            storage = resource.storage or resource
+            served = Served(resource, self._cacher.root(storage.storage_root))
+            self._groups.setdefault((resource.group, resource.version), {})[resource.plural] = served
+            self._by_kind[resource.api_version, resource.kind] = served
+        self._changed()
+
+    def remove(self, resources: Iterable[Resource]) -> None:
+        """Serve `resources` no longer."""
+        for resource in resources:
+            gv = (resource.group, resource.version)
+            group = self._groups.get(gv, {})
+            group.pop(resource.plural, None)
+            if not group:
+                self._groups.pop(gv, None)
+            self._by_kind.pop((resource.api_version, resource.kind), None)
+        self._changed()
+
+    def _changed(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever the table has changed."""
+        self._listeners.append(listener)
+
+    def group(self, group: str, version: str) -> Mapping[str, Served] | None:
+        """Return what is served at one group and version, by plural; None when that is unknown."""
+        return self._groups.get((group, version))
+
+    def find(self, group: str, version: str, plural: str) -> Served | None:
+        resources = self._groups.get((group, version))
+        return None if resources is None else resources.get(plural)
+
+    def find_kind(self, api_version: str, kind: str) -> Served | None:
+        return self._by_kind.get((api_version, kind))
+
+    def of(self, resource: Resource) -> Served:
+        """Return `resource`, which is known to be served."""
+        return self._groups[resource.group, resource.version][resource.plural]
+
+    def knows_kind(self, kind: str) -> bool:
+        return any(known == kind for _, known in self._by_kind)
+
+    def versions(self) -> Mapping[tuple[str, str], Mapping[str, Served]]:
+        """Return everything, by (group, version), in the order of declaration."""
+        return self._groups

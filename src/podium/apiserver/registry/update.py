@@ -1,0 +1,244 @@
+"""update: the one loop through which every change of a stored object goes.
+
+    read -> transform (decode, patch, status, scale, ...) -> admit -> prepare -> validate -> compare and swap
+
+A lost race is tried again from the start with what is stored now; a client that named a resourceVersion
+gets its Conflict then, one that did not never notices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from podium.apiserver.cacher.entry import Entry
+from podium.apiserver.registry.call import Call
+from podium.apiserver.registry.create import create, match_namespace
+from podium.apiserver.registry.errors import OPTIMISTIC_LOCK, Unclassified
+from podium.apiserver.registry.fields import track_update
+from podium.apiserver.registry.registry import Registry
+from podium.apiserver.registry.result import Result
+from podium.machinery.errors import Conflict, FieldError, Invalid, NotFound, Object
+from podium.machinery.meta import deep_copy
+from podium.machinery.validation import validate_object_meta_update
+from podium.store.protocol import KeyMissing, RevisionMismatch
+
+RACES_MAX = 64
+"""A writer that loses this often in a row gets the Conflict; upstream's storage never gives up."""
+
+Transform = Callable[[Object], Awaitable[Object]]
+"""Old object (read-only) -> new object (the loop's to change), both in the version of the call."""
+
+
+async def update(registry: Registry, call: Call, obj: Object) -> Result:
+    """Replace an object (PUT), of the main resource or of a subresource that bears the same kind."""
+    match_namespace(call, obj["metadata"])
+    served = call.served
+    if registry.entry(served, call.namespace, call.name) is None:
+        if served.resource.create_on_update and not call.subresource:
+            return await _create_by_update(registry, call, obj)
+        raise not_found(call)
+
+    async def replace(_old: Object) -> Object:
+        return deep_copy(obj)  # type: ignore[no-any-return]
+
+    return await modify(registry, call, replace)
+
+
+async def _create_by_update(registry: Registry, call: Call, obj: Object) -> Result:
+    metadata = obj["metadata"]
+    if metadata.get("resourceVersion") not in (None, "", "0"):
+        raise not_found(call)
+    if metadata.get("uid"):
+        raise _uid_conflict(call, metadata["uid"], "")
+    metadata.pop("resourceVersion", None)
+    return await create(registry, call, obj)
+
+
+async def modify(
+    registry: Registry, call: Call, transform: Transform, *, tracked: bool = False, admitted: bool = True
+) -> Result:
+    """Change the object that `call` names.
+
+    `transform` may be called more than once. With `tracked` it has seen to managedFields itself. Returns the
+    object as it is stored afterwards. Raises `NotFound`, `Conflict`, `Invalid`, and what admission raises.
+    """
+    served = call.served
+    entry = registry.entry(served, call.namespace, call.name)
+    for _ in range(RACES_MAX):
+        if entry is None:
+            raise not_found(call)
+        try:
+            return await _modify_once(registry, call, entry, transform, tracked=tracked, admitted=admitted)
+        except RevisionMismatch as race:
+            entry = Entry.of(race.current, len(served.root.prefix))
+        except KeyMissing:
+            raise not_found(call) from None
+    raise conflict(call, OPTIMISTIC_LOCK)
+
+
+async def _modify_once(
+    registry: Registry, call: Call, entry: Entry, transform: Transform, *, tracked: bool, admitted: bool
+) -> Result:
+    served = call.served
+    old = served.object(entry)
+    new = await transform(old)
+    if not tracked:
+        track_update(registry, call, new, old)
+    attributes = await registry.admit(call, "UPDATE", new, old) if admitted else None
+    check_preconditions(call, new, old)
+    stored_old, stored = served.to_storage(old), served.to_storage(new)
+    prepare_update(call, stored, stored_old)
+    undo = None
+    if registry.services is not None and not call.subresource:
+        undo = registry.services.allocate(served.storage, stored, stored_old, dry_run=call.dry_run)
+    try:
+        check_update(call, stored, stored_old)
+        if attributes is not None:
+            attributes.object = served.from_storage(stored)
+            await registry.validate(attributes)
+        return await _write(registry, call, entry, stored, stored_old)
+    except BaseException:
+        if undo is not None:
+            undo()
+        raise
+
+
+def check_preconditions(call: Call, new: Object, old: Object) -> None:
+    """Compare the uid and the resourceVersion that the client sent with those of the stored object."""
+    wanted, current = new["metadata"], old["metadata"]
+    uid = wanted.get("uid")
+    if uid and uid != current["uid"]:
+        raise _uid_conflict(call, uid, current["uid"])
+    version = str(wanted.get("resourceVersion") or "")
+    if version in ("", "0"):
+        if not call.served.resource.unconditional_update:
+            detail = "must be specified for an update"
+            resource = call.served.resource
+            raise Invalid.of(
+                resource.kind,
+                resource.group,
+                call.name,
+                [FieldError.invalid("metadata.resourceVersion", 0, detail)],
+            )
+        wanted["resourceVersion"] = current["resourceVersion"]
+    elif version != current["resourceVersion"]:
+        if not version.isascii() or not version.isdigit():
+            raise Unclassified(f'strconv.ParseUint: parsing "{version}": invalid syntax')
+        raise conflict(call, OPTIMISTIC_LOCK)
+
+
+def prepare_update(call: Call, stored: Object, stored_old: Object) -> None:
+    """Carry over what an update may not change, and count generations."""
+    storage = call.served.storage
+    metadata, before = stored["metadata"], stored_old["metadata"]
+    _carry(metadata, before, "generation")
+    if call.subresource == "status":
+        _keep_but_status(stored, stored_old)
+        metadata = stored["metadata"]
+    else:
+        if storage.status and call.subresource == "":
+            _carry(stored, stored_old, "status")
+        storage.prepare_update(stored, stored_old)
+        metadata = stored["metadata"]
+    metadata.pop("selfLink", None)
+    if not metadata.get("uid"):
+        metadata["uid"] = before["uid"]
+    _carry(metadata, before, "creationTimestamp")
+    if before.get("deletionTimestamp"):
+        metadata["deletionTimestamp"] = before["deletionTimestamp"]
+    else:
+        metadata.pop("deletionTimestamp", None)
+    if metadata.get("deletionGracePeriodSeconds") is None or not before.get("deletionTimestamp"):
+        _carry(metadata, before, "deletionGracePeriodSeconds")
+    if storage.generation and call.subresource != "status" and _spec_changed(call, stored, stored_old):
+        metadata["generation"] = before.get("generation", 0) + 1
+
+
+def _carry(new: Object, old: Object, name: str) -> None:
+    if name in old:
+        new[name] = old[name]
+    else:
+        new.pop(name, None)
+
+
+def _keep_but_status(stored: Object, stored_old: Object) -> None:
+    """A status update changes status, and of metadata what does not steer anything else."""
+    metadata = stored["metadata"]
+    for name in list(stored):
+        if name not in ("kind", "apiVersion", "metadata", "status"):
+            del stored[name]
+    for name, value in stored_old.items():
+        if name not in ("kind", "apiVersion", "metadata", "status"):
+            stored[name] = value
+    _carry(metadata, stored_old["metadata"], "ownerReferences")
+
+
+def _spec_changed(call: Call, stored: Object, stored_old: Object) -> bool:
+    for path in call.served.storage.generation_fields:
+        new, old = stored, stored_old
+        for part in path.split("."):
+            new, old = (new or {}).get(part), (old or {}).get(part)  # type: ignore[assignment]
+        if (new or None) != (old or None):
+            return True
+    return False
+
+
+def check_update(call: Call, stored: Object, stored_old: Object) -> None:
+    """Raise `Invalid` with everything that is wrong."""
+    storage = call.served.storage
+    # Upstream checks metadata twice, in the generic and in the specific strategy, and lists both as causes.
+    errors = validate_object_meta_update(stored, stored_old)
+    if errors:
+        errors = errors + errors
+    if call.subresource == "status":
+        errors += storage.validate_status_update(stored, stored_old)
+    else:
+        errors += storage.validate_update(stored, stored_old)
+    if errors:
+        raise Invalid.of(storage.kind, storage.group, call.name, errors)
+
+
+async def _write(registry: Registry, call: Call, entry: Entry, stored: Object, stored_old: Object) -> Result:
+    served = call.served
+    key = served.root.prefix + entry.key
+    if deletes_now(stored, stored_old):
+        if not call.dry_run:
+            change = await registry.store.delete(key, expected_revision=entry.revision)
+            await registry.cacher.wait_for(change.revision)
+        return Result(served=served, object=served.from_storage(stored))
+    if stored == stored_old:
+        return Result(served=served, entry=entry)
+    if call.dry_run:
+        return Result(served=served, object=served.from_storage(stored))
+    value = registry.encode(served, stored)
+    record = await registry.store.update(key, value, expected_revision=entry.revision)
+    return Result(served=served, entry=await registry.seen(served, record))
+
+
+def deletes_now(stored: Object, stored_old: Object) -> bool:
+    """Whether this update takes away the last thing that held up a deletion."""
+    metadata = stored["metadata"]
+    if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
+        return False
+    if stored.get("kind") == "Namespace" and (stored.get("spec") or {}).get("finalizers"):
+        return False
+    return not stored_old["metadata"].get("deletionGracePeriodSeconds")
+
+
+def not_found(call: Call) -> NotFound:
+    resource = call.served.resource
+    return NotFound.of(resource.plural, resource.group, call.name)
+
+
+def conflict(call: Call, why: str) -> Conflict:
+    resource = call.served.resource
+    return Conflict.of(resource.plural, resource.group, call.name, why)
+
+
+def _uid_conflict(call: Call, wanted: str, actual: str) -> Conflict:
+    key = call.served.root.prefix + call.served.key(call.namespace, call.name)
+    return conflict(
+        call,
+        f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
+        f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {actual}",
+    )

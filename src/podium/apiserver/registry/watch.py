@@ -1,0 +1,133 @@
+"""watch: the initial state where it is asked for, then events as they come, bookmarks, and an end in time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import orjson
+
+from podium.apiserver.cacher.cacher import TooHighRevision
+from podium.apiserver.cacher.selection import Selection
+from podium.apiserver.cacher.watcher import Rendering, Watcher
+from podium.apiserver.registry.call import Call
+from podium.apiserver.registry.errors import TooLargeResourceVersion
+from podium.apiserver.registry.registry import Registry
+from podium.base.http.message import StreamWriter
+from podium.machinery.errors import Expired, Object
+
+BOOKMARK_INTERVAL_S = 60.0
+CHUNK_BYTES = 256 * 1024
+"""The initial state is written in pieces of this size, waiting for the client after each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchOptions:
+    """metav1.ListOptions for a watch, valid."""
+
+    selection: Selection
+    revision: int | None
+    """Events after this revision; None: the state of now first, as ADDED."""
+    initial_events: bool = False
+    """sendInitialEvents: a bookmark says where the initial state ends."""
+    only_new: bool = False
+    """sendInitialEvents=false without a version: start with what comes next."""
+    at_least_revision: int = 0
+    bookmarks: bool = False
+    timeout_s: float
+
+
+async def watch(
+    registry: Registry, call: Call, options: WatchOptions, rendering: Rendering, writer: StreamWriter
+) -> None:
+    """Serve one watch until its client leaves or its time is up."""
+    root = call.served.root
+    if options.at_least_revision > registry.cacher.revision:
+        try:
+            await registry.cacher.wait_fresh(options.at_least_revision)
+        except TooHighRevision as error:
+            too_large = TooLargeResourceVersion(options.at_least_revision, error.current)
+            writer.write(error_line(too_large.status()))
+            return
+    watcher = Watcher(writer, options.selection, rendering)
+    watcher.after_revision = registry.cacher.revision
+    try:
+        lines = _initial_lines(registry, call, options, watcher)
+    except Expired as error:
+        writer.write(error_line(error.status()))
+        return
+    root.add(watcher)
+    try:
+        for line in lines:
+            writer.write(line)
+            if writer.buffered_bytes > CHUNK_BYTES:
+                await writer.drain()
+        watcher.go_live()
+        await _until_end(registry, options, watcher)
+    except ConnectionError:
+        pass
+    finally:
+        root.remove(watcher)
+
+
+def _initial_lines(registry: Registry, call: Call, options: WatchOptions, watcher: Watcher) -> list[bytes]:
+    """Return what the client is to see before any live event. Raises `Expired`."""
+    root, rendering = call.served.root, watcher.rendering
+    if options.revision is not None:
+        watcher.after_revision = max(options.revision, registry.cacher.revision)
+        collected = _Collector()
+        replay = Watcher(collected, options.selection, rendering)
+        replay.go_live()
+        for event in root.events_after(options.revision):
+            if options.selection.in_range(event.key):
+                replay.offer(event, {})
+        return collected.lines
+    if options.only_new:
+        return []
+    lines = [rendering.line("ADDED", entry) for entry in root.select(options.selection)]
+    if options.initial_events:
+        lines.append(rendering.bookmark(registry.cacher.revision, initial_events_end=True))
+    return lines
+
+
+class _Collector:
+    """A writer that keeps what past events are written to it."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.buffered_bytes = 0
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.lines.append(data)
+
+    async def drain(self) -> None: ...
+
+    async def wait_closed(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+async def _until_end(registry: Registry, options: WatchOptions, watcher: Watcher) -> None:
+    clock, writer = registry.clock, watcher.writer
+    deadline = clock.monotonic_s() + options.timeout_s
+    gone = asyncio.ensure_future(writer.wait_closed())
+    try:
+        while (left := deadline - clock.monotonic_s()) > 0:
+            pause = min(left, BOOKMARK_INTERVAL_S)
+            timer = asyncio.ensure_future(clock.sleep(pause))
+            try:
+                await asyncio.wait((gone, timer), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                timer.cancel()
+            if gone.done():
+                return
+            if options.bookmarks:
+                writer.write(watcher.rendering.bookmark(registry.cacher.revision, initial_events_end=False))
+    finally:
+        gone.cancel()
+
+
+def error_line(status: Object) -> bytes:
+    """Return a watch's last line when it cannot go on."""
+    return orjson.dumps({"type": "ERROR", "object": status}) + b"\n"

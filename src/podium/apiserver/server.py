@@ -1,0 +1,265 @@
+"""The API server: everything composed, independent of command lines, so that a test can build one too.
+
+request -> panic guard -> request info -> authn -> impersonation -> authz -> resource verb | plain path
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from podium.apiserver.authz.messages import forbidden
+from podium.apiserver.cacher.cacher import Cacher
+from podium.apiserver.cacher.views import CachedReader
+from podium.apiserver.chain import (
+    ALL_UNAUTHENTICATED,
+    ANONYMOUS,
+    Access,
+    AccessFactory,
+    RequestInfo,
+    User,
+)
+from podium.apiserver.discovery import Discovery
+from podium.apiserver.http.api import Api, Special
+from podium.apiserver.http.plain import Plain
+from podium.apiserver.http.request_info import request_info
+from podium.apiserver.http.respond import failure, text
+from podium.apiserver.registry.registry import Registry
+from podium.apiserver.registry.served import Catalog
+from podium.base.clock import Clock, WallClock
+from podium.base.http.message import HttpError, Request, Response
+from podium.base.ids import new_uid
+from podium.base.log import Log
+from podium.machinery.errors import ApiError, InternalError, Object, Unauthorized
+from podium.machinery.schema import Schema, Schemas
+from podium.resources.catalogue import BUILTIN
+from podium.store.protocol import Store, StoreError
+
+COMPACTION_INTERVAL_S = 300.0
+"""The history kept is between one and two of these, as upstream."""
+
+_ANONYMOUS_USER = User(name=ANONYMOUS, groups=(ALL_UNAUTHENTICATED,))
+
+_log = Log("podium.apiserver")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What distinguishes one API server from another."""
+
+    version: str = "1.36.2"
+    """The Kubernetes version that is served; its minor part chooses the schemas."""
+    advertise_address: str = "127.0.0.1"
+    port: int = 6443
+    service_cluster_ip_range: str = "10.96.0.0/16"
+    service_node_port_range: tuple[int, int] = (30000, 32767)
+    shared_store: bool = False
+    """Other API servers write to the same store: reads ask it for its revision first."""
+
+    @property
+    def minor(self) -> str:
+        return ".".join(self.version.split(".")[:2])
+
+
+class ApiServer:
+    """One API server over one store. `handler` may be served by a socket or called in process."""
+
+    def __init__(
+        self,
+        store: Store,
+        config: Config,
+        *,
+        access: AccessFactory | None = None,
+        specials: Mapping[tuple[str, str], Special] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._store = store
+        self._config = config
+        self._clock = clock or WallClock()
+        self._cacher = Cacher(store)
+        self.catalog = Catalog(self._cacher)
+        self.catalog.add(BUILTIN)
+        self.reader = CachedReader(self._cacher)
+        self.registry = Registry(
+            store=store,
+            cacher=self._cacher,
+            catalog=self.catalog,
+            clock=self._clock,
+            schema_of=self._schema_of(),
+        )
+        self._access: Access | None = access(self.reader) if access is not None else None
+        if self._access is not None:
+            self.registry.admission = self._access.admission
+            self.registry.answers = self._access.answers
+            self.registry.token_issuer = self._access.token_issuer
+        self._api = Api(self.registry, specials or {})
+        self._discovery = Discovery(self.catalog, lambda: f"{config.advertise_address}:{config.port}")
+        self._plain = self._plain_paths()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self._failed = ""
+
+    def _schema_of(self) -> Callable[[str], Schema]:
+        minor = self._config.minor
+
+        @cache
+        def schemas() -> Schemas:
+            return Schemas.load(minor)
+
+        def schema_of(definition: str) -> Schema:
+            return schemas().compile(definition)
+
+        return schema_of
+
+    # --- life
+
+    async def start(self) -> None:
+        """Fill the cache and follow the store; when this returns, every request can be answered."""
+        await self._cacher.fill()
+        self._tasks = [
+            asyncio.create_task(self._follow(), name="apiserver-cacher"),
+            asyncio.create_task(self._compact_for_ever(), name="apiserver-compaction"),
+        ]
+
+    async def stop(self) -> None:
+        """End every background task. The store stays open; it is the caller's."""
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def run_until_failure(self) -> None:
+        """Return when the server can no longer be trusted: its cache has lost the store."""
+        await self._tasks[0]
+
+    async def _follow(self) -> None:
+        try:
+            await self._cacher.run()
+        except StoreError as error:
+            self._failed = str(error)
+            if not self._stopping:
+                _log.exception("the watch cache has lost the store")
+            raise
+
+    async def _compact_for_ever(self) -> None:
+        previous = 0
+        while True:
+            await self._clock.sleep(COMPACTION_INTERVAL_S)
+            current = await self._store.current_revision()
+            if previous:
+                await self._store.compact(previous)
+            previous = current
+
+    # --- the chain
+
+    async def handler(self, request: Request) -> Response:
+        """Answer one request. Every failure becomes a Status; nothing is raised but `HttpError`."""
+        try:
+            response = await self._serve(request)
+        except ApiError as error:
+            response = failure(error)
+        except (HttpError, ConnectionError):
+            raise
+        except Exception:
+            _log.exception("a request failed", method=request.method, target=request.target)
+            response = failure(InternalError("Internal error occurred: see the server's log"))
+        response.headers.add("audit-id", request.headers.get("audit-id") or new_uid())
+        return response
+
+    async def _serve(self, request: Request) -> Response:
+        info = request_info(request)
+        user = await self._authenticate(request, info)
+        if info.is_resource:
+            return await self._api.handle(request, info, user)
+        response = self._discovery.handle(request)
+        return response if response is not None else self._plain.handle(request)
+
+    async def _authenticate(self, request: Request, info: RequestInfo) -> User:
+        access = self._access
+        if access is None:
+            return _ANONYMOUS_USER
+        user = await access.authenticator.authenticate(request)
+        if user is None:
+            if not access.anonymous:
+                raise Unauthorized
+            user = _ANONYMOUS_USER
+        if access.impersonator is not None:
+            user = await access.impersonator.impersonate(user, request, info)
+        decision = await access.authorizer.authorize(user, info)
+        if not decision.allowed:
+            raise forbidden(user, info, decision.reason)
+        return user
+
+    # --- plain paths
+
+    def _plain_paths(self) -> Plain:
+        def fine() -> str:
+            return ""
+
+        def store() -> str:
+            return self._failed
+
+        def shutting_down() -> str:
+            return "shutting down" if self._stopping else ""
+
+        def filled() -> str:
+            return "" if self._cacher.started else "not filled"
+
+        plain = Plain(
+            {"ping": fine, "log": fine, "etcd": store},
+            {"informer-sync": filled, "poststarthook/start-apiserver": filled, "shutdown": shutting_down},
+        )
+        plain.add_document("/version", self._version)
+        plain.add_document("/", lambda: {"paths": self._paths()})
+        plain.add_handler("/metrics", lambda _request: self._metrics())
+        issuer = self.registry.token_issuer
+        if issuer is not None:
+            plain.add_document("/.well-known/openid-configuration", issuer.open_id_configuration)
+            plain.add_document("/openid/v1/jwks", issuer.json_web_key_set)
+        return plain
+
+    def _paths(self) -> list[str]:
+        groups = []
+        for group, version in self.catalog.versions():
+            groups += [f"/apis/{group}", f"/apis/{group}/{version}"] if group else [f"/api/{version}"]
+        return sorted({"/api", "/apis", "/openapi/v2", "/openapi/v3", *groups, *self._plain.paths()} - {"/"})
+
+    def _version(self) -> Object:
+        major, minor = self._config.version.split(".")[:2]
+        return {
+            "major": major,
+            "minor": minor,
+            "emulationMajor": major,
+            "emulationMinor": minor,
+            "minCompatibilityMajor": major,
+            "minCompatibilityMinor": str(int(minor) - 1),
+            "gitVersion": f"v{self._config.version}",
+            "gitCommit": "podium",
+            "gitTreeState": "clean",
+            "buildDate": "1970-01-01T00:00:00Z",
+            "goVersion": f"python{platform.python_version()}",
+            "compiler": platform.python_implementation().lower(),
+            "platform": f"{sys.platform}/{platform.machine()}",
+        }
+
+    def _metrics(self) -> Response:
+        lines = [
+            "# HELP apiserver_storage_objects Number of stored objects at the time of last check.",
+            "# TYPE apiserver_storage_objects gauge",
+        ]
+        watchers = [
+            "# HELP apiserver_longrunning_requests Watches open at present.",
+            "# TYPE apiserver_longrunning_requests gauge",
+        ]
+        for root in self._cacher.roots():
+            resource = root.prefix.removeprefix("/registry/").rstrip("/")
+            lines.append(f'apiserver_storage_objects{{resource="{resource}"}} {len(root.entries)}')
+            watchers.append(
+                f'apiserver_longrunning_requests{{resource="{resource}",verb="WATCH"}} {root.watcher_count}'
+            )
+        body = "\n".join([*lines, *watchers, ""])
+        return text(body, content_type="text/plain; version=0.0.4; charset=utf-8")
