@@ -1,0 +1,160 @@
+"""kube-apiserver: the API server as a process, with upstream's flags."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ipaddress
+import ssl
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from podium.apiserver.access import access_factory
+from podium.apiserver.authn import Options as AuthenticationOptions
+from podium.apiserver.server import ApiServer, Config
+from podium.base import log
+from podium.base.http.server import Server
+from podium.base.log import Log
+from podium.runtime.process import run_component
+from podium.store.sqlite import SqliteStore
+
+STOP_GRACE_S = 2.0
+
+_log = Log("kube-apiserver")
+
+# Upstream's flags that make no difference here: what they ask for is how Podium works, or is not limited.
+_IGNORED = (
+    "--allow-privileged",
+    "--enable-bootstrap-token-auth",
+    "--etcd-servers",
+    "--etcd-cafile",
+    "--etcd-certfile",
+    "--etcd-keyfile",
+    "--enable-priority-and-fairness",
+    "--max-requests-inflight",
+    "--max-mutating-requests-inflight",
+    "--profiling",
+    "--feature-gates",
+    "--runtime-config",
+    "--kubelet-preferred-address-types",
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="kube-apiserver", allow_abbrev=False)
+    add = made.add_argument
+    add("--secure-port", type=int, default=6443, help="port served with TLS")
+    add("--bind-address", default="0.0.0.0", help="address to listen on")
+    add("--advertise-address", default="", help="address under which clients reach this server")
+    add("--storage-backend", default="sqlite", choices=("sqlite",), help="where objects are kept")
+    add("--storage-path", default="podium.db", help="file of the SQLite store")
+    add("--client-ca-file", default="", help="authorities of client certificates")
+    add("--tls-cert-file", default="", help="the server's certificate")
+    add("--tls-private-key-file", default="", help="its key")
+    add("--service-account-key-file", action="append", default=[], help="keys that verify tokens")
+    add("--service-account-signing-key-file", default="", help="the key that signs tokens")
+    add("--service-account-issuer", default="https://kubernetes.default.svc.cluster.local")
+    add("--api-audiences", default="", help="audiences of tokens meant for this server, comma-separated")
+    add("--service-cluster-ip-range", default="10.96.0.0/16", help="addresses of services")
+    add("--service-node-port-range", default="30000-32767", help="ports of services on nodes")
+    add("--kubelet-certificate-authority", default="", help="authorities of kubelets' certificates")
+    add("--kubelet-client-certificate", default="", help="certificate shown to kubelets")
+    add("--kubelet-client-key", default="", help="its key")
+    add("--authorization-mode", default="Node,RBAC", help="authorizers, comma-separated")
+    add("--anonymous-auth", default="true", choices=("true", "false"))
+    add("--token-auth-file", default="", help="CSV of static tokens")
+    add("--kubernetes-version", default=Config().version, help="the version that is served")
+    add("-v", "--v", type=int, default=0, dest="verbosity", help="log verbosity")
+    for flag in _IGNORED:
+        add(flag, default=None, nargs="?", help=argparse.SUPPRESS)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    made = parser()
+    arguments = made.parse_args(argv)
+    log.configure(verbosity=arguments.verbosity)
+    if bool(arguments.tls_cert_file) is not bool(arguments.tls_private_key_file):
+        made.error("--tls-cert-file and --tls-private-key-file go together")
+    if not arguments.tls_cert_file:
+        made.error("--tls-cert-file is required")
+    try:
+        ports = _port_range(arguments.service_node_port_range)
+        ipaddress.ip_network(arguments.service_cluster_ip_range)
+    except ValueError as error:
+        made.error(str(error))
+    for flag in _IGNORED:
+        if getattr(arguments, flag.removeprefix("--").replace("-", "_")) is not None:
+            _log.info("a flag of upstream's makes no difference here", flag=flag)
+    return run_component(lambda: _run(arguments, ports))
+
+
+def _port_range(text: str) -> tuple[int, int]:
+    low, _, high = text.partition("-")
+    if not (low.isdigit() and high.isdigit() and 0 < int(low) <= int(high) <= 65535):
+        raise ValueError(f"--service-node-port-range: no range of ports: {text!r}")
+    return int(low), int(high)
+
+
+async def _run(arguments: argparse.Namespace, ports: tuple[int, int]) -> None:
+    config = Config(
+        version=arguments.kubernetes_version,
+        advertise_address=arguments.advertise_address or arguments.bind_address,
+        port=arguments.secure_port,
+        service_cluster_ip_range=arguments.service_cluster_ip_range,
+        service_node_port_range=ports,
+    )
+    store = await SqliteStore.open(arguments.storage_path)
+    try:
+        access = access_factory(
+            _authentication(arguments),
+            modes=[mode for mode in arguments.authorization_mode.split(",") if mode],
+            anonymous=arguments.anonymous_auth == "true",
+        )
+        api = ApiServer(store, config, access=access)
+        server = Server(api.handler)
+        await api.start()
+        try:
+            await server.start(arguments.bind_address, arguments.secure_port, _tls(arguments))
+            _log.info("serving", address=arguments.bind_address, port=server.port, version=config.version)
+            await api.run_until_failure()
+        finally:
+            await asyncio.shield(_stop(server, api))
+    finally:
+        await store.close()
+
+
+async def _stop(server: Server, api: ApiServer) -> None:
+    await server.stop(grace_s=STOP_GRACE_S)
+    await api.stop()
+
+
+def _authentication(arguments: argparse.Namespace) -> AuthenticationOptions:
+    def read(path: str) -> bytes:
+        return Path(path).read_bytes()
+
+    tokens = Path(arguments.token_auth_file).read_text().splitlines() if arguments.token_auth_file else None
+    signing = arguments.service_account_signing_key_file
+    return AuthenticationOptions(
+        issuer=arguments.service_account_issuer,
+        service_account_keys=[read(path) for path in arguments.service_account_key_file],
+        signing_key=read(signing) if signing else None,
+        audiences=[one for one in arguments.api_audiences.split(",") if one],
+        token_file=tokens,
+    )
+
+
+def _tls(arguments: argparse.Namespace) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(arguments.tls_cert_file, arguments.tls_private_key_file)
+    context.set_alpn_protocols(["http/1.1"])
+    if arguments.client_ca_file:
+        context.load_verify_locations(arguments.client_ca_file)
+        context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""kube-controller-manager: all controllers in one process, on one client and one set of caches."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from podium.base import log as logs
+from podium.client.kubeconfig import client_from_kubeconfig
+from podium.controllers.catalogue import Settings, catalogue, chosen
+from podium.resources.coordination.leases import LEASES
+from podium.runtime.controller import Environment
+from podium.runtime.events import Recorder
+from podium.runtime.informer import Informers
+from podium.runtime.leader import LeaderElector
+from podium.runtime.process import run_component
+
+NAME = "kube-controller-manager"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the controller manager until it is told to stop; return its exit code."""
+    arguments = _arguments(argv)
+    logs.configure(verbosity=arguments.verbosity)
+
+    async def run() -> None:
+        await _run(arguments)
+
+    return run_component(run)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=NAME, description=__doc__, allow_abbrev=False)
+    parser.add_argument("--kubeconfig", required=True, help="how to reach the API server")
+    parser.add_argument("--service-account-private-key-file", default="", help="signs legacy token Secrets")
+    parser.add_argument("--root-ca-file", default="", help="the CA bundle published in every namespace")
+    parser.add_argument("--cluster-cidr", default="", help="the range that nodes' pod ranges are cut from")
+    parser.add_argument("--allocate-node-cidrs", type=_bool, nargs="?", const=True, default=False)
+    parser.add_argument("--node-cidr-mask-size", type=int, default=24)
+    parser.add_argument("--service-cluster-ip-range", default="", help="kept free of pod ranges")
+    parser.add_argument("--leader-elect", type=_bool, nargs="?", const=True, default=True)
+    parser.add_argument(
+        "--controllers",
+        default="*",
+        help="comma-separated: '*' all that are on by default, 'foo' this one, '-foo' not this one",
+    )
+    parser.add_argument("--node-monitor-grace-period", type=float, default=40.0, help="in seconds")
+    parser.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
+    arguments = parser.parse_args(argv)
+    try:
+        chosen(catalogue(Settings()), arguments.controllers)
+    except ValueError as error:
+        parser.error(str(error))
+    return arguments
+
+
+def _bool(text: str) -> bool:
+    return text.lower() in ("true", "1", "t")
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    client = client_from_kubeconfig(arguments.kubeconfig, user_agent=NAME)
+    settings = Settings(
+        root_ca=_read(arguments.root_ca_file),
+        service_account_key=_read(arguments.service_account_private_key_file),
+        cluster_cidr=arguments.cluster_cidr if arguments.allocate_node_cidrs else "",
+        node_cidr_mask_size=arguments.node_cidr_mask_size,
+        service_cidr=arguments.service_cluster_ip_range,
+        node_monitor_grace_s=arguments.node_monitor_grace_period,
+    )
+    controllers = chosen(catalogue(settings), arguments.controllers)
+
+    async def lead() -> None:
+        environment = Environment(client=client, informers=Informers(client))
+        async with asyncio.TaskGroup() as group:
+            for controller in controllers:
+                group.create_task(controller.run(environment), name=controller.name)
+            # Started last: by then every controller has named its caches and their indexes.
+            group.create_task(environment.informers.run())
+
+    try:
+        if not arguments.leader_elect:
+            await lead()
+            return
+        identity = f"{socket.gethostname()}_{os.getpid()}"
+        recorder = Recorder(client, component=NAME)
+        elector = LeaderElector(
+            client,
+            "kube-system",
+            NAME,
+            identity,
+            on_event=lambda lease, message: recorder.event(
+                {**lease, "apiVersion": LEASES.api_version, "kind": LEASES.kind},
+                "Normal",
+                "LeaderElection",
+                message,
+            ),
+        )
+        recording = asyncio.create_task(recorder.run())
+        try:
+            await elector.run(lead)
+        finally:
+            recording.cancel()
+    finally:
+        await client.close()
+
+
+def _read(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8") if path else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
