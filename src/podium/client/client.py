@@ -66,10 +66,13 @@ class Client:
     """Verbs on resources. Every method raises `ApiError` for an answer that is not success, and
     `ConnectionError` when no answer came."""
 
-    def __init__(self, transport: Transport, *, user_agent: str = "podium") -> None:
+    def __init__(
+        self, transport: Transport, *, user_agent: str = "podium", accept: str = "application/json"
+    ) -> None:
+        """`accept` asks for other forms of the answers, such as PartialObjectMetadata."""
         self.transport = transport
         self.user_agent = user_agent
-        self._read_headers = {"accept": "application/json", "user-agent": user_agent}
+        self._read_headers = {"accept": accept, "user-agent": user_agent}
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
         return await self._call("GET", resource.path(namespace, name))

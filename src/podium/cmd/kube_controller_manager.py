@@ -12,7 +12,7 @@ from pathlib import Path
 
 from podium.base import log as logs
 from podium.client.kubeconfig import client_from_kubeconfig
-from podium.controllers.catalogue import Settings, catalogue, chosen
+from podium.controllers.catalogue import Settings, catalogue, chosen, without_settings
 from podium.resources.coordination.leases import LEASES
 from podium.runtime.controller import Environment
 from podium.runtime.events import Recorder
@@ -73,7 +73,8 @@ async def _run(arguments: argparse.Namespace) -> None:
         service_cidr=arguments.service_cluster_ip_range,
         node_monitor_grace_s=arguments.node_monitor_grace_period,
     )
-    controllers = chosen(catalogue(settings), arguments.controllers)
+    idle = without_settings(settings)
+    controllers = [c for c in chosen(catalogue(settings), arguments.controllers) if c.name not in idle]
 
     async def lead() -> None:
         environment = Environment(client=client, informers=Informers(client))

@@ -1,0 +1,82 @@
+"""All controllers of the controller manager, and which of them `--controllers` means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from podium.controllers.clusterrole_aggregation import CLUSTERROLE_AGGREGATION
+from podium.controllers.deployment import DEPLOYMENT
+from podium.controllers.endpoints import ENDPOINT
+from podium.controllers.endpointslice import ENDPOINTSLICE
+from podium.controllers.namespace import NAMESPACE
+from podium.controllers.node_ipam import node_ipam
+from podium.controllers.replicaset import REPLICASET, REPLICATIONCONTROLLER
+from podium.controllers.root_ca import root_ca_publisher
+from podium.controllers.serviceaccount import SERVICEACCOUNT
+from podium.runtime.controller import Environment
+
+
+class Runnable(Protocol):
+    """A controller, or anything that runs like one."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def run(self, environment: Environment) -> None:
+        """Run until cancelled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What flags say to controllers. Empty: the controllers that need it do not run."""
+
+    root_ca: str = ""
+    service_account_key: str = ""
+    cluster_cidr: str = ""
+    node_cidr_mask_size: int = 24
+    service_cidr: str = ""
+    node_monitor_grace_s: float = 40.0
+
+
+def catalogue(settings: Settings) -> Sequence[Runnable]:
+    """Return all controllers, in the order in which they start."""
+    return (
+        SERVICEACCOUNT,
+        root_ca_publisher(settings.root_ca),
+        CLUSTERROLE_AGGREGATION,
+        node_ipam(settings.cluster_cidr, settings.node_cidr_mask_size, settings.service_cidr),
+        NAMESPACE,
+        DEPLOYMENT,
+        REPLICASET,
+        REPLICATIONCONTROLLER,
+        ENDPOINTSLICE,
+        ENDPOINT,
+    )
+
+
+def without_settings(settings: Settings) -> frozenset[str]:
+    """Return the names of the controllers that cannot run because a flag they need was not given."""
+    needs = {
+        "root-ca-certificate-publisher-controller": settings.root_ca,
+        "node-ipam-controller": settings.cluster_cidr,
+    }
+    return frozenset(name for name, need in needs.items() if not need)
+
+
+def chosen(controllers: Sequence[Runnable], wish: str) -> list[Runnable]:
+    """Return those of `controllers` that the flag's text means. Raises ValueError on an unknown name.
+
+    Upstream's names with and without `-controller` are taken.
+    """
+    by_name = {alias: c for c in controllers for alias in (c.name, c.name.removesuffix("-controller"))}
+    words = [word.strip() for word in wish.split(",") if word.strip()]
+    for word in words:
+        if word != "*" and word.removeprefix("-") not in by_name:
+            raise ValueError(f'"{word.removeprefix("-")}" is not in the list of known controllers')
+    on = {by_name[word].name for word in words if word != "*" and not word.startswith("-")}
+    off = {by_name[word[1:]].name for word in words if word.startswith("-")}
+    everything = "*" in words or not words
+    return [c for c in controllers if c.name in on or (everything and c.name not in off)]

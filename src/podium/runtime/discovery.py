@@ -1,0 +1,51 @@
+"""What the API server serves, as `Resource` values, whether built in or defined at run time."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import orjson
+
+from podium.client.client import Client
+from podium.machinery.errors import Object
+from podium.machinery.resource import Resource
+
+_ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+
+
+async def discover(client: Client) -> list[Resource]:
+    """Return every resource served, each in the version its group prefers. Raises ApiError.
+
+    The values carry names, scope and verbs; they know nothing of defaults and validation.
+    """
+    asking = Client(client.transport, user_agent=client.user_agent, accept=_ACCEPT)
+    found: list[Resource] = []
+    for path in ("/api", "/apis"):
+        document = cast(Object, orjson.loads(await asking.raw("GET", path)))
+        for group in document.get("items") or ():
+            found += resources_of_group(group)
+    return found
+
+
+def resources_of_group(group: Object) -> list[Resource]:
+    """Return the resources of one APIGroupDiscovery, each once, in the first version that has it."""
+    name = (group.get("metadata") or {}).get("name") or ""
+    found: dict[str, Resource] = {}
+    for version in group.get("versions") or ():
+        for entry in version.get("resources") or ():
+            plural = entry["resource"]
+            kind = entry.get("responseKind") or {}
+            if plural in found:
+                continue
+            found[plural] = Resource(
+                group=name,
+                version=version["version"],
+                kind=kind.get("kind") or "",
+                plural=plural,
+                singular=entry.get("singularResource") or "",
+                namespaced=entry.get("scope") == "Namespaced",
+                verbs=tuple(entry.get("verbs") or ()),
+                schema="",
+                status=any(sub.get("subresource") == "status" for sub in entry.get("subresources") or ()),
+            )
+    return list(found.values())
