@@ -2,7 +2,8 @@
 
 Every node gets a containerd of its own, below directories of its own, so that Podium never touches the
 machine's containerd (or Docker's) and several nodes and clusters live side by side. Used by `podium up` and
-by the tests; nothing here does I/O but `snapshotter_for`.
+by the tests; nothing here does I/O but `snapshotter_for` and `may_lower_oom_score`,
+which ask what the machine allows.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import ctypes
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 UNIX_PATH_BYTES_MAX = 107
 """The longest path of a Unix socket: sockaddr_un.sun_path less its closing zero."""
 
 CNI_BIN_DIR = "/usr/lib/cni"
+CAP_SYS_RESOURCE = 24
 
 # What a Kubernetes node has no use for: other snapshotters, ctr's restart monitor, tracing.
 DISABLED_PLUGINS = (
@@ -46,7 +48,7 @@ class ContainerdNode:
     cni_bin_dir: str = CNI_BIN_DIR
     snapshotter: str = "overlayfs"
     """`overlayfs`, or `native` where overlays cannot be mounted (see `snapshotter_for`)."""
-    restrict_oom_score: bool = False
+    restrict_oom_score: bool = field(default_factory=lambda: not may_lower_oom_score())
     """Keep containers from a lower OOM score than containerd's own, where the machine forbids it."""
 
     @property
@@ -135,6 +137,19 @@ def snapshotter_for(root_dir: str) -> str:
             return "native"
         libc.umount2(merged, 2)  # MNT_DETACH
     return "overlayfs"
+
+
+def may_lower_oom_score() -> bool:
+    """Say whether this process may give a container a lower OOM score than its own (CAP_SYS_RESOURCE).
+
+    Some containers and sandboxes withhold it even from root, and then no container would start.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return True
+    effective = next((line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), "")
+    return bool(int(effective, 16) >> CAP_SYS_RESOURCE & 1) if effective else True
 
 
 def _quoted(text: str) -> str:
