@@ -77,13 +77,13 @@ def change(table: str, cluster_cidr: str, before: Iterable[ServicePort], after: 
     old_chains = {chain.name: chain for chain in old.chains}
     new_chains = {chain.name: chain for chain in new.chains}
     old_sets, new_sets = {s.name: s for s in old.sets}, {s.name: s for s in new.sets}
-    for set_ in new_sets.values():
-        if set_ != old_sets.get(set_.name):
-            if set_.name in old_sets:
-                # A timeout cannot be changed in place; chains that use the set are flushed first.
-                lines += [f"flush chain ip {table} {name}" for name in old_chains]
-                lines.append(f"delete set ip {table} {set_.name}")
-            lines.append(_add_set(table, set_))
+    stale = [set_ for set_ in new_sets.values() if set_.name in old_sets and set_ != old_sets[set_.name]]
+    if stale:
+        # A timeout cannot be changed in place, and a set that rules use cannot be deleted.
+        lines += [f"flush chain ip {table} {name}" for name in old_chains]
+        lines += [f"delete set ip {table} {set_.name}" for set_ in stale]
+        old_chains = {name: _Chain(name=name, rules=()) for name in old_chains}
+    lines += [_add_set(table, s) for s in new_sets.values() if s.name not in old_sets or s in stale]
     changed = [chain for chain in new.chains if chain != old_chains.get(chain.name)]
     for chain in changed:
         lines += [f"add chain ip {table} {chain.name}", f"flush chain ip {table} {chain.name}"]
