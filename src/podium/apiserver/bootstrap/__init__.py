@@ -1,0 +1,72 @@
+"""What a fresh cluster has, and keeps having: made when the API server starts, before it calls itself ready.
+
+The objects are written to the store directly, all at once: the store makes one commit of what arrives
+together, so a new cluster costs a handful of fsyncs and a restart none at all. Admission and validation have
+nothing to say about constants; tests compare them with a fresh upstream cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from podium.apiserver.bootstrap.planning import Options, Write, plan
+from podium.apiserver.bootstrap.rbac import node_rules
+from podium.apiserver.cacher.entry import encode
+from podium.apiserver.chain import Reader
+from podium.base.clock import Clock, WallClock, rfc3339
+from podium.base.ids import new_uid
+from podium.machinery import meta
+from podium.machinery.errors import Object
+from podium.store.protocol import KeyExists, KeyMissing, RevisionMismatch, Store
+
+__all__ = ["Options", "node_rules", "run"]
+
+
+async def run(store: Store, reader: Reader, options: Options, *, clock: Clock | None = None) -> int:
+    """Write what is missing or out of date; return the newest revision written (0: nothing was to be done).
+
+    The reader's caches must be filled. Another API server may be doing the same at the same time: whoever
+    comes second finds the work done.
+    """
+    clock = clock or WallClock()
+    writes = plan(reader, options, clock.now())
+    revisions = await asyncio.gather(*(_perform(store, write, clock) for write in writes))
+    return max(revisions, default=0)
+
+
+async def _perform(store: Store, write: Write, clock: Clock) -> int:
+    resource, obj = write.resource, write.object
+    key = resource.storage_key(meta.namespace(obj) or None, meta.name(obj))
+    try:
+        if write.current is None:
+            created = _as_new(write, clock)
+            record = await store.create(key, encode(created, resource.kind, resource.api_version))
+        else:
+            changed = _as_changed(write)
+            record = await store.update(
+                key,
+                encode(changed, resource.kind, resource.api_version),
+                expected_revision=meta.resource_version(write.current),
+            )
+    except (KeyExists, KeyMissing, RevisionMismatch):
+        return 0
+    return record.mod_revision
+
+
+def _as_new(write: Write, clock: Clock) -> Object:
+    obj = meta.copy_path(write.object, "metadata")
+    metadata = obj["metadata"]
+    metadata["uid"] = new_uid()
+    metadata["creationTimestamp"] = rfc3339(clock.now())
+    if write.resource.generation:
+        metadata["generation"] = 1
+    return obj
+
+
+def _as_changed(write: Write) -> Object:
+    obj = meta.copy_path(write.object, "metadata")
+    assert write.current is not None
+    changed = any(obj.get(field) != write.current.get(field) for field in write.resource.generation_fields)
+    if write.resource.generation and changed:
+        obj["metadata"]["generation"] = meta.generation(write.current) + 1
+    return obj

@@ -1,0 +1,131 @@
+"""What a starting API server writes: decided from what there is, without touching anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from podium.apiserver.bootstrap import cluster, flowcontrol, rbac
+from podium.apiserver.chain import Reader
+from podium.machinery import meta
+from podium.machinery.errors import Object
+from podium.machinery.resource import Resource
+from podium.resources.apiregistration.apiservices import APISERVICES
+from podium.resources.core.configmaps import CONFIGMAPS
+from podium.resources.core.endpoints import ENDPOINTS
+from podium.resources.core.namespaces import NAMESPACES
+from podium.resources.core.services import SERVICES
+from podium.resources.discovery.endpointslices import ENDPOINTSLICES
+from podium.resources.flowcontrol.flowschemas import FLOWSCHEMAS
+from podium.resources.flowcontrol.prioritylevelconfigurations import PRIORITYLEVELCONFIGURATIONS
+from podium.resources.networking.ipaddresses import IPADDRESSES
+from podium.resources.networking.servicecidrs import SERVICECIDRS
+from podium.resources.rbac.clusterrolebindings import CLUSTERROLEBINDINGS
+from podium.resources.rbac.clusterroles import CLUSTERROLES
+from podium.resources.rbac.rolebindings import ROLEBINDINGS
+from podium.resources.rbac.roles import ROLES
+from podium.resources.scheduling.priorityclasses import PRIORITYCLASSES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the cluster's own objects depend on."""
+
+    advertise_address: str
+    port: int
+    """Where the API server is reached at `advertise_address`."""
+    service_cidr: str = "10.96.0.0/16"
+    client_ca_pem: str = ""
+    group_versions: Sequence[tuple[str, str]] = ()
+    """(group, version) of everything served by this server itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One object to create, or (when `current` is there) to update."""
+
+    resource: Resource
+    object: Object
+    current: Object | None = None
+
+
+Reconcile = Callable[[Object, Object], Object | None]
+"""(wanted, current) -> what to store instead of current, or None to leave it."""
+
+
+def plan(reader: Reader, options: Options, now: datetime) -> list[Write]:
+    """Return the writes that make `reader`'s cluster complete; nothing on a cluster that is."""
+    return list(_writes(reader, options, now))
+
+
+def _writes(reader: Reader, options: Options, now: datetime) -> Iterator[Write]:
+    addresses, port = [options.advertise_address], options.port
+    service_address = cluster.service_address(options.service_cidr)
+    wanted: list[tuple[Resource, Iterable[Object], Reconcile]] = [
+        (NAMESPACES, cluster.namespaces(), _keep),
+        (CLUSTERROLES, rbac.cluster_roles(), rbac.reconciled_role),
+        (CLUSTERROLEBINDINGS, rbac.cluster_role_bindings(), rbac.reconciled_binding),
+        (ROLES, rbac.roles(), rbac.reconciled_role),
+        (ROLEBINDINGS, rbac.role_bindings(), rbac.reconciled_binding),
+        (PRIORITYCLASSES, flowcontrol.priority_classes(), _keep),
+        (PRIORITYLEVELCONFIGURATIONS, flowcontrol.priority_levels(), _follow_spec),
+        (FLOWSCHEMAS, flowcontrol.flow_schemas(), _follow_spec),
+        (APISERVICES, cluster.api_services(options.group_versions, now), _keep),
+        (SERVICECIDRS, [cluster.service_cidr(options.service_cidr, now)], _keep),
+        (IPADDRESSES, [cluster.ip_address(service_address)], _keep),
+        (SERVICES, [cluster.service(options.service_cidr, port)], _follow_ports),
+        (ENDPOINTS, [cluster.endpoints(addresses, port)], _follow("subsets")),
+        (
+            ENDPOINTSLICES,
+            [cluster.endpoint_slice(addresses, port)],
+            _follow("endpoints", "ports", "addressType"),
+        ),
+        (CONFIGMAPS, [cluster.token_tracking(now)], _keep),
+    ]
+    if options.client_ca_pem:
+        wanted.append((CONFIGMAPS, [cluster.extension_authentication(options.client_ca_pem)], _add_data))
+    for resource, objects, reconcile in wanted:
+        view = reader.cached(resource)
+        for obj in objects:
+            current = view.get(meta.namespace(obj) or None, meta.name(obj))
+            if current is None:
+                yield Write(resource=resource, object=obj)
+                continue
+            new = reconcile(obj, current)
+            if new is not None:
+                yield Write(resource=resource, object=new, current=current)
+
+
+def _keep(_wanted: Object, _current: Object) -> Object | None:
+    return None
+
+
+def _follow(*fields: str) -> Reconcile:
+    def reconcile(wanted: Object, current: Object) -> Object | None:
+        if all(current.get(field) == wanted[field] for field in fields):
+            return None
+        return {**current, **{field: wanted[field] for field in fields}}
+
+    return reconcile
+
+
+def _follow_spec(wanted: Object, current: Object) -> Object | None:
+    """Bring a flow-control object up to date unless an administrator has taken it over."""
+    if meta.annotations(current).get(flowcontrol.AUTOUPDATE) != "true":
+        return None
+    return _follow("spec")(wanted, current)
+
+
+def _follow_ports(wanted: Object, current: Object) -> Object | None:
+    if meta.dig(current, "spec", "ports") == wanted["spec"]["ports"]:
+        return None
+    new = meta.copy_path(current, "spec")
+    new["spec"]["ports"] = wanted["spec"]["ports"]
+    return new
+
+
+def _add_data(wanted: Object, current: Object) -> Object | None:
+    """Set the entries that this server knows; others may be another server's."""
+    data = {**(current.get("data") or {}), **wanted["data"]}
+    return None if data == current.get("data") else {**current, "data": data}

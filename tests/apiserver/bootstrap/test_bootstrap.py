@@ -1,0 +1,209 @@
+"""The cluster's own objects are those of a fresh upstream cluster; a restart changes only what it should."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podium.apiserver import bootstrap
+from podium.apiserver.authz.rbac import GROUP
+from podium.apiserver.bootstrap import rbac
+from podium.apiserver.bootstrap.planning import Options, Write, plan
+from podium.apiserver.bootstrap.roles import CLUSTER_ROLES
+from podium.machinery import meta
+from podium.machinery.errors import Object
+from podium.machinery.resource import Resource
+from podium.resources.catalogue import BUILTIN
+from podium.resources.core.endpoints import ENDPOINTS
+from podium.resources.discovery.endpointslices import ENDPOINTSLICES
+from podium.resources.flowcontrol.flowschemas import FLOWSCHEMAS
+from podium.resources.rbac.clusterrolebindings import CLUSTERROLEBINDINGS
+from podium.resources.rbac.clusterroles import CLUSTERROLES
+from podium.store.protocol import Record
+from tests.apiserver.fakes import FakeClock, FakeReader
+
+TRUTH = Path(__file__).parents[3].parent / "shared" / "wire" / "bootstrap"
+OPTIONS = Options(
+    advertise_address="192.0.2.10",
+    port=6443,
+    client_ca_pem="<pem>",
+    group_versions=[(r.group, r.version) for r in BUILTIN],
+)
+# What the controller manager makes, not the API server.
+FROM_CONTROLLERS = {"kube-root-ca.crt"}
+# Podium trusts no front proxy, so it publishes none of its headers.
+REQUEST_HEADER = "requestheader-"
+OUR_OWN = {"system:podium-dns", rbac.CONTROLLERS_ROLE}
+CLOCK = FakeClock()
+
+
+def planned(reader: FakeReader | None = None, options: Options = OPTIONS) -> list[Write]:
+    return plan(reader or FakeReader(), options, CLOCK.now())
+
+
+def filled() -> FakeReader:
+    reader = FakeReader()
+    for write in planned():
+        reader.put(write.resource, write.object)
+    return reader
+
+
+def without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in value.items() if k not in ("lastTransitionTime", "since")}
+    return [without_times(item) for item in value] if isinstance(value, list) else value
+
+
+def comparable(obj: Object) -> Object:
+    obj = without_times(obj)
+    obj["metadata"] = {k: v for k, v in obj["metadata"].items() if k != "generation"}
+    if "data" in obj:
+        obj["data"] = {k: v for k, v in obj["data"].items() if not k.startswith(REQUEST_HEADER)}
+    return obj
+
+
+@pytest.mark.skipif(not TRUTH.exists(), reason="the recordings of upstream are not here")
+@pytest.mark.parametrize(
+    "plural",
+    [
+        "apiservices",
+        "clusterrolebindings",
+        "clusterroles",
+        "configmaps",
+        "endpoints",
+        "endpointslices",
+        "flowschemas",
+        "ipaddresses",
+        "namespaces",
+        "priorityclasses",
+        "prioritylevelconfigurations",
+        "rolebindings",
+        "roles",
+        "servicecidrs",
+        "services",
+    ],
+)
+def test_equals_a_fresh_upstream_cluster(plural: str) -> None:
+    truth = {
+        meta.key(obj): comparable(obj)
+        for obj in json.loads((TRUTH / f"{plural}.json").read_text())
+        if obj["metadata"]["name"] not in FROM_CONTROLLERS
+    }
+    ours = {
+        meta.key(write.object): comparable(write.object)
+        for write in planned()
+        if write.resource.plural == plural and write.object["metadata"]["name"] not in OUR_OWN
+    }
+    assert sorted(ours) == sorted(truth)
+    for key, obj in truth.items():
+        assert ours[key] == obj, key
+
+
+def test_a_complete_cluster_needs_nothing() -> None:
+    assert planned(filled()) == []
+
+
+def changed(reader: FakeReader, resource: Resource, name: str, **fields: Any) -> list[Write]:
+    """Plan after the object has been changed by somebody."""
+    current = reader.cached(resource).get(None, name)
+    assert current is not None
+    metadata = {**current["metadata"], **fields.pop("metadata", {})}
+    reader.put(resource, {**current, **fields, "metadata": metadata})
+    return planned(reader)
+
+
+def test_missing_rules_come_back_and_added_ones_stay() -> None:
+    added = {"verbs": ["get"], "apiGroups": ["example.com"], "resources": ["things"]}
+    [write] = changed(filled(), CLUSTERROLES, "system:node-problem-detector", rules=[added])
+    rules = write.object["rules"]
+    assert rules[0] == added
+    assert rules[1:] == list(CLUSTER_ROLES["system:node-problem-detector"])
+
+
+def test_covered_rules_are_not_added_again() -> None:
+    everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+    assert changed(filled(), CLUSTERROLES, "system:node-problem-detector", rules=[everything]) == []
+
+
+def test_missing_labels_come_back() -> None:
+    [write] = changed(filled(), CLUSTERROLES, "edit", metadata={"labels": {"mine": "yes"}})
+    assert write.object["metadata"]["labels"] == {
+        "mine": "yes",
+        "kubernetes.io/bootstrapping": "rbac-defaults",
+        "rbac.authorization.k8s.io/aggregate-to-admin": "true",
+    }
+
+
+def test_a_role_without_autoupdate_is_left_alone() -> None:
+    off = {"annotations": {rbac.AUTOUPDATE: "false"}}
+    assert changed(filled(), CLUSTERROLES, "system:node", rules=[], metadata=off) == []
+    assert changed(filled(), CLUSTERROLEBINDINGS, "cluster-admin", subjects=[], metadata=off) == []
+
+
+def test_missing_subjects_come_back_and_added_ones_stay() -> None:
+    mine = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "me"}
+    [write] = changed(filled(), CLUSTERROLEBINDINGS, "cluster-admin", subjects=[mine])
+    assert [subject["name"] for subject in write.object["subjects"]] == ["me", "system:masters"]
+
+
+def test_a_binding_to_another_role_is_somebodys_own() -> None:
+    elsewhere = {"apiGroup": GROUP, "kind": "ClusterRole", "name": "view"}
+    assert changed(filled(), CLUSTERROLEBINDINGS, "cluster-admin", subjects=[], roleRef=elsewhere) == []
+
+
+def test_a_flow_schema_taken_over_is_left_alone() -> None:
+    [write] = changed(filled(), FLOWSCHEMAS, "probes", spec={"matchingPrecedence": 3})
+    assert write.object["spec"]["matchingPrecedence"] == 2
+    taken = {"annotations": {"apf.kubernetes.io/autoupdate-spec": "false"}}
+    assert changed(filled(), FLOWSCHEMAS, "probes", spec={"matchingPrecedence": 3}, metadata=taken) == []
+
+
+def test_a_new_address_is_followed() -> None:
+    moved = Options(
+        advertise_address="192.0.2.77",
+        port=6443,
+        client_ca_pem="<pem>",
+        group_versions=OPTIONS.group_versions,
+    )
+    writes = planned(filled(), moved)
+    assert [write.resource for write in writes] == [ENDPOINTS, ENDPOINTSLICES]
+    assert writes[0].object["subsets"][0]["addresses"] == [{"ip": "192.0.2.77"}]
+    assert writes[1].object["endpoints"][0]["addresses"] == ["192.0.2.77"]
+
+
+class _Store:
+    """As much of a store as bootstrap uses."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+
+    async def create(self, key: str, value: bytes) -> Record:
+        assert key not in self.values
+        self.values[key] = value
+        revision = len(self.values) + 1
+        return Record(key=key, value=value, create_revision=revision, mod_revision=revision)
+
+
+def test_run_writes_storable_objects() -> None:
+    store = _Store()
+    newest = asyncio.run(bootstrap.run(store, FakeReader(), OPTIONS, clock=CLOCK))  # type: ignore[arg-type]
+    assert newest == len(store.values) + 1
+    assert "/registry/namespaces/kube-system" in store.values
+    assert "/registry/services/specs/default/kubernetes" in store.values
+    for value in store.values.values():
+        obj = json.loads(value)
+        assert obj["metadata"]["uid"]
+        assert obj["metadata"]["creationTimestamp"] == "2026-03-01T12:00:00Z"
+
+
+def test_storage_has_upstreams_generations() -> None:
+    if not TRUTH.exists():
+        pytest.skip("the recordings of upstream are not here")
+    resources = {resource.plural: resource for resource in BUILTIN}
+    for path in TRUTH.glob("*.json"):
+        for obj in json.loads(path.read_text()):
+            assert resources[path.stem].generation == ("generation" in obj["metadata"]), path.stem
