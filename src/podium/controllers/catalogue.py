@@ -10,6 +10,7 @@ from podium.controllers.clusterrole_aggregation import CLUSTERROLE_AGGREGATION
 from podium.controllers.deployment import DEPLOYMENT
 from podium.controllers.endpoints import ENDPOINT
 from podium.controllers.endpointslice import ENDPOINTSLICE
+from podium.controllers.garbage_collector import GARBAGE_COLLECTOR
 from podium.controllers.namespace import NAMESPACE
 from podium.controllers.node_ipam import node_ipam
 from podium.controllers.replicaset import REPLICASET, REPLICATIONCONTROLLER
@@ -54,6 +55,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         REPLICATIONCONTROLLER,
         ENDPOINTSLICE,
         ENDPOINT,
+        GARBAGE_COLLECTOR,
     )
 
 

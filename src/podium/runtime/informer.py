@@ -73,8 +73,11 @@ class Informer:
         label_selector: str = "",
         field_selector: str = "",
         clock: Clock | None = None,
+        keep: Callable[[Object], Object] | None = None,
     ) -> None:
+        """`keep` reduces each object to what its readers need, to save memory."""
         self.resource = resource
+        self._keep = keep
         self._client = client
         self._namespace = namespace
         self._label_selector = label_selector
@@ -248,8 +251,11 @@ class Informer:
 
     def _trimmed(self, obj: Object) -> Object:
         obj["metadata"].pop("managedFields", None)
-        # Items of a list come without these two; first place, as everywhere on the wire.
-        if "kind" not in obj:
+        # Items of a list come without these two, metadata with those of PartialObjectMetadata.
+        if self._keep is not None:
+            obj = self._keep(obj)
+        if obj.get("kind") != self.resource.kind:
+            obj = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
             return {"apiVersion": self.resource.api_version, "kind": self.resource.kind, **obj}
         return obj
 
@@ -344,6 +350,10 @@ class Informers:
             if self._group is not None:
                 self._group.create_task(informer.run())
         return informer
+
+    def find(self, resource: Resource) -> Informer | None:
+        """Return the informer of a whole resource, if somebody has asked for it."""
+        return self._informers.get((resource.group_plural, resource.version, None, "", ""))
 
     async def run(self) -> None:
         """Run all informers, those of now and those asked for later, until cancelled."""
