@@ -128,6 +128,17 @@ class HttpTransport:
             return response, connection.take_raw()
         return response, None
 
+    @property
+    def in_use(self) -> bool:
+        """Whether an exchange, or a connection that was upgraded, is still going on."""
+        return len(self._open) > len(self._idle)
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses."""
+        for connection in self._idle:
+            connection.abort()
+        self._idle.clear()
+
     async def close(self) -> None:
         """Close every connection, those in use too."""
         self._closed = True
@@ -211,7 +222,7 @@ class HttpTransport:
 
     def lost(self, connection: _Connection) -> None:
         self._open.discard(connection)
-        with contextlib.suppress(ValueError):
+        if connection in self._idle:
             self._idle.remove(connection)
 
     def released(self, connection: _Connection, *, reusable: bool) -> None:

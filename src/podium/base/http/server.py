@@ -741,19 +741,19 @@ class Connection(asyncio.Protocol):
         assert response.upgrade is not None
         if not exchange.upgrade or response.status != 101 or not exchange.body.complete:
             raise AssertionError("an upgrade that the peer did not ask for")
-        if self._transport.is_closing():
-            return
         framing = "" if "connection" in response.headers else "connection: Upgrade\r\n"
         if "upgrade" not in response.headers:
             framing += f"upgrade: {exchange.request.headers.get('upgrade')}\r\n"
         exchange.keep_alive = False
-        self._transport.write(wire.response_head(101, response.headers, framing))
+        if not self._transport.is_closing():
+            self._transport.write(wire.response_head(101, response.headers, framing))
         raw = RawPipe(self._transport, self.flow)
         self.resume_reading()
         if self._unparsed:
             raw.feed(self._unparsed)
             self._unparsed = b""
-        if self._eof:
+        if self._eof or self._transport.is_closing():
+            # The handler may hold a connection of its own for us: it has to see this one's end.
             raw.feed_end()
         self._raw = raw
         with contextlib.suppress(ConnectionError):
