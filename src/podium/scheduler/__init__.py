@@ -1,1 +1,1 @@
-"""kube-scheduler: from a pod without a node to a binding."""
+"""The scheduler: finds a node for each pod, by columns over all nodes. Alone in the house in using NumPy."""

@@ -1,1 +1,1 @@
-"""Filters and scores, one file each, over columns of all nodes at once."""
+"""Scheduler plugins, one file each. They see a pod and the snapshot's columns, and do no I/O."""

@@ -1,0 +1,78 @@
+"""kube-scheduler: finds a node for every pod that has none."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Sequence
+
+from podium.base import log as logs
+from podium.client.kubeconfig import client_from_kubeconfig
+from podium.resources.coordination.leases import LEASES
+from podium.runtime.events import Recorder
+from podium.runtime.leader import LeaderElector
+from podium.runtime.process import run_component
+
+NAME = "kube-scheduler"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the scheduler until it is told to stop; return its exit code."""
+    arguments = _arguments(argv)
+    logs.configure(verbosity=arguments.verbosity)
+
+    async def run() -> None:
+        await _run(arguments)
+
+    return run_component(run)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=NAME, description=__doc__, allow_abbrev=False)
+    parser.add_argument("--kubeconfig", required=True, help="how to reach the API server")
+    parser.add_argument("--leader-elect", type=_bool, nargs="?", const=True, default=True)
+    parser.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
+    return parser.parse_args(argv)
+
+
+def _bool(text: str) -> bool:
+    return text.lower() in ("true", "1", "t")
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    # NumPy's linear algebra, of no use here, would keep a buffer and a thread for each core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from podium.scheduler.scheduler import Scheduler  # noqa: PLC0415 - not before the line above
+
+    client = client_from_kubeconfig(arguments.kubeconfig, user_agent=NAME)
+    try:
+        if not arguments.leader_elect:
+            await Scheduler(client).run()
+            return
+        recorder = Recorder(client, component=NAME)
+        elector = LeaderElector(
+            client,
+            "kube-system",
+            NAME,
+            f"{socket.gethostname()}_{os.getpid()}",
+            on_event=lambda lease, message: recorder.event(
+                {**lease, "apiVersion": LEASES.api_version, "kind": LEASES.kind},
+                "Normal",
+                "LeaderElection",
+                message,
+            ),
+        )
+        recording = asyncio.create_task(recorder.run())
+        try:
+            await elector.run(lambda: Scheduler(client).run())
+        finally:
+            recording.cancel()
+    finally:
+        await client.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
