@@ -23,4 +23,5 @@ MUTATINGADMISSIONPOLICIES = Resource(
         column("ParamKind", param_kind),
         AGE,
     ),
+    unconditional_update=False,
 )

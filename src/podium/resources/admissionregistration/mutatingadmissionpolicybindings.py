@@ -23,4 +23,5 @@ MUTATINGADMISSIONPOLICYBINDINGS = Resource(
         column("ParamRef", param_ref),
         AGE,
     ),
+    unconditional_update=False,
 )

@@ -37,4 +37,5 @@ VALIDATINGADMISSIONPOLICIES = Resource(
         column("ParamKind", param_kind),
         AGE,
     ),
+    unconditional_update=False,
 )

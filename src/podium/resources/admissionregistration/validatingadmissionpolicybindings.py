@@ -23,4 +23,5 @@ VALIDATINGADMISSIONPOLICYBINDINGS = Resource(
         column("ParamRef", param_ref),
         AGE,
     ),
+    unconditional_update=False,
 )

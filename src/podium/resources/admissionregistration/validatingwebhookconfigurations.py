@@ -22,4 +22,5 @@ VALIDATINGWEBHOOKCONFIGURATIONS = Resource(
         column("Webhooks", lambda obj: len(obj.get("webhooks") or ()), type="integer"),
         AGE,
     ),
+    unconditional_update=False,
 )

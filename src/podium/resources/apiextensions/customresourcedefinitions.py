@@ -69,4 +69,5 @@ CUSTOMRESOURCEDEFINITIONS = Resource(
     defaults=_defaults,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
+    unconditional_update=False,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.machinery.validation import path_segment_errors
 from podium.resources.defaulting import absent, child, given
 from podium.resources.printing import AGE, NAME, column, condition
 from podium.resources.printing import spec as spec_of
@@ -53,4 +54,6 @@ APISERVICES = Resource(
         column("Available", _available),
         AGE,
     ),
+    unconditional_update=False,
+    name_errors=path_segment_errors,
 )

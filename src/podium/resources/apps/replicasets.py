@@ -18,6 +18,7 @@ from podium.resources.printing import (
     template_containers,
 )
 from podium.resources.scaling import selector_of_labels
+from podium.resources.selecting import number
 
 
 def _defaults(replica_set: Object) -> None:
@@ -57,4 +58,5 @@ REPLICASETS = Resource(
         *container_columns(template_containers),
         column("Selector", lambda obj: selector_text(spec(obj).get("selector")), wide=True),
     ),
+    selectable={"status.replicas": number("status.replicas")},
 )

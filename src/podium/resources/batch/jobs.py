@@ -25,6 +25,7 @@ from podium.resources.printing import (
     template_containers,
     timed,
 )
+from podium.resources.selecting import number
 
 UID_LABEL = "batch.kubernetes.io/controller-uid"
 NAME_LABEL = "batch.kubernetes.io/job-name"
@@ -144,4 +145,5 @@ JOBS = Resource(
         *container_columns(template_containers),
         column("Selector", lambda obj: selector_text(spec(obj).get("selector")), wide=True),
     ),
+    selectable={"status.successful": number("status.succeeded")},
 )

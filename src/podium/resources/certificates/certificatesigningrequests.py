@@ -8,6 +8,7 @@ from podium.resources.defaulting import child, items
 from podium.resources.printing import AGE, NAME, NONE, column, duration
 from podium.resources.printing import spec as spec_of
 from podium.resources.printing import status as status_of
+from podium.resources.selecting import fields
 
 
 def _defaults(request: Object) -> None:
@@ -61,4 +62,5 @@ CERTIFICATESIGNINGREQUESTS = Resource(
         column("RequestedDuration", _requested_duration),
         column("Condition", _state),
     ),
+    selectable=fields("spec.signerName"),
 )

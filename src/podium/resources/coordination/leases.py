@@ -18,4 +18,5 @@ LEASES = Resource(
         column("Holder", lambda obj: spec(obj).get("holderIdentity") or ""),
         AGE,
     ),
+    unconditional_update=False,
 )

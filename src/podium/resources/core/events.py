@@ -6,6 +6,7 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.core import event_columns
 from podium.resources.defaulting import absent, child, drop_zero
+from podium.resources.selecting import field, fields
 
 
 def default_event(event: Object) -> None:
@@ -19,6 +20,15 @@ def default_event(event: Object) -> None:
     drop_zero(event, "reason", "message", "type", "count", "action")
 
 
+REFERENCE_FIELDS = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+
+
+def _source(event: Object) -> str:
+    source = event.get("source")
+    component = source.get("component") if isinstance(source, dict) else None
+    return str(component or event.get("reportingComponent") or "")
+
+
 EVENTS = Resource(
     version="v1",
     kind="Event",
@@ -29,4 +39,6 @@ EVENTS = Resource(
     create_on_update=True,
     defaults=default_event,
     columns=event_columns.COLUMNS,
+    selectable=fields(*(f"involvedObject.{name}" for name in REFERENCE_FIELDS), "reason", "type")
+    | {"reportingComponent": field("reportingComponent"), "source": _source},
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
+from podium.machinery.validation import dns1123_label_errors
 from podium.resources.defaulting import blank, child
 from podium.resources.printing import AGE, NAME, column, status
+from podium.resources.selecting import field, fields
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 
@@ -52,4 +54,7 @@ NAMESPACES = Resource(
         column("Status", lambda obj: status(obj).get("phase") or ""),
         AGE,
     ),
+    delete_returns_object=True,
+    name_errors=dns1123_label_errors,
+    selectable=fields("status.phase") | {"name": field("metadata.name")},
 )

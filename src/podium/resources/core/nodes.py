@@ -8,6 +8,7 @@ from podium.resources.defaulting import absent, child, drop_zero
 from podium.resources.printing import AGE, NAME, NONE, UNKNOWN, column, condition
 from podium.resources.printing import spec as spec_of
 from podium.resources.printing import status as status_of
+from podium.resources.selecting import flag
 
 _NODE_INFO = (
     "machineID",
@@ -106,4 +107,5 @@ NODES = Resource(
         column("Kernel-Version", _kernel, wide=True),
         column("Container-Runtime", lambda obj: _info(obj, "containerRuntimeVersion") or UNKNOWN, wide=True),
     ),
+    selectable={"spec.unschedulable": flag("spec.unschedulable")},
 )

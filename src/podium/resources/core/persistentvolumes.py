@@ -72,4 +72,5 @@ PERSISTENTVOLUMES = Resource(
         AGE,
         column("VolumeMode", lambda obj: spec_of(obj).get("volumeMode") or UNSET, wide=True),
     ),
+    delete_returns_object=True,
 )

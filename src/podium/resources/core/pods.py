@@ -4,13 +4,48 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
-from podium.resources.core import pod_columns, pod_spec
-from podium.resources.defaulting import child
+from podium.resources.core import pod_columns, pod_spec, pod_update, pod_validation
+from podium.resources.core.qos import qos_class
+from podium.resources.defaulting import child, items
+from podium.resources.selecting import field, fields, flag
 
 
 def _defaults(pod: Object) -> None:
     pod_spec.default_pod(child(pod, "spec"))
     child(pod, "status")
+
+
+def _ip(pod: Object) -> str:
+    status = pod.get("status")
+    first = next(items(status if isinstance(status, dict) else None, "podIPs"), {})
+    return str(first.get("ip") or "")
+
+
+def _grace_period_s(pod: Object) -> int | None:
+    """A pod that runs nowhere, or no longer, goes at once; others when their node says that they have."""
+    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+    if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
+        return 0
+    seconds = spec.get("terminationGracePeriodSeconds")
+    return int(seconds) if seconds is not None else pod_spec.GRACE_PERIOD_S
+
+
+_SELECTABLE = fields(
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "status.phase",
+    "status.nominatedNodeName",
+) | {
+    "spec.host": field("spec.nodeName"),
+    "spec.hostNetwork": flag("spec.hostNetwork"),
+    "status.podIP": _ip,
+}
+
+
+def _prepare_create(pod: Object) -> None:
+    pod["status"] = {"phase": "Pending", "qosClass": qos_class(pod.get("spec") or {})}
 
 
 PODS = Resource(
@@ -39,4 +74,10 @@ PODS = Resource(
     delete_returns_object=True,
     defaults=_defaults,
     columns=pod_columns.COLUMNS,
+    grace_period_s=_grace_period_s,
+    selectable=_SELECTABLE,
+    prepare_create=_prepare_create,
+    validate=pod_validation.validate_new_pod,
+    validate_update=pod_update.validate_update,
+    validate_status_update=pod_update.validate_status_update,
 )

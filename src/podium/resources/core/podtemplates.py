@@ -33,7 +33,6 @@ PODTEMPLATES = Resource(
     plural="podtemplates",
     namespaced=True,
     schema="io.k8s.api.core.v1.PodTemplate",
-    create_on_update=True,
     delete_returns_object=True,
     defaults=_defaults,
     columns=(

@@ -18,6 +18,7 @@ from podium.resources.printing import (
     template_containers,
 )
 from podium.resources.scaling import selector_of_map
+from podium.resources.selecting import number
 
 
 def _defaults(controller: Object) -> None:
@@ -58,4 +59,5 @@ REPLICATIONCONTROLLERS = Resource(
         *container_columns(template_containers),
         column("Selector", lambda obj: map_text(spec(obj).get("selector")), wide=True),
     ),
+    selectable={"status.replicas": number("status.replicas")},
 )

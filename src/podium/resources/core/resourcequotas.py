@@ -34,7 +34,6 @@ RESOURCEQUOTAS = Resource(
     short_names=("quota",),
     schema="io.k8s.api.core.v1.ResourceQuota",
     status=True,
-    create_on_update=True,
     delete_returns_object=True,
     defaults=_defaults,
     prepare_create=_prepare_create,

@@ -8,6 +8,7 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import blank, drop_zero
 from podium.resources.printing import AGE, NAME, column
+from podium.resources.selecting import fields
 
 
 def _defaults(secret: Object) -> None:
@@ -34,4 +35,5 @@ SECRETS = Resource(
         column("Data", lambda obj: len(obj.get("data") or ())),
         AGE,
     ),
+    selectable=fields("type"),
 )

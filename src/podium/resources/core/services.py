@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
+from podium.machinery.validation import dns1123_label_errors
 from podium.resources.defaulting import absent, blank, child, drop_zero, given, items
 from podium.resources.printing import AGE, NAME, NONE, UNKNOWN, column, load_balancer_addresses, map_text
 from podium.resources.printing import spec as spec_of
+from podium.resources.selecting import fields
 
 SESSION_TIMEOUT_S = 10800
 _CLUSTER_TYPES = ("ClusterIP", "NodePort", "LoadBalancer")
@@ -94,4 +96,6 @@ SERVICES = Resource(
         AGE,
         column("Selector", lambda obj: map_text(spec_of(obj).get("selector")), wide=True),
     ),
+    name_errors=dns1123_label_errors,
+    selectable=fields("spec.clusterIP", "spec.type"),
 )

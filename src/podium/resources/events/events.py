@@ -9,6 +9,7 @@ from podium.machinery.resource import Column, Resource
 from podium.resources.core import event_columns
 from podium.resources.core import events as core
 from podium.resources.defaulting import child, drop_zero
+from podium.resources.selecting import fields
 
 _CORE_NAMES = {
     "note": "message",
@@ -64,4 +65,7 @@ EVENTS = Resource(
     create_on_update=True,
     defaults=_defaults,
     columns=tuple(_of_core(column) for column in event_columns.COLUMNS),
+    selectable=fields(
+        *(f"regarding.{name}" for name in core.REFERENCE_FIELDS), "reason", "type", "reportingController"
+    ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.machinery.validation import ip_errors
 from podium.resources.defaulting import child
 from podium.resources.printing import NAME, NONE, column, spec
 
@@ -34,4 +35,5 @@ IPADDRESSES = Resource(
         NAME,
         column("ParentRef", _parent),
     ),
+    name_errors=ip_errors,
 )

@@ -17,4 +17,6 @@ RUNTIMECLASSES = Resource(
         column("Handler", lambda obj: obj.get("handler") or ""),
         AGE,
     ),
+    unconditional_update=False,
+    create_on_update=True,
 )

@@ -47,4 +47,5 @@ PODDISRUPTIONBUDGETS = Resource(
         ),
         AGE,
     ),
+    unconditional_update=False,
 )

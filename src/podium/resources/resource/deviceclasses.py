@@ -25,4 +25,5 @@ DEVICECLASSES = Resource(
         NAME,
         AGE,
     ),
+    delete_returns_object=True,
 )

@@ -44,4 +44,5 @@ RESOURCECLAIMS = Resource(
         column("State", _state),
         AGE,
     ),
+    delete_returns_object=True,
 )

@@ -27,4 +27,5 @@ RESOURCECLAIMTEMPLATES = Resource(
         NAME,
         AGE,
     ),
+    delete_returns_object=True,
 )

@@ -6,6 +6,7 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import absent, child
 from podium.resources.printing import AGE, NAME, column, spec
+from podium.resources.selecting import fields
 
 
 def _defaults(resource_slice: Object) -> None:
@@ -29,4 +30,6 @@ RESOURCESLICES = Resource(
         column("Pool", lambda obj: (spec(obj).get("pool") or {}).get("name") or ""),
         AGE,
     ),
+    delete_returns_object=True,
+    selectable=fields("spec.nodeName", "spec.driver"),
 )

@@ -48,4 +48,6 @@ CSIDRIVERS = Resource(
         column("Modes", lambda obj: ",".join(spec_of(obj).get("volumeLifecycleModes") or ()) or NONE),
         AGE,
     ),
+    delete_returns_object=True,
+    unconditional_update=False,
 )

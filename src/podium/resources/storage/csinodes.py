@@ -25,4 +25,6 @@ CSINODES = Resource(
         column("Drivers", lambda obj: len(spec(obj).get("drivers") or ()), type="integer"),
         AGE,
     ),
+    delete_returns_object=True,
+    unconditional_update=False,
 )

@@ -11,4 +11,5 @@ CSISTORAGECAPACITIES = Resource(
     plural="csistoragecapacities",
     namespaced=True,
     schema="io.k8s.api.storage.v1.CSIStorageCapacity",
+    unconditional_update=False,
 )

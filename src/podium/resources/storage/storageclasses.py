@@ -47,4 +47,5 @@ STORAGECLASSES = Resource(
         column("AllowVolumeExpansion", lambda obj: bool(obj.get("allowVolumeExpansion"))),
         AGE,
     ),
+    delete_returns_object=True,
 )

@@ -37,4 +37,6 @@ VOLUMEATTACHMENTS = Resource(
         column("Attached", lambda obj: bool(status_of(obj).get("attached")), type="boolean"),
         AGE,
     ),
+    delete_returns_object=True,
+    unconditional_update=False,
 )

@@ -18,4 +18,5 @@ VOLUMEATTRIBUTESCLASSES = Resource(
         column("DriverName", lambda obj: obj.get("driverName") or ""),
         AGE,
     ),
+    delete_returns_object=True,
 )

@@ -1,0 +1,63 @@
+"""What is wrong with the spec of a claim: in claims, ephemeral volumes and claim templates."""
+
+from __future__ import annotations
+
+from podium.machinery import validation
+from podium.machinery.errors import FieldError, Object
+from podium.resources.checks import Errors, named, parse_quantity
+from podium.resources.defaulting import given
+
+ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+VOLUME_MODES = ("Block", "Filesystem")
+
+
+def access_mode_errors(spec: Object, path: str) -> Errors:
+    """Check the access modes of a claim or of a volume."""
+    modes = spec.get("accessModes") or []
+    if not modes:
+        return [FieldError.required(f"{path}.accessModes", "at least 1 access mode is required")]
+    errors: Errors = [
+        FieldError.not_supported(f"{path}.accessModes", mode, ACCESS_MODES)
+        for mode in modes
+        if mode not in ACCESS_MODES
+    ]
+    if "ReadWriteOncePod" in modes and len(modes) > 1:
+        detail = "may not use ReadWriteOncePod with other access modes"
+        errors.append(FieldError.forbidden(f"{path}.accessModes", detail))
+    return errors
+
+
+def validate_claim_spec(spec: Object, path: str) -> Errors:
+    """Check the spec of a persistent volume claim."""
+    errors = access_mode_errors(spec, path)
+    selector = given(spec, "selector")
+    if selector is not None:
+        errors += validation.validate_label_selector(selector, f"{path}.selector")
+    storage = ((given(spec, "resources") or {}).get("requests") or {}).get("storage")
+    if storage is None:
+        errors.append(FieldError.required(f"{path}.resources[storage]"))
+    elif parse_quantity(storage).nanos <= 0:
+        detail = "must be greater than zero"
+        errors.append(FieldError.invalid(f"{path}.resources[storage]", str(storage), detail))
+    if spec.get("storageClassName"):
+        errors += named(
+            f"{path}.storageClassName", spec["storageClassName"], validation.dns1123_subdomain_errors
+        )
+    mode = spec.get("volumeMode")
+    if mode is not None and mode not in VOLUME_MODES:
+        errors.append(FieldError.not_supported(f"{path}.volumeMode", mode, VOLUME_MODES))
+    source = given(spec, "dataSource")
+    if source is not None:
+        errors += _data_source(source, f"{path}.dataSource")
+    reference = given(spec, "dataSourceRef")
+    if reference is not None:
+        errors += _data_source(reference, f"{path}.dataSourceRef")
+    return errors
+
+
+def _data_source(source: Object, path: str) -> Errors:
+    errors: Errors = [FieldError.required(f"{path}.{key}") for key in ("name", "kind") if not source.get(key)]
+    if not source.get("apiGroup") and source.get("kind") != "PersistentVolumeClaim":
+        detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup"
+        errors.append(FieldError.invalid(path, source.get("kind") or "", detail))
+    return errors

@@ -1,0 +1,303 @@
+"""What is wrong with a pod's spec, in pods and in templates of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from podium.machinery import validation
+from podium.machinery.errors import FieldError, Json, Object
+from podium.resources.checks import (
+    INT32_MAX,
+    Errors,
+    metadata_of,
+    named,
+    objects,
+    one_of,
+)
+from podium.resources.core import container_validation as containers
+from podium.resources.core import resource_names
+from podium.resources.core.affinity_validation import validate_affinity, validate_spread_constraints
+from podium.resources.core.volume_validation import validate_volumes
+from podium.resources.defaulting import given
+
+DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_NAMESERVERS_MAX = 3
+_SEARCHES_MAX = 32
+_SEARCHES_LENGTH_MAX = 2048
+_SYSCTL = r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SYSCTL_LENGTH_MAX = 253
+
+
+def validate_pod_spec(spec: Object, path: str, *, pod_name: str = "", is_pod: bool = False) -> Errors:
+    """Check a pod's spec. `pod_name` is known for pods only, not for templates."""
+    errors: Errors = []
+    grace = spec.get("terminationGracePeriodSeconds")
+    if grace is None:
+        errors.append(FieldError.required(f"{path}.terminationGracePeriodSeconds"))
+    volumes = validate_volumes(spec.get("volumes"), pod_name, f"{path}.volumes")
+    errors += volumes.errors
+    around = containers.Around(
+        volumes=volumes.sources, grace_period_s=grace, host_users=spec.get("hostUsers") is not False
+    )
+    errors += containers.validate_containers(spec, around, f"{path}.containers")
+    errors += containers.validate_init_containers(spec, around, f"{path}.initContainers")
+    errors += containers.validate_ephemeral_containers(spec, around, f"{path}.ephemeralContainers")
+    errors += _pod_resources(spec, f"{path}.resources")
+    errors += _host_network_ports(spec, f"{path}.containers", is_pod=is_pod)
+    errors += one_of(f"{path}.restartPolicy", spec.get("restartPolicy"), containers.RESTART_POLICIES)
+    errors += one_of(f"{path}.dnsPolicy", spec.get("dnsPolicy"), DNS_POLICIES)
+    errors += validation.validate_labels(spec.get("nodeSelector"), f"{path}.nodeSelector")
+    errors += _security_context(spec, f"{path}.securityContext")
+    errors += validate_affinity(given(spec, "affinity"), f"{path}.affinity")
+    errors += _dns_config(spec, f"{path}.dnsConfig")
+    for index, gate in enumerate(objects(spec.get("readinessGates"))):
+        here = f"{path}.readinessGates[{index}].conditionType"
+        errors += named(here, str(gate.get("conditionType") or ""), validation.qualified_name_errors)
+    errors += _scheduling_gates(spec, f"{path}.schedulingGates")
+    errors += validate_spread_constraints(spec, f"{path}.topologySpreadConstraints")
+    errors += _names(spec, path)
+    errors += validate_tolerations(objects(spec.get("tolerations")), f"{path}.tolerations")
+    errors += _host_aliases(spec, f"{path}.hostAliases")
+    for key in ("priorityClassName", "runtimeClassName"):
+        if spec.get(key):
+            errors += named(f"{path}.{key}", spec[key], validation.dns1123_subdomain_errors)
+    preemption = spec.get("preemptionPolicy")
+    if preemption is not None:
+        errors += one_of(f"{path}.preemptionPolicy", preemption, ("PreemptLowerPriority", "Never"))
+    for name, value in sorted((spec.get("overhead") or {}).items()):
+        here = f"{path}.overhead[{name}]"
+        errors += resource_names.container_name_errors(here, name)
+        errors += resource_names.quantity_errors(here, name, value)
+    return errors
+
+
+def _names(spec: Object, path: str) -> Errors:
+    errors: Errors = []
+    for key in ("serviceAccountName", "nodeName"):
+        if spec.get(key):
+            errors += named(f"{path}.{key}", spec[key], validation.dns1123_subdomain_errors)
+    deadline = spec.get("activeDeadlineSeconds")
+    if deadline is not None and not 1 <= deadline <= INT32_MAX:
+        detail = validation.range_message(1, INT32_MAX)
+        errors.append(FieldError.invalid(f"{path}.activeDeadlineSeconds", deadline, detail))
+    for key in ("hostname", "subdomain"):
+        if spec.get(key):
+            errors += named(f"{path}.{key}", spec[key], validation.dns1123_label_errors)
+    return errors
+
+
+def _pod_resources(spec: Object, path: str) -> Errors:
+    resources = given(spec, "resources")
+    if resources is None:
+        return []
+    errors: Errors = []
+    if resources.get("claims"):
+        detail = "claims may not be set for Resources at pod-level"
+        errors.append(FieldError.forbidden(f"{path}.claims", detail))
+    return errors + containers.validate_resources(resources, path)
+
+
+def _host_network_ports(spec: Object, path: str, *, is_pod: bool) -> Errors:
+    errors: Errors = []
+    if not spec.get("hostNetwork"):
+        return errors
+    for index, container in enumerate(objects(spec.get("containers"))):
+        for port_index, port in enumerate(objects(container.get("ports"))):
+            host_port = port.get("hostPort") or 0
+            if (is_pod or host_port) and host_port != port.get("containerPort"):
+                here = f"{path}[{index}].ports[{port_index}].hostPort"
+                detail = "must match `containerPort` when `hostNetwork` is true"
+                errors.append(FieldError.invalid(here, host_port, detail))
+    return errors
+
+
+def _security_context(spec: Object, path: str) -> Errors:
+    context = given(spec, "securityContext") or {}
+    errors: Errors = []
+    for key in ("fsGroup", "runAsUser", "runAsGroup"):
+        number = context.get(key)
+        if number is not None:
+            faults = validation.user_id_errors(number)
+            errors += validation.invalid_each(f"{path}.{key}", number, faults)
+    for index, group in enumerate(context.get("supplementalGroups") or ()):
+        faults = validation.user_id_errors(group)
+        errors += validation.invalid_each(f"{path}.supplementalGroups[{index}]", group, faults)
+    if spec.get("shareProcessNamespace") and spec.get("hostPID"):
+        detail = "ShareProcessNamespace and HostPID cannot both be enabled"
+        errors.append(FieldError.invalid(f"{path}.shareProcessNamespace", True, detail))
+    errors += _sysctls(spec, context, f"{path}.sysctls")
+    policy = context.get("fsGroupChangePolicy")
+    if policy is not None and policy not in ("Always", "OnRootMismatch"):
+        values = ("Always", "OnRootMismatch")
+        errors.append(FieldError.not_supported(f"{path}.fsGroupChangePolicy", policy, values))
+    errors += containers.validate_seccomp(given(context, "seccompProfile"), f"{path}.seccompProfile")
+    groups = context.get("supplementalGroupsPolicy")
+    if groups is not None and groups not in ("Merge", "Strict"):
+        values = ("Merge", "Strict")
+        errors.append(FieldError.not_supported(f"{path}.supplementalGroupsPolicy", groups, values))
+    return errors
+
+
+def _sysctls(spec: Object, context: Object, path: str) -> Errors:
+    errors: Errors = []
+    seen: set[str] = set()
+    for index, sysctl in enumerate(objects(context.get("sysctls"))):
+        here = f"{path}[{index}].name"
+        name = str(sysctl.get("name") or "")
+        if not name:
+            errors.append(FieldError.required(here))
+        elif len(name) > _SYSCTL_LENGTH_MAX or not re.fullmatch(_SYSCTL, name):
+            detail = f"must have at most {_SYSCTL_LENGTH_MAX} characters and match regex ^{_SYSCTL}$"
+            errors.append(FieldError.invalid(here, name, detail))
+        elif name in seen:
+            errors.append(FieldError.duplicate(here, name))
+        seen.add(name)
+        dotted = name.replace("/", ".")
+        if dotted.startswith("net.") and spec.get("hostNetwork"):
+            errors.append(FieldError.invalid(here, name, "may not be specified when 'hostNetwork' is true"))
+        if spec.get("hostIPC") and dotted.startswith(
+            ("kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.")
+        ):
+            errors.append(FieldError.invalid(here, name, "may not be specified when 'hostIPC' is true"))
+    return errors
+
+
+def _dns_config(spec: Object, path: str) -> Errors:
+    config = given(spec, "dnsConfig")
+    if spec.get("dnsPolicy") == "None":
+        if config is None:
+            return [FieldError.required(path, "must provide `dnsConfig` when `dnsPolicy` is None")]
+        if not config.get("nameservers"):
+            detail = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+            return [FieldError.required(f"{path}.nameservers", detail)]
+    if config is None:
+        return []
+    errors: Errors = []
+    servers, searches = config.get("nameservers") or [], config.get("searches") or []
+    if len(servers) > _NAMESERVERS_MAX:
+        detail = f"must not have more than {_NAMESERVERS_MAX} nameservers"
+        errors.append(FieldError.invalid(f"{path}.nameservers", servers, detail))
+    for index, server in enumerate(servers):
+        faults = validation.ip_errors(server, strict=False)
+        errors += validation.invalid_each(f"{path}.nameservers[{index}]", server, faults)
+    if len(searches) > _SEARCHES_MAX:
+        detail = f"must not have more than {_SEARCHES_MAX} search paths"
+        errors.append(FieldError.invalid(f"{path}.searches", searches, detail))
+    if len(" ".join(searches)) > _SEARCHES_LENGTH_MAX:
+        detail = (
+            f"must not have more than {_SEARCHES_LENGTH_MAX} characters (including spaces) in the search list"
+        )
+        errors.append(FieldError.invalid(f"{path}.searches", searches, detail))
+    for index, search in enumerate(searches):
+        if search != ".":
+            # Underscores are welcome in search paths; the rule below is for the rest.
+            plain = search.removesuffix(".").replace("_", "-x-")
+            if not validation.is_dns1123_subdomain(plain):
+                here = f"{path}.searches[{index}]"
+                errors += named(here, search.removesuffix("."), validation.dns1123_subdomain_errors)
+    for index, option in enumerate(objects(config.get("options"))):
+        if not option.get("name"):
+            errors.append(FieldError.required(f"{path}.options[{index}]", "must not be empty"))
+    return errors
+
+
+def _scheduling_gates(spec: Object, path: str) -> Errors:
+    errors: Errors = []
+    seen: set[str] = set()
+    for index, gate in enumerate(objects(spec.get("schedulingGates"))):
+        name = str(gate.get("name") or "")
+        errors += named(f"{path}[{index}]", name, validation.qualified_name_errors)
+        if name in seen:
+            errors.append(FieldError.duplicate(f"{path}[{index}]", name))
+        seen.add(name)
+    return errors
+
+
+def _host_aliases(spec: Object, path: str) -> Errors:
+    errors: Errors = []
+    for index, alias in enumerate(objects(spec.get("hostAliases"))):
+        here = f"{path}[{index}]"
+        ip = str(alias.get("ip") or "")
+        errors += validation.invalid_each(f"{here}.ip", ip, validation.ip_errors(ip, strict=False))
+        for name_index, name in enumerate(alias.get("hostnames") or ()):
+            errors += named(f"{here}.hostnames[{name_index}]", name, validation.dns1123_subdomain_errors)
+    return errors
+
+
+def validate_tolerations(tolerations: Sequence[Object], path: str) -> Errors:
+    """Check a list of tolerations."""
+    errors: Errors = []
+    for index, toleration in enumerate(tolerations):
+        errors += _toleration(toleration, f"{path}[{index}]")
+    return errors
+
+
+def _toleration(toleration: Object, path: str) -> Errors:
+    errors: Errors = []
+    key, operator = toleration.get("key") or "", toleration.get("operator") or ""
+    value, effect = toleration.get("value") or "", toleration.get("effect") or ""
+    if key:
+        errors += named(f"{path}.key", key, validation.qualified_name_errors)
+    elif operator != "Exists":
+        detail = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+        errors.append(FieldError.invalid(f"{path}.operator", operator, detail))
+    if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
+        detail = "effect must be 'NoExecute' when `tolerationSeconds` is set"
+        errors.append(FieldError.invalid(f"{path}.effect", effect, detail))
+    if operator in ("", "Equal"):
+        faults = validation.label_value_errors(value)
+        if faults:
+            errors.append(FieldError.invalid(f"{path}.operator", value, ";".join(faults)))
+    elif operator == "Exists":
+        if value:
+            detail = "value must be empty when `operator` is 'Exists'"
+            errors.append(FieldError.invalid(f"{path}.operator", value, detail))
+    elif operator in ("Lt", "Gt"):
+        values = ("Equal", "Exists", "Lt", "Gt")
+        errors.append(FieldError.not_supported(f"{path}.operator", operator, values))
+    else:
+        errors.append(FieldError.not_supported(f"{path}.operator", operator, ("Equal", "Exists")))
+    if effect:
+        errors += one_of(f"{path}.effect", effect, TAINT_EFFECTS)
+    return errors
+
+
+def validate_template(template: Object, path: str) -> Errors:
+    """Check a PodTemplateSpec."""
+    metadata, spec = metadata_of(template), given(template, "spec") or {}
+    errors = validation.validate_labels(metadata.get("labels"), f"{path}.labels")
+    errors += validation.validate_annotations(metadata.get("annotations"), f"{path}.annotations")
+    errors += validate_pod_spec(spec, f"{path}.spec")
+    if spec.get("ephemeralContainers"):
+        detail = "ephemeral containers not allowed in pod template"
+        errors.append(FieldError.forbidden(f"{path}.spec.ephemeralContainers", detail))
+    return errors
+
+
+def validate_pod(pod: Object) -> Errors:
+    """Check what new and changed pods have in common."""
+    spec: Json = given(pod, "spec") or {}
+    name = str(metadata_of(pod).get("name") or "")
+    errors = validate_pod_spec(spec, "spec", pod_name=name, is_pod=True)
+    if not spec.get("serviceAccountName"):
+        for index, volume in enumerate(objects(spec.get("volumes"))):
+            for source_index, source in enumerate(objects((given(volume, "projected") or {}).get("sources"))):
+                if given(source, "serviceAccountToken") is not None:
+                    here = f"spec.volumes[{index}].projected.sources[{source_index}].serviceAccountToken"
+                    detail = "must not be specified when serviceAccountName is not set"
+                    errors.append(FieldError.forbidden(here, detail))
+    return errors + containers.validate_images(spec, "spec")
+
+
+def validate_new_pod(pod: Object) -> Errors:
+    """Check a pod that is to be created."""
+    errors = validate_pod(pod)
+    spec: Json = given(pod, "spec") or {}
+    if spec.get("ephemeralContainers"):
+        errors.append(FieldError.forbidden("spec.ephemeralContainers", "cannot be set on create"))
+    if spec.get("nodeName") and spec.get("schedulingGates"):
+        detail = "cannot be set until all schedulingGates have been cleared"
+        errors.append(FieldError.forbidden("spec.nodeName", detail))
+    return errors
