@@ -13,9 +13,13 @@ from podium.controllers.endpointslice import ENDPOINTSLICE
 from podium.controllers.garbage_collector import GARBAGE_COLLECTOR
 from podium.controllers.namespace import NAMESPACE
 from podium.controllers.node_ipam import node_ipam
+from podium.controllers.node_lifecycle import node_lifecycle
+from podium.controllers.pod_gc import pod_gc
 from podium.controllers.replicaset import REPLICASET, REPLICATIONCONTROLLER
 from podium.controllers.root_ca import root_ca_publisher
 from podium.controllers.serviceaccount import SERVICEACCOUNT
+from podium.controllers.serviceaccount_token import serviceaccount_token
+from podium.controllers.taint_eviction import TAINT_EVICTION
 from podium.runtime.controller import Environment
 
 
@@ -47,8 +51,12 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
     return (
         SERVICEACCOUNT,
         root_ca_publisher(settings.root_ca),
+        serviceaccount_token(settings.service_account_key, settings.root_ca),
         CLUSTERROLE_AGGREGATION,
         node_ipam(settings.cluster_cidr, settings.node_cidr_mask_size, settings.service_cidr),
+        node_lifecycle(settings.node_monitor_grace_s),
+        TAINT_EVICTION,
+        pod_gc(),
         NAMESPACE,
         DEPLOYMENT,
         REPLICASET,
@@ -63,6 +71,7 @@ def without_settings(settings: Settings) -> frozenset[str]:
     """Return the names of the controllers that cannot run because a flag they need was not given."""
     needs = {
         "root-ca-certificate-publisher-controller": settings.root_ca,
+        "serviceaccount-token-controller": settings.service_account_key,
         "node-ipam-controller": settings.cluster_cidr,
     }
     return frozenset(name for name, need in needs.items() if not need)

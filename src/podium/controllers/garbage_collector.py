@@ -153,7 +153,7 @@ class Graph:
         return any(o not in self.nodes or waits_for_dependents(self.nodes[o].obj) for o in owners)
 
     def doubtful(self) -> list[str]:
-        """Return all uids that deserve a look as things stand: for the beginning, when all has been listed."""
+        """Return all uids that deserve a look as things stand, once everything has been listed."""
         return [
             uid
             for uid, node in self.nodes.items()

@@ -78,6 +78,7 @@ class Watch:
 
     resource: Resource
     keys_of: KeysOf = no_keys
+    namespace: str | None = None
     field_selector: str = ""
     """Follow only part of the resource; the controller must write to nothing outside of it."""
     indexes: Mapping[str, IndexOf] = field(default_factory=dict)
@@ -142,7 +143,9 @@ class ControllerRun:
             self._client, component=controller.component or controller.name, clock=self._clock
         )
         for watch in controller.watches:
-            informer = environment.informers.get(watch.resource, field_selector=watch.field_selector)
+            informer = environment.informers.get(
+                watch.resource, namespace=watch.namespace, field_selector=watch.field_selector
+            )
             self._informers[watch.resource.group_plural] = informer
             for name, index_of in watch.indexes.items():
                 informer.add_index(name, index_of)

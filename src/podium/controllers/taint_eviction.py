@@ -1,0 +1,112 @@
+"""Pods leave nodes with NoExecute taints, unless they tolerate them, or once they have tolerated them enough.
+
+Upstream: pkg/controller/tainteviction. There the time of tolerating begins when the controller notices the
+taint; here with the taint's timeAdded, so a restart of the controller does not begin it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from podium.base.clock import parse_rfc3339, rfc3339
+from podium.controllers.common import pods as podlib
+from podium.controllers.node_lifecycle import BY_NODE, node_of_pod
+from podium.machinery import meta
+from podium.machinery.errors import NotFound, Object
+from podium.resources.core.nodes import NODES
+from podium.resources.core.pods import PODS
+from podium.runtime.controller import Caches, Context, Controller, Watch
+from podium.runtime.informer import Delta
+
+
+def tolerates(toleration: Object, taint: Object) -> bool:
+    if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
+        return False
+    if toleration.get("key") and toleration["key"] != taint.get("key"):
+        return False
+    if toleration.get("operator") == "Exists":
+        return True
+    return bool(toleration.get("key")) and (toleration.get("value") or "") == (taint.get("value") or "")
+
+
+def evict_at(pod: Object, taints: Sequence[Object], now: datetime) -> datetime | None:
+    """Return when the pod has to leave a node with these NoExecute taints; None: it may stay."""
+    tolerations = (pod.get("spec") or {}).get("tolerations") or ()
+    leave: list[datetime] = []
+    for taint in taints:
+        added = parse_rfc3339(taint["timeAdded"]) if taint.get("timeAdded") else now
+        fitting = [t for t in tolerations if tolerates(t, taint)]
+        if not fitting:
+            return now
+        limits = [int(t["tolerationSeconds"]) for t in fitting if t.get("tolerationSeconds") is not None]
+        if limits:
+            leave.append(added + timedelta(seconds=max(0, min(limits))))
+    return min(leave, default=None)
+
+
+def _no_execute(node: Object | None) -> list[Object]:
+    taints = ((node or {}).get("spec") or {}).get("taints") or ()
+    return [taint for taint in taints if taint.get("effect") == "NoExecute"]
+
+
+def _keys_of_pod(delta: Delta, caches: Caches) -> Iterable[str]:
+    pod = delta.new
+    if pod is None or not podlib.node_name(pod) or meta.deleting(pod):
+        return ()
+    return (meta.key(pod),) if _no_execute(caches[NODES].get(podlib.node_name(pod))) else ()
+
+
+def _keys_of_node(delta: Delta, caches: Caches) -> Iterable[str]:
+    if delta.new is None or _no_execute(delta.old) == _no_execute(delta.new):
+        return ()
+    return [meta.key(pod) for pod in caches[PODS].by_index(BY_NODE, meta.name(delta.new))]
+
+
+async def _reconcile(context: Context, key: str) -> float | None:
+    pod = context.caches[PODS].get(key)
+    if pod is None or meta.deleting(pod):
+        return None
+    taints = _no_execute(context.caches[NODES].get(podlib.node_name(pod)))
+    now = context.clock.now()
+    leave = evict_at(pod, taints, now) if taints else None
+    if leave is None:
+        return None
+    if leave > now:
+        return (leave - now).total_seconds()
+    context.recorder.event(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {key}")
+    condition = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": "DeletionByTaintManager",
+        "message": "Taint manager: deleting due to NoExecute taint",
+        "lastTransitionTime": rfc3339(now),
+    }
+    try:
+        await mark_disrupted(context, pod, condition)
+        await context.client.delete(PODS, meta.name(pod), meta.namespace(pod), uid=meta.uid(pod))
+    except NotFound:
+        return None
+    return None
+
+
+async def mark_disrupted(context: Context, pod: Object, condition: Object, **status: object) -> None:
+    """Add the DisruptionTarget condition, and other parts of status: so one can see why the pod went."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    others = [c for c in conditions if c.get("type") != condition["type"]]
+    patch = {
+        "metadata": {"uid": meta.uid(pod)},
+        "status": {**status, "conditions": [*others, condition]},
+    }
+    await context.client.patch(PODS, meta.name(pod), patch, meta.namespace(pod), subresource="status")
+
+
+TAINT_EVICTION = Controller(
+    name="taint-eviction-controller",
+    service_account="node-controller",
+    watches=(
+        Watch(resource=PODS, keys_of=_keys_of_pod, indexes={BY_NODE: node_of_pod}),
+        Watch(resource=NODES, keys_of=_keys_of_node),
+    ),
+    reconcile=_reconcile,
+)
