@@ -265,6 +265,8 @@ def _container(shape: Shape) -> Container:
 
 def _omits_zero(field: Field) -> bool:
     """Tell whether upstream leaves this field out when its value is empty."""
+    if field.name == "managedFields":
+        return False  # an empty list is a command to forget all owners
     return not field.pointer and not field.always and field.shape.kind != "struct"
 
 
