@@ -1,6 +1,6 @@
-"""What this server serves, told to clients: /api, /apis and below, plain and aggregated, made from the catalog.
+"""What this server serves, told to clients: /api, /apis and below, plain and aggregated.
 
-Everything is made on first request and kept until the catalog changes.
+Everything is made from the catalog on first request and kept until the catalog changes.
 """
 
 from __future__ import annotations

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from podium.apiserver import bootstrap
 from podium.apiserver.authz.messages import forbidden
 from podium.apiserver.cacher.cacher import Cacher
 from podium.apiserver.cacher.views import CachedReader
@@ -24,12 +25,15 @@ from podium.apiserver.chain import (
     User,
 )
 from podium.apiserver.discovery import Discovery
-from podium.apiserver.http.api import Api, Special
+from podium.apiserver.http.api import Api
 from podium.apiserver.http.plain import Plain
 from podium.apiserver.http.request_info import request_info
 from podium.apiserver.http.respond import failure, text
+from podium.apiserver.http.subresources.streams import Streams
+from podium.apiserver.http.subresources.table import specials
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.served import Catalog
+from podium.apiserver.registry.special.services import ServiceAllocator
 from podium.base.clock import Clock, WallClock
 from podium.base.http.message import HttpError, Request, Response
 from podium.base.ids import new_uid
@@ -37,12 +41,16 @@ from podium.base.log import Log
 from podium.machinery.errors import ApiError, InternalError, Object, Unauthorized
 from podium.machinery.schema import Schema, Schemas
 from podium.resources.catalogue import BUILTIN
+from podium.resources.core.services import SERVICES
 from podium.store.protocol import Store, StoreError
 
 COMPACTION_INTERVAL_S = 300.0
 """The history kept is between one and two of these, as upstream."""
 
 _ANONYMOUS_USER = User(name=ANONYMOUS, groups=(ALL_UNAUTHENTICATED,))
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""What clients, which are written in Go, call a machine."""
 
 _log = Log("podium.apiserver")
 
@@ -57,6 +65,8 @@ class Config:
     port: int = 6443
     service_cluster_ip_range: str = "10.96.0.0/16"
     service_node_port_range: tuple[int, int] = (30000, 32767)
+    client_ca_pem: str = ""
+    """The authorities of client certificates, published for aggregated servers."""
     shared_store: bool = False
     """Other API servers write to the same store: reads ask it for its revision first."""
 
@@ -74,7 +84,7 @@ class ApiServer:
         config: Config,
         *,
         access: AccessFactory | None = None,
-        specials: Mapping[tuple[str, str], Special] | None = None,
+        streams: Streams | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._store = store
@@ -96,11 +106,17 @@ class ApiServer:
             self.registry.admission = self._access.admission
             self.registry.answers = self._access.answers
             self.registry.token_issuer = self._access.token_issuer
-        self._api = Api(self.registry, specials or {})
+        self.registry.services = ServiceAllocator(
+            self.reader.cached(SERVICES),
+            cluster_ip_range=config.service_cluster_ip_range,
+            node_port_range=config.service_node_port_range,
+        )
+        self._api = Api(self.registry, specials(streams))
         self._discovery = Discovery(self.catalog, lambda: f"{config.advertise_address}:{config.port}")
         self._plain = self._plain_paths()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._ready = False
         self._failed = ""
 
     def _schema_of(self) -> Callable[[str], Schema]:
@@ -124,6 +140,19 @@ class ApiServer:
             asyncio.create_task(self._follow(), name="apiserver-cacher"),
             asyncio.create_task(self._compact_for_ever(), name="apiserver-compaction"),
         ]
+        await self._cacher.wait_for(await self._bootstrap())
+        self._ready = True
+
+    async def _bootstrap(self) -> int:
+        config = self._config
+        options = bootstrap.Options(
+            advertise_address=config.advertise_address,
+            port=config.port,
+            service_cidr=config.service_cluster_ip_range,
+            client_ca_pem=config.client_ca_pem,
+            group_versions=list(self.catalog.versions()),
+        )
+        return await bootstrap.run(self._store, self.reader, options, clock=self._clock)
 
     async def stop(self) -> None:
         """End every background task. The store stays open; it is the caller's."""
@@ -207,7 +236,7 @@ class ApiServer:
             return "shutting down" if self._stopping else ""
 
         def filled() -> str:
-            return "" if self._cacher.started else "not filled"
+            return "" if self._ready else "starting"
 
         plain = Plain(
             {"ping": fine, "log": fine, "etcd": store},
@@ -243,7 +272,7 @@ class ApiServer:
             "buildDate": "1970-01-01T00:00:00Z",
             "goVersion": f"python{platform.python_version()}",
             "compiler": platform.python_implementation().lower(),
-            "platform": f"{sys.platform}/{platform.machine()}",
+            "platform": f"{sys.platform}/{_ARCHITECTURES.get(platform.machine(), platform.machine())}",
         }
 
     def _metrics(self) -> Response:

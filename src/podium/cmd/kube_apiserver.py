@@ -12,7 +12,10 @@ from pathlib import Path
 
 from podium.apiserver.access import access_factory
 from podium.apiserver.authn import Options as AuthenticationOptions
+from podium.apiserver.http.subresources.streams import Streams
 from podium.apiserver.server import ApiServer, Config
+from podium.apiserver.streaming.kubelet import KubeletConnections
+from podium.apiserver.streaming.proxy import Proxy
 from podium.base import log
 from podium.base.http.server import Server
 from podium.base.log import Log
@@ -98,12 +101,14 @@ def _port_range(text: str) -> tuple[int, int]:
 
 
 async def _run(arguments: argparse.Namespace, ports: tuple[int, int]) -> None:
+    authorities = arguments.client_ca_file
     config = Config(
         version=arguments.kubernetes_version,
         advertise_address=arguments.advertise_address or arguments.bind_address,
         port=arguments.secure_port,
         service_cluster_ip_range=arguments.service_cluster_ip_range,
         service_node_port_range=ports,
+        client_ca_pem=_read(authorities).decode() if authorities else "",
     )
     store = await SqliteStore.open(arguments.storage_path)
     try:
@@ -112,7 +117,8 @@ async def _run(arguments: argparse.Namespace, ports: tuple[int, int]) -> None:
             modes=[mode for mode in arguments.authorization_mode.split(",") if mode],
             anonymous=arguments.anonymous_auth == "true",
         )
-        api = ApiServer(store, config, access=access)
+        kubelets, proxy = KubeletConnections(_kubelet_tls(arguments)), Proxy()
+        api = ApiServer(store, config, access=access, streams=Streams(kubelets, proxy))
         server = Server(api.handler)
         await api.start()
         try:
@@ -120,29 +126,32 @@ async def _run(arguments: argparse.Namespace, ports: tuple[int, int]) -> None:
             _log.info("serving", address=arguments.bind_address, port=server.port, version=config.version)
             await api.run_until_failure()
         finally:
-            await asyncio.shield(_stop(server, api))
+            await asyncio.shield(_stop(server, api, kubelets, proxy))
     finally:
         await store.close()
 
 
-async def _stop(server: Server, api: ApiServer) -> None:
+async def _stop(server: Server, api: ApiServer, kubelets: KubeletConnections, proxy: Proxy) -> None:
     await server.stop(grace_s=STOP_GRACE_S)
+    await kubelets.close()
+    await proxy.close()
     await api.stop()
 
 
 def _authentication(arguments: argparse.Namespace) -> AuthenticationOptions:
-    def read(path: str) -> bytes:
-        return Path(path).read_bytes()
-
     tokens = Path(arguments.token_auth_file).read_text().splitlines() if arguments.token_auth_file else None
     signing = arguments.service_account_signing_key_file
     return AuthenticationOptions(
         issuer=arguments.service_account_issuer,
-        service_account_keys=[read(path) for path in arguments.service_account_key_file],
-        signing_key=read(signing) if signing else None,
+        service_account_keys=[_read(path) for path in arguments.service_account_key_file],
+        signing_key=_read(signing) if signing else None,
         audiences=[one for one in arguments.api_audiences.split(",") if one],
         token_file=tokens,
     )
+
+
+def _read(path: str) -> bytes:
+    return Path(path).read_bytes()
 
 
 def _tls(arguments: argparse.Namespace) -> ssl.SSLContext:
@@ -153,6 +162,19 @@ def _tls(arguments: argparse.Namespace) -> ssl.SSLContext:
     if arguments.client_ca_file:
         context.load_verify_locations(arguments.client_ca_file)
         context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def _kubelet_tls(arguments: argparse.Namespace) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if arguments.kubelet_certificate_authority:
+        context.load_verify_locations(arguments.kubelet_certificate_authority)
+    else:
+        # As upstream without this flag: the API server then believes whoever answers at a node's address.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if arguments.kubelet_client_certificate:
+        context.load_cert_chain(arguments.kubelet_client_certificate, arguments.kubelet_client_key)
     return context
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.apiserver.http.negotiation import JSON, PROTOBUF, YAML
 from podium.apiserver.registry.call import Call
-from podium.apiserver.registry.decode import DecodeError, decode_json, decode_yaml, prune
+from podium.apiserver.registry.decode import DecodeError, decode_json, decode_yaml, kind_problem, prune
 from podium.apiserver.registry.registry import Registry
 from podium.base.http.message import Request
 from podium.machinery.errors import ApiError, BadRequest, Object, UnsupportedMediaType
@@ -45,7 +45,7 @@ async def read_object(
         obj, duplicates = decode_yaml(raw) if type == YAML else decode_json(raw)
     except DecodeError as error:
         raise _unrecognized(wanted_kind, error, raw) from None
-    _check_kind(registry, obj, wanted_kind, wanted_version, converts=not kind and resource.stored)
+    _check_kind(registry, call, obj, kind, api_version)
     try:
         prune(registry, call, obj, duplicates, schema or resource.schema)
     except DecodeError as error:
@@ -61,44 +61,31 @@ async def read_object(
     return obj
 
 
-def _check_kind(
-    registry: Registry, obj: Object, wanted_kind: str, wanted_version: str, *, converts: bool
-) -> None:
+def _check_kind(registry: Registry, call: Call, obj: Object, kind: str, api_version: str) -> None:
     """See that the body is of the kind that the path asks for."""
-    kind, api_version = obj.get("kind") or wanted_kind, obj.get("apiVersion") or wanted_version
-    if not isinstance(kind, str) or not isinstance(api_version, str):
+    resource = call.served.resource
+    wanted_kind, wanted_version = kind or resource.kind, api_version or resource.api_version
+    found, version = obj.get("kind") or wanted_kind, obj.get("apiVersion") or wanted_version
+    if not isinstance(found, str) or not isinstance(version, str):
         raise BadRequest(f"the object provided is unrecognized (must be of type {wanted_kind})")
-    if kind == wanted_kind and api_version == wanted_version:
+    if found == wanted_kind and version == wanted_version:
         return
-    version = api_version.rpartition("/")[2]
-    head = f'{kind} in version "{version}" cannot be handled as a {wanted_kind}: '
-    group, wanted_group = api_version.rpartition("/")[0], wanted_version.rpartition("/")[0]
-    if kind == wanted_kind and (group == wanted_group or _same_kind_elsewhere(group, wanted_group)):
-        known = registry.catalog.find_kind(api_version, kind) is not None or group != wanted_group
-        if known:
-            raise BadRequest(
-                f"the API version in the data ({api_version}) does not match the expected API version "
-                f"({wanted_version})"
-            )
-    if registry.catalog.find_kind(api_version, kind) is not None:
-        inner = _internal(wanted_group)
+    if not kind and found == resource.kind and _other_home(registry, version, resource):
         raise BadRequest(
-            f"{head}converting ({version}.{kind}) to ({inner}.{wanted_kind}): unknown conversion"
+            f"the API version in the data ({version}) does not match the expected API version "
+            f"({wanted_version})"
         )
-    raise BadRequest(
-        f'{head}no kind "{kind}" is registered for version "{api_version}" in scheme '
-        '"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
-    )
+    problem = kind_problem(registry.catalog, obj, resource, kind, api_version)
+    if problem:
+        package = version.rpartition("/")[2]
+        raise BadRequest(f'{found} in version "{package}" cannot be handled as a {wanted_kind}: {problem}')
 
 
-def _same_kind_elsewhere(group: str, wanted_group: str) -> bool:
-    """The old home of the workload kinds, which upstream still knows how to name."""
-    return group == "extensions" and wanted_group in ("apps", "networking.k8s.io", "policy")
-
-
-def _internal(group: str) -> str:
-    """Return the name of upstream's internal package of a group."""
-    return group.partition(".")[0] or "core"
+def _other_home(registry: Registry, version: str, resource: Resource) -> bool:
+    """Whether `version` is another one in which upstream knows the same kind."""
+    if version == "extensions/v1beta1":
+        return resource.group in ("apps", "networking.k8s.io", "policy")
+    return registry.catalog.find_kind(version, resource.kind) is not None
 
 
 def _unrecognized(kind: str, error: DecodeError, raw: bytes) -> ApiError:

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from podium.apiserver.cacher.selection import FieldMatch, LabelMatch, Selection
 from podium.apiserver.registry.call import Call, FieldValidation
 from podium.apiserver.registry.delete import DeleteOptions
-from podium.apiserver.registry.errors import Unclassified
 from podium.apiserver.registry.read import ListOptions
 from podium.apiserver.registry.served import Served
 from podium.apiserver.registry.watch import WatchOptions
 from podium.base.http.message import Request
 from podium.machinery import fields as field_selectors
 from podium.machinery import labels as label_selectors
-from podium.machinery.errors import BadRequest, FieldError, Invalid, Json, Object
+from podium.machinery.errors import BadRequest, FieldError, Invalid, Json, Object, PlainError
 from podium.machinery.validation import validate_field_manager
 
 WATCH_TIMEOUT_S_MIN = 1800
@@ -66,7 +65,7 @@ def get_version(request: Request) -> int:
     try:
         return version(request.parameter("resourceVersion"))
     except ValueError as error:
-        raise Unclassified(str(error)) from None
+        raise PlainError(str(error)) from None
 
 
 def _invalid(kind: str, errors: list[FieldError]) -> Invalid:

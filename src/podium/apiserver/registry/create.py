@@ -5,13 +5,13 @@ from __future__ import annotations
 from podium.apiserver.cacher.entry import Entry
 from podium.apiserver.chain import Attributes
 from podium.apiserver.registry.call import Call
-from podium.apiserver.registry.errors import Unclassified
 from podium.apiserver.registry.fields import track_create
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
+from podium.apiserver.registry.special.services import is_service
 from podium.base.clock import rfc3339
 from podium.base.ids import new_uid, random_suffix
-from podium.machinery.errors import AlreadyExists, ApiError, BadRequest, Invalid, Object
+from podium.machinery.errors import AlreadyExists, ApiError, BadRequest, Invalid, Object, PlainError
 from podium.machinery.meta import deep_copy
 from podium.machinery.validation import validate_object_meta
 from podium.store.protocol import KeyExists
@@ -59,19 +59,21 @@ async def _create_once(registry: Registry, call: Call, obj: Object) -> Result:
     track_create(registry, call, obj)
     attributes = await registry.admit(call, "CREATE", obj)
     stored = served.to_storage(obj)
-    prepare_create(registry, call, stored)
-    undo = None
-    if registry.services is not None:
-        undo = registry.services.allocate(served.storage, stored, None, dry_run=call.dry_run)
+    if registry.services is None or not is_service(served.storage):
+        return await _finish(registry, call, stored, attributes)
+    release = registry.services.allocate(stored, None)
     try:
-        check_create(call, stored)
-        await _validate(registry, attributes, served.from_storage(stored))
-        result = await write_new(registry, call, stored)
-    except BaseException:
-        if undo is not None:
-            undo()
-        raise
-    return result
+        return await _finish(registry, call, stored, attributes)
+    finally:
+        release()
+
+
+async def _finish(registry: Registry, call: Call, stored: Object, attributes: Attributes | None) -> Result:
+    prepare_create(registry, call, stored)
+    check_create(call, stored)
+    registry.schema_of(call.served.storage.schema).seal(stored)
+    await _validate(registry, attributes, call.served.from_storage(stored))
+    return await write_new(registry, call, stored)
 
 
 async def _validate(registry: Registry, attributes: Attributes | None, obj: Object) -> None:
@@ -86,7 +88,7 @@ def prepare_create(registry: Registry, call: Call, stored: Object) -> None:
     metadata = stored["metadata"]
     if metadata.get("resourceVersion"):
         # Upstream finds this out in its storage layer, hence the odd status.
-        raise Unclassified("resourceVersion should not be set on objects to be created")
+        raise PlainError("resourceVersion should not be set on objects to be created")
     for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
         metadata.pop(name, None)
     if storage.generation:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from podium.machinery.errors import ApiError, Invalid, Timeout
+from podium.machinery.errors import Invalid, Timeout
 
 OPTIMISTIC_LOCK = (
     "the object has been modified; please apply your changes to the latest version and try again"
 )
-
-
-class Unclassified(ApiError):
-    """500 without a reason: what upstream answers to errors it did not foresee, some of them the client's."""
-
-    code, reason = 500, ""
 
 
 class TooLargeResourceVersion(Timeout):

@@ -5,15 +5,67 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from podium.apiserver.registry.call import Call
+from podium.machinery import managed_fields
 from podium.machinery.errors import Object
 
 if TYPE_CHECKING:
     from podium.apiserver.registry.registry import Registry
 
+_STATUS = (("status",),)
+_NOT_STATUS = (("spec",),)
+
+
+def ignored(call: Call) -> tuple[tuple[str, ...], ...]:
+    """Return the fields that a write of this kind cannot set, so nobody comes to own them by it."""
+    if not call.served.resource.status:
+        return ()
+    if call.subresource == "status":
+        return _NOT_STATUS
+    return _STATUS if not call.subresource else ()
+
 
 def track_create(registry: Registry, call: Call, obj: Object) -> None:
     """Note in metadata.managedFields of the new `obj` that the call's manager set its fields."""
+    schema = registry.schema_of(call.served.resource.schema)
+    schema.complete(obj)
+    managed_fields.update(
+        obj,
+        None,
+        manager=call.field_manager,
+        api_version=call.served.resource.api_version,
+        now=registry.clock.now(),
+        schema=schema,
+        subresource=call.subresource,
+        ignored=ignored(call),
+    )
 
 
 def track_update(registry: Registry, call: Call, new: Object, old: Object) -> None:
     """Note in metadata.managedFields of `new` which fields the call's manager changed."""
+    schema = registry.schema_of(call.served.resource.schema)
+    schema.complete(new)
+    managed_fields.update(
+        new,
+        old,
+        manager=call.field_manager,
+        api_version=call.served.resource.api_version,
+        now=registry.clock.now(),
+        schema=schema,
+        subresource=call.subresource,
+        ignored=ignored(call),
+    )
+
+
+def track_other(registry: Registry, call: Call, obj: Object, schema_name: str) -> None:
+    """As `track_create`, for an object of another kind than the call's resource, which is answered only."""
+    schema = registry.schema_of(schema_name)
+    schema.complete(obj)
+    managed_fields.update(
+        obj,
+        None,
+        manager=call.field_manager,
+        api_version=str(obj["apiVersion"]),
+        now=registry.clock.now(),
+        schema=schema,
+        subresource=call.subresource,
+    )

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from podium.apiserver.registry.call import Call
+from podium.apiserver.registry.decode import DecodeError, decode_value, kind_problem, prune
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
-from podium.apiserver.registry.update import modify
-from podium.machinery.errors import Object
+from podium.apiserver.registry.update import check_name, modify
+from podium.machinery.errors import BadRequest, FieldError, Invalid, Json, Object
+from podium.machinery.meta import deep_copy
+from podium.machinery.patch import json as json_patch
+from podium.machinery.patch import merge as merge_patch
+from podium.machinery.patch import strategic as strategic_patch
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -16,7 +23,54 @@ TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY)
 
 
 async def patch(registry: Registry, call: Call, type: str, raw: bytes, *, force: bool) -> Result:
+    """Apply the patch in `raw` to the object that `call` names. Raises as `modify`, and for bad patches."""
+    decoded, duplicates = decode_patch(type, raw)
+
     async def transform(old: Object) -> Object:
-        return old
+        return patched(registry, call, type, old, decoded, duplicates)
 
     return await modify(registry, call, transform)
+
+
+def decode_patch(type: str, raw: bytes) -> tuple[Json, Sequence[str]]:
+    try:
+        return decode_value(raw)
+    except DecodeError as error:
+        head = "" if type == STRATEGIC_MERGE_PATCH else "error decoding patch: "
+        raise BadRequest(f"{head}{error}") from None
+
+
+def patched(
+    registry: Registry, call: Call, type: str, old: Object, patch: Json, duplicates: Sequence[str]
+) -> Object:
+    """Return what the patch makes of `old`, decoded and defaulted like a body of its own."""
+    resource = call.served.resource
+    new: Object = deep_copy(merged(registry, type, old, patch, resource.schema))
+    problem = kind_problem(registry.catalog, new, resource)
+    if problem:
+        raise invalid_patch(patch, problem)
+    try:
+        prune(registry, call, new, duplicates, resource.schema)
+    except DecodeError as error:
+        if str(error).startswith("strict decoding error"):
+            raise BadRequest(str(error)) from None
+        raise invalid_patch(patch, str(error)) from None
+    new["kind"], new["apiVersion"] = resource.kind, resource.api_version
+    if new.get("metadata") is None:
+        new["metadata"] = {}
+    resource.defaults(new)
+    check_name(call, new)
+    return new
+
+
+def merged(registry: Registry, type: str, old: Object, patch: Json, schema: str) -> Object:
+    """Return `old` with the patch applied; parts may be shared with both."""
+    if type == JSON_PATCH:
+        return json_patch.apply(old, patch)
+    if type == MERGE_PATCH:
+        return merge_patch.apply(old, patch)
+    return strategic_patch.apply(old, patch, registry.schema_of(schema))
+
+
+def invalid_patch(patch: Json, why: str) -> Invalid:
+    return Invalid.of("", "", "", [FieldError.invalid("patch", patch, why)])

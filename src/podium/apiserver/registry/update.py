@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from podium.apiserver.cacher.entry import Entry
+from podium.apiserver.chain import Attributes
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.create import create, match_namespace
-from podium.apiserver.registry.errors import OPTIMISTIC_LOCK, Unclassified
+from podium.apiserver.registry.errors import OPTIMISTIC_LOCK
 from podium.apiserver.registry.fields import track_update
+from podium.apiserver.registry.narrow import NARROW, narrow_to_status
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
-from podium.machinery.errors import Conflict, FieldError, Invalid, NotFound, Object
+from podium.apiserver.registry.special.services import is_service
+from podium.machinery.errors import BadRequest, Conflict, FieldError, Invalid, NotFound, Object, PlainError
 from podium.machinery.meta import deep_copy
 from podium.machinery.validation import validate_object_meta_update
 from podium.store.protocol import KeyMissing, RevisionMismatch
@@ -55,12 +58,18 @@ async def _create_by_update(registry: Registry, call: Call, obj: Object) -> Resu
 
 
 async def modify(
-    registry: Registry, call: Call, transform: Transform, *, tracked: bool = False, admitted: bool = True
+    registry: Registry,
+    call: Call,
+    transform: Transform,
+    *,
+    tracked: bool = False,
+    system: bool = False,
 ) -> Result:
     """Change the object that `call` names.
 
-    `transform` may be called more than once. With `tracked` it has seen to managedFields itself. Returns the
-    object as it is stored afterwards. Raises `NotFound`, `Conflict`, `Invalid`, and what admission raises.
+    `transform` may be called more than once. With `tracked` it has seen to managedFields itself; with
+    `system` what it returns is the system's own doing: neither admitted, prepared nor validated. Returns the
+    object as it is afterwards. Raises `NotFound`, `Conflict`, `Invalid`, and what admission raises.
     """
     served = call.served
     entry = registry.entry(served, call.namespace, call.name)
@@ -68,7 +77,7 @@ async def modify(
         if entry is None:
             raise not_found(call)
         try:
-            return await _modify_once(registry, call, entry, transform, tracked=tracked, admitted=admitted)
+            return await _modify_once(registry, call, entry, transform, tracked=tracked, system=system)
         except RevisionMismatch as race:
             entry = Entry.of(race.current, len(served.root.prefix))
         except KeyMissing:
@@ -77,30 +86,42 @@ async def modify(
 
 
 async def _modify_once(
-    registry: Registry, call: Call, entry: Entry, transform: Transform, *, tracked: bool, admitted: bool
+    registry: Registry, call: Call, entry: Entry, transform: Transform, *, tracked: bool, system: bool
 ) -> Result:
     served = call.served
     old = served.object(entry)
     new = await transform(old)
+    if system:
+        return await _write(registry, call, entry, served.to_storage(new), served.to_storage(old))
     if not tracked:
         track_update(registry, call, new, old)
-    attributes = await registry.admit(call, "UPDATE", new, old) if admitted else None
+    attributes = await registry.admit(call, "UPDATE", new, old)
     check_preconditions(call, new, old)
     stored_old, stored = served.to_storage(old), served.to_storage(new)
-    prepare_update(call, stored, stored_old)
-    undo = None
-    if registry.services is not None and not call.subresource:
-        undo = registry.services.allocate(served.storage, stored, stored_old, dry_run=call.dry_run)
+    if registry.services is None or call.subresource or not is_service(served.storage):
+        return await _finish(registry, call, entry, stored, stored_old, attributes)
+    release = registry.services.allocate(stored, stored_old)
     try:
-        check_update(call, stored, stored_old)
-        if attributes is not None:
-            attributes.object = served.from_storage(stored)
-            await registry.validate(attributes)
-        return await _write(registry, call, entry, stored, stored_old)
-    except BaseException:
-        if undo is not None:
-            undo()
-        raise
+        return await _finish(registry, call, entry, stored, stored_old, attributes)
+    finally:
+        release()
+
+
+async def _finish(
+    registry: Registry,
+    call: Call,
+    entry: Entry,
+    stored: Object,
+    stored_old: Object,
+    attributes: Attributes | None,
+) -> Result:
+    prepare_update(registry, call, stored, stored_old)
+    check_update(call, stored, stored_old)
+    registry.schema_of(call.served.storage.schema).seal(stored)
+    if attributes is not None:
+        attributes.object = call.served.from_storage(stored)
+        await registry.validate(attributes)
+    return await _write(registry, call, entry, stored, stored_old)
 
 
 def check_preconditions(call: Call, new: Object, old: Object) -> None:
@@ -123,23 +144,23 @@ def check_preconditions(call: Call, new: Object, old: Object) -> None:
         wanted["resourceVersion"] = current["resourceVersion"]
     elif version != current["resourceVersion"]:
         if not version.isascii() or not version.isdigit():
-            raise Unclassified(f'strconv.ParseUint: parsing "{version}": invalid syntax')
+            raise PlainError(f'strconv.ParseUint: parsing "{version}": invalid syntax')
         raise conflict(call, OPTIMISTIC_LOCK)
 
 
-def prepare_update(call: Call, stored: Object, stored_old: Object) -> None:
+def prepare_update(registry: Registry, call: Call, stored: Object, stored_old: Object) -> None:
     """Carry over what an update may not change, and count generations."""
     storage = call.served.storage
     metadata, before = stored["metadata"], stored_old["metadata"]
     _carry(metadata, before, "generation")
-    if call.subresource == "status":
-        _keep_but_status(stored, stored_old)
-        metadata = stored["metadata"]
+    narrow = narrow_to_status if call.subresource == "status" else NARROW.get(_place(call))
+    if narrow is not None:
+        narrow(stored, stored_old, registry.clock)
     else:
-        if storage.status and call.subresource == "":
+        if storage.status and not call.subresource:
             _carry(stored, stored_old, "status")
         storage.prepare_update(stored, stored_old)
-        metadata = stored["metadata"]
+    metadata = stored["metadata"]
     metadata.pop("selfLink", None)
     if not metadata.get("uid"):
         metadata["uid"] = before["uid"]
@@ -161,16 +182,8 @@ def _carry(new: Object, old: Object, name: str) -> None:
         new.pop(name, None)
 
 
-def _keep_but_status(stored: Object, stored_old: Object) -> None:
-    """A status update changes status, and of metadata what does not steer anything else."""
-    metadata = stored["metadata"]
-    for name in list(stored):
-        if name not in ("kind", "apiVersion", "metadata", "status"):
-            del stored[name]
-    for name, value in stored_old.items():
-        if name not in ("kind", "apiVersion", "metadata", "status"):
-            stored[name] = value
-    _carry(metadata, stored_old["metadata"], "ownerReferences")
+def _place(call: Call) -> tuple[str, str]:
+    return call.served.storage.group_plural, call.subresource
 
 
 def _spec_changed(call: Call, stored: Object, stored_old: Object) -> bool:
@@ -223,6 +236,19 @@ def deletes_now(stored: Object, stored_old: Object) -> bool:
     if stored.get("kind") == "Namespace" and (stored.get("spec") or {}).get("finalizers"):
         return False
     return not stored_old["metadata"].get("deletionGracePeriodSeconds")
+
+
+def check_name(call: Call, obj: Object) -> None:
+    """See that the body names the object of the path."""
+    metadata = obj["metadata"]
+    name = metadata.get("name") or ""
+    if not name:
+        raise BadRequest(
+            f"the name of the object ({call.name} based on URL) was undeterminable: name must be provided"
+        )
+    if name != call.name:
+        raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({call.name})")
+    match_namespace(call, metadata)
 
 
 def not_found(call: Call) -> NotFound:

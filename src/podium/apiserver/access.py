@@ -1,0 +1,36 @@
+"""Who may do what, put together: authentication, impersonation, authorization, admission of one server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from podium.apiserver import authn, authz
+from podium.apiserver.authn.impersonation import HeaderImpersonator
+from podium.apiserver.bootstrap import node_rules
+from podium.apiserver.chain import Access, AccessFactory, Reader
+from podium.base.clock import Clock
+
+
+def access_factory(
+    options: authn.Options,
+    *,
+    modes: Sequence[str] = ("Node", "RBAC"),
+    anonymous: bool = True,
+    clock: Clock | None = None,
+) -> AccessFactory:
+    """Return what composes the access rooms once the server's reader is there."""
+
+    def build(reader: Reader) -> Access:
+        authentication = authn.build(reader, options, clock=clock)
+        authorization = authz.build(reader, modes=modes, node_rules=node_rules())
+        return Access(
+            authenticator=authentication.authenticator,
+            authorizer=authorization.authorizer,
+            impersonator=HeaderImpersonator(authorization.authorizer),
+            admission=(*authorization.admission,),
+            answers={**authentication.answers, **authorization.answers},
+            token_issuer=authentication.token_issuer,
+            anonymous=anonymous,
+        )
+
+    return build

@@ -1,0 +1,119 @@
+"""serviceaccounts/token: a signed token on request (TokenRequest)."""
+
+from __future__ import annotations
+
+import orjson
+
+from podium.apiserver.chain import RequestInfo
+from podium.apiserver.http.body import read_object
+from podium.apiserver.http.negotiation import accepted
+from podium.apiserver.http.options import write_options
+from podium.apiserver.http.respond import encoded
+from podium.apiserver.registry.call import Call
+from podium.apiserver.registry.create import match_namespace
+from podium.apiserver.registry.fields import track_other
+from podium.apiserver.registry.registry import Registry
+from podium.apiserver.registry.update import conflict, not_found
+from podium.base.clock import rfc3339
+from podium.base.http.message import Request, Response
+from podium.machinery.errors import BadRequest, FieldError, Invalid, NotFound, Object, ServiceUnavailable
+from podium.resources.core.nodes import NODES
+from podium.resources.core.pods import PODS
+from podium.resources.core.secrets import SECRETS
+from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
+
+_SCHEMA = "io.k8s.api.authentication.v1.TokenRequest"
+_VERSION = "authentication.k8s.io/v1"
+_EXPIRATION_S, _EXPIRATION_S_MIN, _EXPIRATION_S_MAX = 3600, 600, 1 << 32
+_BINDABLE = {("v1", "Pod"): PODS, ("v1", "Secret"): SECRETS, ("v1", "Node"): NODES}
+
+
+async def request_token(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
+    """Answer POST to serviceaccounts/{name}/token."""
+    wanted = accepted(request.headers.get("accept"))
+    write_options(request, call, "CreateOptions")
+    asked = await read_object(
+        registry, call, request, kind="TokenRequest", api_version=_VERSION, schema=_SCHEMA
+    )
+    match_namespace(call, asked["metadata"])
+    spec: Object = asked.setdefault("spec", {})
+    if spec.get("expirationSeconds") is None:
+        spec["expirationSeconds"] = _EXPIRATION_S
+    track_other(registry, call, asked, _SCHEMA)
+    account = registry.peek(SERVICEACCOUNTS, call.namespace, call.name)
+    if account is None:
+        raise not_found(call)
+    attributes = await registry.admit(call, "CREATE", asked)
+    await registry.validate(attributes)
+    issuer = registry.token_issuer
+    if issuer is None:
+        raise ServiceUnavailable("the server has no key to sign service account tokens")
+    _check(spec)
+    metadata = asked["metadata"]
+    if metadata.get("uid") and metadata["uid"] != account["metadata"]["uid"]:
+        raise conflict(
+            call,
+            f"the UID in the token request ({metadata['uid']}) does not match the UID of the service account "
+            f"({account['metadata']['uid']})",
+        )
+    bound, node = _bound(registry, call, spec.get("boundObjectRef"))
+    audiences = spec.get("audiences") or list(issuer.audiences)
+    issued = await issuer.issue(
+        account,
+        audiences=audiences,
+        expiration_s=spec["expirationSeconds"],
+        bound=bound,
+        bound_node=node,
+    )
+    spec["audiences"] = audiences
+    spec["boundObjectRef"] = spec.get("boundObjectRef")
+    metadata["name"], metadata["namespace"] = call.name, call.namespace
+    metadata["uid"] = account["metadata"]["uid"]
+    metadata["creationTimestamp"] = rfc3339(registry.clock.now())
+    asked["status"] = {"token": issued.token, "expirationTimestamp": issued.expiration}
+    return encoded(orjson.dumps(asked), request, media_type=wanted.media_type, status=201)
+
+
+def _check(spec: Object) -> None:
+    field, seconds = "spec.expirationSeconds", spec["expirationSeconds"]
+    errors = []
+    if seconds < _EXPIRATION_S_MIN:
+        detail = "may not specify a duration less than 10 minutes"
+        errors.append(FieldError.invalid(field, seconds, detail))
+    if seconds > _EXPIRATION_S_MAX:
+        detail = "may not specify a duration larger than 2^32 seconds"
+        errors.append(FieldError.invalid(field, seconds, detail))
+    if errors:
+        raise Invalid.of("TokenRequest", "authentication.k8s.io", "", errors)
+
+
+def _bound(registry: Registry, call: Call, reference: Object | None) -> tuple[Object | None, Object | None]:
+    """Return the object that the token is bound to, and the Node of a bound pod."""
+    if reference is None:
+        return None, None
+    version, kind = reference.get("apiVersion") or "v1", reference.get("kind") or ""
+    resource = _BINDABLE.get((version, kind))
+    if resource is None:
+        group, _, plain = version.rpartition("/")
+        raise BadRequest(f"cannot bind token to object of type {group}/{plain}, Kind={kind}")
+    name = reference.get("name") or ""
+    namespace = call.namespace if resource.namespaced else ""
+    found = registry.peek(resource, namespace, name)
+    if found is None:
+        raise NotFound.of(resource.plural, resource.group, name)
+    uid = reference.get("uid")
+    if uid and uid != found["metadata"]["uid"]:
+        raise conflict(
+            call,
+            f"the UID in the bound object reference ({uid}) does not match the UID in record. The object "
+            "might have been deleted and then recreated",
+        )
+    if resource is not PODS:
+        return found, None
+    if (found["spec"].get("serviceAccountName") or "") != call.name:
+        raise BadRequest(
+            f'cannot bind token for serviceaccount "{call.name}" to pod running with different '
+            "serviceaccount name."
+        )
+    node_name = found["spec"].get("nodeName")
+    return found, registry.peek(NODES, "", node_name) if node_name else None

@@ -1,0 +1,135 @@
+"""Subresources that bear the kind of their resource but change one part of it only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from podium.base.clock import Clock, rfc3339
+from podium.machinery.errors import Object
+
+Narrow = Callable[[Object, Object, Clock], None]
+"""(new, old, clock): take back, in place, everything that `new` may not change."""
+
+_RESIZABLE = ("cpu", "memory")
+
+
+def narrow_to_status(new: Object, old: Object, _clock: Clock) -> None:
+    """status: the rest stays, but for those parts of metadata that steer nothing."""
+    _restore(new, old, but=("status",))
+    _carry(new["metadata"], old["metadata"], "ownerReferences")
+    _carry(new["metadata"], old["metadata"], "finalizers")
+
+
+def _narrow_to_finalizers(new: Object, old: Object, _clock: Clock) -> None:
+    """namespaces/finalize: spec.finalizers."""
+    finalizers = (new.get("spec") or {}).get("finalizers")
+    _restore(new, old, but=())
+    spec = dict(old.get("spec") or {})
+    if finalizers:
+        spec["finalizers"] = finalizers
+    else:
+        spec.pop("finalizers", None)
+    new["spec"] = spec
+    _restore_metadata(new, old)
+
+
+def _narrow_to_approval(new: Object, old: Object, clock: Clock) -> None:
+    """certificatesigningrequests/approval: the conditions of the status."""
+    conditions = (new.get("status") or {}).get("conditions")
+    _restore(new, old, but=())
+    status = dict(old.get("status") or {})
+    _put(status, "conditions", stamped(conditions, status.get("conditions"), clock))
+    new["status"] = status
+    _restore_metadata(new, old)
+
+
+def stamped(conditions: list[Object] | None, old: list[Object] | None, clock: Clock) -> list[Object] | None:
+    """Return certificate conditions with the times that the system fills in."""
+    now = rfc3339(clock.now())
+    before = {condition.get("type"): condition for condition in old or ()}
+    result = []
+    for condition in conditions or ():
+        known = before.get(condition.get("type"))
+        made = dict(condition)
+        if not made.get("lastUpdateTime"):
+            made["lastUpdateTime"] = now
+        if not made.get("lastTransitionTime"):
+            same = known is not None and known.get("status") == made.get("status")
+            made["lastTransitionTime"] = known.get("lastTransitionTime") or now if same and known else now
+        result.append(made)
+    return result or None
+
+
+def _narrow_to_ephemeral_containers(new: Object, old: Object, _clock: Clock) -> None:
+    """pods/ephemeralcontainers: their list."""
+    containers = (new.get("spec") or {}).get("ephemeralContainers")
+    _restore(new, old, but=())
+    spec = dict(old["spec"])
+    _put(spec, "ephemeralContainers", containers)
+    new["spec"] = spec
+    _restore_metadata(new, old)
+
+
+def _narrow_to_resources(new: Object, old: Object, _clock: Clock) -> None:
+    """pods/resize: the resources of containers, and how they take a change of them."""
+    asked = new.get("spec") or {}
+    _restore(new, old, but=())
+    spec = dict(old["spec"])
+    for part in ("containers", "initContainers"):
+        if part in spec:
+            spec[part] = _resized(spec[part], asked.get(part) or ())
+    new["spec"] = spec
+    _restore_metadata(new, old)
+
+
+def _resized(containers: list[Object], asked: Any) -> list[Object]:
+    by_name = {container.get("name"): container for container in asked}
+    result = []
+    for container in containers:
+        wanted = by_name.get(container.get("name"))
+        if wanted is not None:
+            container = dict(container)  # noqa: PLW2901 - a copy, because the old object is read-only
+            for part in ("resources", "resizePolicy"):
+                _put(container, part, wanted.get(part))
+        result.append(container)
+    return result
+
+
+def _restore(new: Object, old: Object, *, but: tuple[str, ...]) -> None:
+    kept = ("kind", "apiVersion", "metadata", *but)
+    for name in list(new):
+        if name not in kept:
+            del new[name]
+    for name, value in old.items():
+        if name not in kept:
+            new[name] = value
+
+
+def _restore_metadata(new: Object, old: Object) -> None:
+    """Keep all of the old metadata but what bookkeeping needs."""
+    sent = new["metadata"]
+    metadata = dict(old["metadata"])
+    for name in ("resourceVersion", "managedFields", "uid"):
+        _carry(metadata, sent, name)
+    new["metadata"] = metadata
+
+
+def _carry(new: Object, old: Object, name: str) -> None:
+    _put(new, name, old.get(name))
+
+
+def _put(obj: Object, name: str, value: Any) -> None:
+    if value is None:
+        obj.pop(name, None)
+    else:
+        obj[name] = value
+
+
+NARROW: Mapping[tuple[str, str], Narrow] = {
+    ("namespaces", "finalize"): _narrow_to_finalizers,
+    ("certificatesigningrequests.certificates.k8s.io", "approval"): _narrow_to_approval,
+    ("pods", "ephemeralcontainers"): _narrow_to_ephemeral_containers,
+    ("pods", "resize"): _narrow_to_resources,
+}
+"""By (`Resource.group_plural`, subresource)."""

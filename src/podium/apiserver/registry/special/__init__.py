@@ -1,0 +1,1 @@
+"""What the one generic registry cannot say: allocation, and subresources with kinds or rules of their own."""

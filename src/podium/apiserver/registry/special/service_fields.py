@@ -1,0 +1,127 @@
+"""Which fields of a Service follow from others: families, what an update keeps, what a type drops. Pure.
+
+Upstream: pkg/registry/core/service (storage's normalising and patching, strategy's dropping).
+"""
+
+from __future__ import annotations
+
+from podium.machinery.errors import Object
+
+NONE = "None"
+
+
+def needs_cluster_ip(spec: Object) -> bool:
+    return spec.get("type", "ClusterIP") in ("ClusterIP", "NodePort", "LoadBalancer")
+
+
+def needs_node_port(spec: Object) -> bool:
+    if spec.get("type") == "LoadBalancer":
+        return spec.get("allocateLoadBalancerNodePorts") is not False
+    return spec.get("type") == "NodePort"
+
+
+def needs_health_check_port(spec: Object) -> bool:
+    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+
+
+def externally_accessible(spec: Object) -> bool:
+    return spec.get("type") in ("LoadBalancer", "NodePort") or (
+        spec.get("type") == "ClusterIP" and bool(spec.get("externalIPs"))
+    )
+
+
+def is_headless(spec: Object) -> bool:
+    return bool(spec.get("clusterIP") == NONE)
+
+
+def normalize_addresses(spec: Object, old: Object | None) -> None:
+    """Let clusterIP, the older field, and clusterIPs say the same where a client wrote only one."""
+    ip, ips = spec.get("clusterIP") or "", spec.get("clusterIPs") or []
+    if old is None:
+        if ip and not ips:
+            spec["clusterIPs"] = [ip]
+        elif ips and not ip:
+            spec["clusterIP"] = ips[0]
+        return
+    old_ip, old_ips = old.get("clusterIP") or "", old.get("clusterIPs") or []
+    if ip != old_ip and ips == old_ips:
+        spec["clusterIPs"] = [ip] if ip else []
+    elif ip == old_ip and ips != old_ips and not ips:
+        spec["clusterIP"] = ""
+    elif ips and not ip:
+        spec["clusterIP"] = ips[0]
+
+
+def keep_allocated(spec: Object, old: Object) -> None:
+    """What was allocated stays when an update does not mention it."""
+    if needs_cluster_ip(old) and needs_cluster_ip(spec):
+        if not spec.get("clusterIP") and not spec.get("clusterIPs"):
+            for name in ("clusterIP", "clusterIPs"):
+                if old.get(name):
+                    spec[name] = old[name]
+        if not spec.get("ipFamilies") and old.get("ipFamilies"):
+            spec["ipFamilies"] = list(old["ipFamilies"])
+        if not spec.get("ipFamilyPolicy") and old.get("ipFamilyPolicy"):
+            spec["ipFamilyPolicy"] = old["ipFamilyPolicy"]
+    if needs_node_port(old) and needs_node_port(spec):
+        known = {_port_key(port): port["nodePort"] for port in old.get("ports") or () if port.get("nodePort")}
+        wanted = {port["nodePort"] for port in spec.get("ports") or () if port.get("nodePort")}
+        for port in spec.get("ports") or ():
+            kept = known.get(_port_key(port))
+            if not port.get("nodePort") and kept and kept not in wanted:
+                port["nodePort"] = kept
+    if needs_health_check_port(old) and needs_health_check_port(spec) and not spec.get("healthCheckNodePort"):
+        kept = old.get("healthCheckNodePort")
+        if kept:
+            spec["healthCheckNodePort"] = kept
+
+
+def _port_key(port: Object) -> tuple[str, int]:
+    return port.get("protocol", "TCP"), port.get("port", 0)
+
+
+def drop_by_type(spec: Object, old: Object) -> None:
+    """Changing the type takes away what only the old one had, unless the client changes it itself."""
+    if needs_cluster_ip(old) and not needs_cluster_ip(spec):
+        for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+            if spec.get(name) == old.get(name):
+                spec.pop(name, None)
+    if needs_node_port(old) and not needs_node_port(spec):
+        before = [port.get("nodePort") for port in old.get("ports") or ()]
+        if [port.get("nodePort") for port in spec.get("ports") or ()] == before:
+            for port in spec.get("ports") or ():
+                port.pop("nodePort", None)
+    if needs_health_check_port(old) and not needs_health_check_port(spec):
+        _drop_same(spec, old, "healthCheckNodePort")
+    if old.get("type") == "LoadBalancer" and spec.get("type") != "LoadBalancer":
+        _drop_same(spec, old, "allocateLoadBalancerNodePorts")
+        _drop_same(spec, old, "loadBalancerClass")
+    if externally_accessible(old) and not externally_accessible(spec):
+        _drop_same(spec, old, "externalTrafficPolicy")
+    if spec.get("type") == "ExternalName" and old.get("type") != "ExternalName":
+        _drop_same(spec, old, "internalTrafficPolicy")
+
+
+def _drop_same(spec: Object, old: Object, name: str) -> None:
+    if spec.get(name) == old.get(name):
+        spec.pop(name, None)
+
+
+def set_families(spec: Object, family: str) -> None:
+    """Fill in ipFamilies and ipFamilyPolicy for a cluster whose service addresses are of one family."""
+    if not needs_cluster_ip(spec):
+        return
+    other = "IPv6" if family == "IPv4" else "IPv4"
+    if is_headless(spec) and not spec.get("selector"):
+        # Nobody allocates for it, so nothing speaks against both.
+        if not spec.get("ipFamilyPolicy"):
+            spec["ipFamilyPolicy"] = "RequireDualStack" if not spec.get("ipFamilies") else "SingleStack"
+        families = list(spec.get("ipFamilies") or [family])
+        if spec["ipFamilyPolicy"] != "SingleStack" and len(families) == 1:
+            families.append(other if families[0] == family else family)
+        spec["ipFamilies"] = families
+        return
+    if not spec.get("ipFamilyPolicy"):
+        spec["ipFamilyPolicy"] = "SingleStack"
+    if not spec.get("ipFamilies"):
+        spec["ipFamilies"] = [family]

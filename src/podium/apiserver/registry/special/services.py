@@ -1,0 +1,248 @@
+"""Addresses and ports of Services: chosen from the server's ranges, never given twice.
+
+What is taken is read from the cached Services themselves, so nothing can leak: deleting a Service frees what
+it had. Between choosing and storing, a choice is held by the write in flight.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from podium.apiserver.chain import View, ViewChange
+from podium.apiserver.registry.special import service_fields as fields
+from podium.machinery.errors import FieldError, InternalError, Invalid, Object
+from podium.machinery.resource import Resource
+
+Undo = Callable[[], None]
+
+_DYNAMIC_OFFSET_MIN, _DYNAMIC_OFFSET_MAX = 16, 256
+"""Dynamic addresses come from above the range's first part, which is for addresses that people choose."""
+_ATTEMPTS = 64
+_NOT_IN_RANGE = "the provided network does not match the current range"
+
+
+class ServiceAllocator:
+    """Allocates for all Services of one server."""
+
+    def __init__(
+        self,
+        services: View,
+        *,
+        cluster_ip_range: str,
+        node_port_range: tuple[int, int],
+        chance: random.Random | None = None,
+    ) -> None:
+        self._network = ipaddress.ip_network(cluster_ip_range)
+        self._low, self._high = node_port_range
+        self._random = chance or random.Random()
+        self._addresses: Counter[str] = Counter()
+        self._ports: Counter[tuple[str, int]] = Counter()
+        self.family = "IPv4" if self._network.version == 4 else "IPv6"
+        services.subscribe(self._follow)
+
+    def _follow(self, change: ViewChange) -> None:
+        # The new claims first, so that what stays taken is never free in between.
+        if change.new is not None:
+            self._claim(change.new["spec"], 1)
+        if change.old is not None:
+            self._claim(change.old["spec"], -1)
+
+    def _claim(self, spec: Object, count: int) -> None:
+        for address in _addresses(spec):
+            self._addresses[address] += count
+            if not self._addresses[address]:
+                del self._addresses[address]
+        for port in _ports(spec):
+            self._ports[port] += count
+            if not self._ports[port]:
+                del self._ports[port]
+
+    def allocate(self, stored: Object, old: Object | None) -> Undo:
+        """Complete the spec of a Service that is being created (`old` None) or updated.
+
+        Returns what gives the reservations back; call it once the cache shows the Service, or when the write
+        has failed. Raises `Invalid` for addresses and ports that cannot be had.
+        """
+        spec: Object = stored.setdefault("spec", {})
+        before: Object = (old or {}).get("spec") or {}
+        if old is not None:
+            fields.keep_allocated(spec, before)
+            fields.drop_by_type(spec, before)
+        fields.normalize_addresses(spec, before if old is not None else None)
+        fields.set_families(spec, self.family)
+        held = _Held(self)
+        try:
+            errors = self._allocate_address(spec, before, held)
+            errors += self._allocate_ports(spec, before, held)
+            if errors:
+                raise Invalid.of("Service", "", stored["metadata"].get("name") or "", errors)
+        except BaseException:
+            held.release()
+            raise
+        return held.release
+
+    # --- addresses
+
+    def _allocate_address(self, spec: Object, before: Object, held: _Held) -> list[FieldError]:
+        if not fields.needs_cluster_ip(spec) or fields.is_headless(spec):
+            return []
+        asked = [address for address in spec.get("clusterIPs") or () if address]
+        if asked:
+            had = set(_addresses(before))
+            return self._take_addresses([address for address in asked if address not in had], asked, held)
+        if before and _addresses(before):
+            # Validation says that an address may not be taken away.
+            return []
+        address = self._free_address()
+        held.address(address)
+        spec["clusterIP"] = address
+        spec["clusterIPs"] = [address]
+        return []
+
+    def _take_addresses(self, new: Iterable[str], asked: list[str], held: _Held) -> list[FieldError]:
+        for address in new:
+            try:
+                parsed = ipaddress.ip_address(address)
+            except ValueError:
+                continue  # Validation says it better.
+            why = ""
+            if parsed not in self._network:
+                why = _NOT_IN_RANGE
+            elif self._addresses[address]:
+                why = "provided IP is already allocated"
+            if why:
+                detail = f"failed to allocate IP {address}: {why}"
+                return [FieldError.invalid("spec.clusterIPs", asked, detail)]
+            held.address(address)
+        return []
+
+    def _free_address(self) -> str:
+        # Neither the network's own address nor the broadcast address is given out.
+        size = self._network.num_addresses
+        first, last = 1, size - 2
+        offset = min(max(_DYNAMIC_OFFSET_MIN, size // 16), _DYNAMIC_OFFSET_MAX)
+        upper = offset if offset < last else first
+        base = int(self._network.network_address)
+        for low, high in ((upper, last), (first, last)):
+            for _ in range(_ATTEMPTS):
+                address = str(ipaddress.ip_address(base + self._random.randint(low, high)))
+                if not self._addresses[address]:
+                    return address
+        for number in range(first, last + 1):
+            address = str(ipaddress.ip_address(base + number))
+            if not self._addresses[address]:
+                return address
+        raise InternalError("Internal error occurred: failed to allocate a serviceIP: range is full")
+
+    # --- ports
+
+    def _allocate_ports(self, spec: Object, before: Object, held: _Held) -> list[FieldError]:
+        had = {number for _, number in _ports(before)}
+        errors: list[FieldError] = []
+        if fields.needs_node_port(spec):
+            chosen: dict[int, set[str]] = {}
+            for index, port in enumerate(spec.get("ports") or ()):
+                if port.get("nodePort"):
+                    chosen.setdefault(port["nodePort"], set()).add(port.get("protocol", "TCP"))
+                    errors += self._take_port(index, port, had, held)
+            for port in spec.get("ports") or ():
+                if not port.get("nodePort"):
+                    port["nodePort"] = self._port_for(port, spec["ports"], held)
+        if fields.needs_health_check_port(spec) and not spec.get("healthCheckNodePort"):
+            spec["healthCheckNodePort"] = self._free_port(held, "TCP")
+        return errors
+
+    def _take_port(self, index: int, port: Object, had: set[int], held: _Held) -> list[FieldError]:
+        number, protocol = port["nodePort"], port.get("protocol", "TCP")
+        field = f"spec.ports[{index}].nodePort"
+        if not self._low <= number <= self._high:
+            valid = f"{self._low}-{self._high}"
+            detail = f"provided port is not in the valid range. The range of valid ports is {valid}"
+            return [FieldError.invalid(field, number, detail)]
+        if number in had or held.has_port(number):
+            return []
+        if any(self._ports[other, number] for other in ("TCP", "UDP", "SCTP")):
+            return [FieldError.invalid(field, number, "provided port is already allocated")]
+        held.port(protocol, number)
+        return []
+
+    def _port_for(self, port: Object, ports: list[Object], held: _Held) -> int:
+        """Return a port; the same number for one service port in two protocols (DNS's TCP and UDP)."""
+        for other in ports:
+            if (
+                other is not port
+                and other.get("port") == port.get("port")
+                and other.get("protocol", "TCP") != port.get("protocol", "TCP")
+                and other.get("nodePort")
+            ):
+                return int(other["nodePort"])
+        return self._free_port(held, port.get("protocol", "TCP"))
+
+    def _free_port(self, held: _Held, protocol: str) -> int:
+        def free(number: int) -> bool:
+            return not any(self._ports[other, number] for other in ("TCP", "UDP", "SCTP"))
+
+        for _ in range(_ATTEMPTS):
+            number = self._random.randint(self._low, self._high)
+            if free(number):
+                held.port(protocol, number)
+                return number
+        for number in range(self._low, self._high + 1):
+            if free(number):
+                held.port(protocol, number)
+                return number
+        raise InternalError("Internal error occurred: failed to allocate a nodePort: range is full")
+
+
+class _Held:
+    """Reservations of one write in flight."""
+
+    def __init__(self, allocator: ServiceAllocator) -> None:
+        self._allocator = allocator
+        self._addresses: list[str] = []
+        self._ports: list[tuple[str, int]] = []
+
+    def address(self, address: str) -> None:
+        self._allocator._addresses[address] += 1
+        self._addresses.append(address)
+
+    def port(self, protocol: str, number: int) -> None:
+        self._allocator._ports[protocol, number] += 1
+        self._ports.append((protocol, number))
+
+    def has_port(self, number: int) -> bool:
+        return any(held == number for _, held in self._ports)
+
+    def release(self) -> None:
+        allocator = self._allocator
+        for address in self._addresses:
+            allocator._addresses[address] -= 1
+            if not allocator._addresses[address]:
+                del allocator._addresses[address]
+        for port in self._ports:
+            allocator._ports[port] -= 1
+            if not allocator._ports[port]:
+                del allocator._ports[port]
+        self._addresses, self._ports = [], []
+
+
+def _addresses(spec: Object) -> list[str]:
+    return [address for address in spec.get("clusterIPs") or () if address and address != fields.NONE]
+
+
+def _ports(spec: Object) -> list[tuple[str, int]]:
+    found = {
+        (port.get("protocol", "TCP"), port["nodePort"])
+        for port in spec.get("ports") or ()
+        if port.get("nodePort")
+    }
+    if spec.get("healthCheckNodePort"):
+        found.add(("TCP", spec["healthCheckNodePort"]))
+    return sorted(found)
+
+
+def is_service(resource: Resource) -> bool:
+    return resource.kind == "Service" and not resource.group
