@@ -19,6 +19,9 @@ PODS = "pods"
 SCORING_CPU_MILLI = 100
 SCORING_MEMORY_BYTES = 200 * 1024 * 1024
 
+AMOUNT_MAX = 2**56
+"""More than any node has. Keeps sums over a node's pods, and a hundred times them, within 64 bits."""
+
 ANY_ADDRESS = "0.0.0.0"
 TERMINAL_PHASES = frozenset(("Succeeded", "Failed"))
 
@@ -101,7 +104,7 @@ def amounts(resources: Object | None) -> dict[str, int]:
             amount = quantity.parse(text)
         except quantity.QuantityError:
             continue
-        found[name] = amount.milli() if name == CPU else amount.value()
+        found[name] = min(AMOUNT_MAX, amount.milli() if name == CPU else amount.value())
     return found
 
 
@@ -134,7 +137,7 @@ def pod_requests(spec: Object, missing: Amounts) -> dict[str, int]:
         if name in (CPU, MEMORY) or name.startswith("hugepages-"):
             together[name] = amount
     _add(together, amounts(spec.get("overhead")))
-    return together
+    return {name: min(AMOUNT_MAX, amount) for name, amount in together.items()}
 
 
 def _container_requests(container: Object, missing: Amounts) -> dict[str, int]:

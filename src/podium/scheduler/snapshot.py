@@ -235,7 +235,8 @@ class Snapshot:
         self._pods_max[row] = offered.pop(PODS, 0)
         self._allocatable[:, row] = 0
         for name, amount in offered.items():
-            self._allocatable[self._resource(name), row] = amount
+            index = self._resource(name)  # may replace the array
+            self._allocatable[index, row] = amount
         self._unschedulable[row] = bool(spec.get("unschedulable"))
         self._set_labels(row, meta.labels(node))
         self._set_taints(row, node_taints(spec))
@@ -319,7 +320,8 @@ class Snapshot:
         if row < 0:
             return
         for name, amount in info.requests.items():
-            self._requested[self._resource(name), row] += sign * amount
+            index = self._resource(name)  # may replace the array
+            self._requested[index, row] += sign * amount
         self._scoring_requested[0, row] += sign * info.scoring_cpu_milli
         self._scoring_requested[1, row] += sign * info.scoring_memory_bytes
         self._pod_count[row] += sign
