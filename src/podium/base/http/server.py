@@ -42,7 +42,7 @@ WRITE_BYTES = 256 * 1024
 STREAM_FLUSH_BYTES = 256 * 1024
 CONNECTIONS_MAX = 20_000
 TICK_S = 0.5
-LINGER_S = 2.0
+LINGER_S = 1.0
 """How long a connection stays open to take in what a refused peer is still sending."""
 CANCEL_AFTER_S = 1.0
 BACKLOG = 1024
@@ -250,6 +250,7 @@ class Body:
     async def read(self) -> bytes:
         limit = self._connection.server.body_bytes_max
         if self.length is not None and self.length > limit:
+            self._connection.end_after_answer()
             raise BodyTooLarge(limit)
         while not self.complete:
             if self.size > limit:
@@ -258,6 +259,7 @@ class Body:
                 raise self._error
             await self._more()
         if self.size > limit:
+            self._connection.end_after_answer()
             raise BodyTooLarge(limit)
         return self._take()
 
@@ -380,8 +382,10 @@ class Connection(asyncio.Protocol):
             self._incoming.body.fail(ConnectionResetError("the peer closed the connection in mid-request"))
         if self._stream is not None:
             self._stream.lose()
-        # A peer that only shut its sending side still gets the answers; TLS cannot be half open.
-        return not self.server.tls and self._current is not None
+        # A peer that only shut its sending side still gets its answers, but no stream, which may never end.
+        # TLS cannot be half open.
+        streaming = self._stream is not None or self._raw is not None
+        return not self.server.tls and not streaming and self._current is not None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server.closed(self)
@@ -552,6 +556,9 @@ class Connection(asyncio.Protocol):
         framing = f"content-type: {_JSON}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n"
         self._transport.write(wire.response_head(error.status, Headers(), framing) + body)
         self._linger()
+        if self.server.tls:
+            # TLS says good-bye in both directions by itself. (It does not put up with a long rest of a body.)
+            self._transport.close()
 
     def _linger(self) -> None:
         """Close in a moment: closing at once would reset the connection under what the peer still sends,
@@ -593,6 +600,11 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     # Answering.
+
+    def end_after_answer(self) -> None:
+        """Serve nothing more on this connection."""
+        if self._current is not None:
+            self._current.keep_alive = False
 
     def send_continue(self) -> None:
         if not self._transport.is_closing():
@@ -729,7 +741,7 @@ class Connection(asyncio.Protocol):
             self, self._transport, head, chunked=chunked, length=int(length) if length else None
         )
         if self._eof or self._transport.is_closing() or self.server.stopping:
-            stream.lose(peer=not self.server.stopping)
+            stream.lose(peer=self._transport.is_closing())
         try:
             await response.stream(stream)
         except ConnectionError:
