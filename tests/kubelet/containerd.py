@@ -1,4 +1,4 @@
-"""A private containerd for tests: in directories of its own, with a CNI network of its own, gone afterwards."""
+"""A private containerd for tests: with directories and a CNI network of its own, gone afterwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,22 @@ from podium.kubelet.volumes.mounts import unmount_below
 
 BUSYBOX = "podium.test/busybox:1"
 START_TIMEOUT_S = 20
-APPLETS = ("sh", "sleep", "cat", "echo", "id", "true", "false", "httpd", "wget", "nc", "ls", "stat", "head", "dd")
+APPLETS = (
+    "sh",
+    "sleep",
+    "cat",
+    "echo",
+    "id",
+    "true",
+    "false",
+    "httpd",
+    "wget",
+    "nc",
+    "ls",
+    "stat",
+    "head",
+    "dd",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

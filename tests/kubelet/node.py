@@ -42,7 +42,9 @@ class LoneNode:
         self.volumes = Volumes(self.paths)
         self.images = Images(runtime, self.clock)
         self.probes = Probes(runtime, self.clock, self.event)
-        self.settings = ClusterSettings(node_name="node-1", host_ips=("192.0.2.1",), cgroup_root="podium-test")
+        self.settings = ClusterSettings(
+            node_name="node-1", host_ips=("192.0.2.1",), cgroup_root="podium-test"
+        )
         self.sources = PayloadSources()
         self.network: str | None = None
         self.events: list[tuple[str, str, str]] = []
@@ -70,7 +72,9 @@ class LoneNode:
             self.over.add(uid)
         self._changed.set()
 
-    async def until(self, pod: Object, condition: Callable[[Object], bool], *, timeout_s: float = 30) -> Object:
+    async def until(
+        self, pod: Object, condition: Callable[[Object], bool], *, timeout_s: float = 30
+    ) -> Object:
         """Return the pod's status once it fulfils `condition`."""
         uid = pod["metadata"]["uid"]
         try:

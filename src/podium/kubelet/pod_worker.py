@@ -144,6 +144,11 @@ class PodWorker:
     def pod(self) -> Object:
         return self._pod
 
+    @property
+    def reported(self) -> Object:
+        """The status last handed over for the API."""
+        return self._status
+
     # What happens to the pod
 
     def update(self, pod: Object) -> None:

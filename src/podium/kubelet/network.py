@@ -1,0 +1,275 @@
+"""The pod network of one node: a CNI configuration, a masquerading rule, routes to the other nodes.
+
+Each pod has a point-to-point link to its node (CNI plugin ptp), so all its traffic is routed, passes
+connection tracking, and meets kube-proxy's rules; there is no bridge. Everything carries the network's name,
+so several clusters share a machine, and `cleanup` finds what to remove.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from podium.base.log import Log
+from podium.kubelet.routes import delete_route, replace_route
+from podium.machinery.errors import Object
+from podium.runtime.informer import Delta, Informer
+
+_log = Log("podium.kubelet.network")
+
+CNI_VERSION = "0.4.0"
+NFT_TIMEOUT_S = 10.0
+ROUTES_FILE = "routes.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSettings:
+    name: str
+    """Names the CNI network and the nftables table."""
+    cni_conf_dir: Path
+    state_dir: Path
+    """Where addresses given out and routes made are remembered."""
+    cluster_cidr: str = ""
+
+
+def conflist(settings: NetworkSettings, pod_cidrs: Iterable[str]) -> str:
+    """Return the CNI network configuration: addresses from the node's ranges, one link for each pod."""
+    ipam = {
+        "type": "host-local",
+        "dataDir": str(settings.state_dir / "cni-ipam"),
+        "ranges": [[{"subnet": cidr}] for cidr in pod_cidrs],
+        "routes": [{"dst": "0.0.0.0/0"}],
+    }
+    plugins = [{"type": "ptp", "ipMasq": False, "ipam": ipam}]
+    return json.dumps({"cniVersion": CNI_VERSION, "name": settings.name, "plugins": plugins}, indent=2) + "\n"
+
+
+def ruleset(settings: NetworkSettings, pod_cidr: str) -> str:
+    """Return the nftables transaction: pods that talk to the world outside do so under the node's address.
+
+    Between pods addresses stay as they are, whatever node they are on.
+    """
+    table = f"ip {settings.name}"
+    inside = settings.cluster_cidr or pod_cidr
+    return f"""\
+add table {table}
+delete table {table}
+table {table} {{
+  chain postrouting {{
+    type nat hook postrouting priority srcnat + 5; policy accept;
+    ip saddr {pod_cidr} ip daddr != {inside} ip daddr != 224.0.0.0/4 masquerade
+  }}
+}}
+"""
+
+
+def wanted_routes(nodes: Iterable[Object], own_name: str) -> dict[str, str]:
+    """Return the routes to the pods of the other nodes: pod range -> node address."""
+    routes = {}
+    for node in nodes:
+        if node["metadata"]["name"] == own_name or _is_simulated(node):
+            continue
+        address = next(
+            (
+                entry["address"]
+                for entry in (node.get("status") or {}).get("addresses") or ()
+                if entry["type"] == "InternalIP" and ":" not in entry["address"]
+            ),
+            None,
+        )
+        cidr = (node.get("spec") or {}).get("podCIDR")
+        if address and cidr and ":" not in cidr:
+            routes[cidr] = address
+    return routes
+
+
+def _is_simulated(node: Object) -> bool:
+    return (node["metadata"].get("labels") or {}).get("podium.dev/simulated") == "true"
+
+
+class NodeNetwork:
+    """Brings the node's network up when its range is known, and keeps the routes current."""
+
+    def __init__(
+        self, settings: NetworkSettings, *, node_name: str, nodes: Informer, changed: Callable[[], None]
+    ) -> None:
+        """`changed` is called after the runtime got a network configuration to load."""
+        self._settings = settings
+        self._node_name = node_name
+        self._nodes = nodes
+        self._changed = changed
+        self._wake = asyncio.Event()
+        self._cidrs: tuple[str, ...] = ()
+        self._routes: dict[str, str] = {}
+        self._refused: dict[str, str] = {}
+
+    async def run(self) -> None:
+        self._routes = await asyncio.to_thread(_read_routes, self._settings)
+        self._nodes.subscribe(self._on_node)
+        await self._nodes.wait_synced()
+        while True:
+            self._wake.clear()
+            await self._bring_up()
+            await self._keep_routes()
+            await self._wake.wait()
+
+    def _on_node(self, _delta: Delta) -> None:
+        self._wake.set()
+
+    async def _bring_up(self) -> None:
+        node = self._nodes.get(self._node_name)
+        spec = (node or {}).get("spec") or {}
+        cidrs = tuple(spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else ()))
+        if not cidrs or cidrs == self._cidrs:
+            return
+        try:
+            await asyncio.to_thread(_forward)
+            await nft(ruleset(self._settings, cidrs[0]))
+            await _accept_forwarding(self._settings.name, cidrs[0])
+            await asyncio.to_thread(_write_conflist, self._settings, cidrs)
+        except (OSError, NftFailed) as error:
+            _log.warning("node network not up", error=error)
+            asyncio.get_running_loop().call_later(5, self._wake.set)
+            return
+        self._cidrs = cidrs
+        _log.info("node network is up", podCIDRs=",".join(cidrs))
+        self._changed()
+
+    async def _keep_routes(self) -> None:
+        wanted = wanted_routes(self._nodes.list(), self._node_name)
+        before = dict(self._routes)
+        for cidr, gateway in list(self._routes.items()):
+            if wanted.get(cidr) != gateway:
+                with contextlib.suppress(OSError):
+                    delete_route(cidr, gateway)
+                del self._routes[cidr]
+        for cidr, gateway in wanted.items():
+            if self._routes.get(cidr) == gateway:
+                continue
+            try:
+                replace_route(cidr, gateway)
+            except OSError as error:
+                if self._refused.get(cidr) != gateway:
+                    _log.warning("no route to the pods of a node", pods=cidr, node=gateway, error=error)
+                self._refused[cidr] = gateway
+                continue
+            self._routes[cidr] = gateway
+        if self._routes != before:
+            await asyncio.to_thread(_write_routes, self._settings, self._routes)
+
+
+class NftFailed(Exception):
+    """nft refused; the message is its own."""
+
+
+async def nft(script: str, *arguments: str) -> bytes:
+    """Run a transaction (or a query given by `arguments`). Raises NftFailed, OSError."""
+    command = ["nft", *(arguments or ("-f", "-"))]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(NFT_TIMEOUT_S):
+        output, errors = await process.communicate(script.encode())
+    if process.returncode != 0:
+        raise NftFailed(errors.decode().strip())
+    return output
+
+
+def _forward() -> None:
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1\n")
+
+
+def _write_conflist(settings: NetworkSettings, cidrs: Iterable[str]) -> None:
+    text = conflist(settings, cidrs)
+    settings.cni_conf_dir.mkdir(parents=True, exist_ok=True)
+    target = conflist_path(settings)
+    if target.exists() and target.read_text() == text:
+        return
+    # The runtime watches the folder for names ending in .conflist; it must not see half a file.
+    draft = target.with_suffix(".tmp")
+    draft.write_text(text)
+    draft.rename(target)
+
+
+def conflist_path(settings: NetworkSettings) -> Path:
+    return settings.cni_conf_dir / f"10-{settings.name}.conflist"
+
+
+def _read_routes(settings: NetworkSettings) -> dict[str, str]:
+    try:
+        found: dict[str, str] = orjson.loads((settings.state_dir / ROUTES_FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    # They may be gone since (a reboot): making them again is harmless, believing in them is not.
+    for cidr, gateway in found.items():
+        with contextlib.suppress(OSError):
+            delete_route(cidr, gateway)
+    return {}
+
+
+def _write_routes(settings: NetworkSettings, routes: Mapping[str, str]) -> None:
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    (settings.state_dir / ROUTES_FILE).write_bytes(orjson.dumps(dict(routes)))
+
+
+# A firewall that drops what it does not know
+
+
+def dropping_chains(listing: Object) -> list[tuple[str, str, str]]:
+    """Return (family, table, chain) of each chain that drops forwarded packets by default.
+
+    An accept in a table of ours would not help: a packet must pass every chain of the hook.
+    """
+    found = []
+    for entry in listing.get("nftables") or ():
+        chain = entry.get("chain") or {}
+        drops = chain.get("hook") == "forward" and chain.get("policy") == "drop"
+        if drops and chain["family"] in ("ip", "inet"):
+            found.append((chain["family"], chain["table"], chain["name"]))
+    return found
+
+
+def _comment(name: str) -> str:
+    return f"podium:{name}"
+
+
+async def _accept_forwarding(name: str, pod_cidr: str) -> None:
+    await _remove_accepts(name)
+    listing = orjson.loads(await nft("", "-j", "list", "chains"))
+    rules = [
+        f'insert rule {family} {table} {chain} ip {side} {pod_cidr} accept comment "{_comment(name)}"'
+        for family, table, chain in dropping_chains(listing)
+        for side in ("saddr", "daddr")
+    ]
+    if rules:
+        await nft("\n".join(rules) + "\n")
+
+
+async def _remove_accepts(name: str) -> None:
+    listing = orjson.loads(await nft("", "-j", "-a", "list", "ruleset"))
+    rules = [
+        f"delete rule {rule['family']} {rule['table']} {rule['chain']} handle {rule['handle']}"
+        for entry in listing.get("nftables") or ()
+        if (rule := entry.get("rule") or {}).get("comment") == _comment(name)
+    ]
+    if rules:
+        await nft("\n".join(rules) + "\n")
+
+
+async def cleanup(settings: NetworkSettings) -> None:
+    """Remove what this network left on the machine: rules, routes, configuration, address book."""
+    with contextlib.suppress(NftFailed, OSError):
+        await nft(f"add table ip {settings.name}\ndelete table ip {settings.name}\n")
+        await _remove_accepts(settings.name)
+    await asyncio.to_thread(_read_routes, settings)
+    conflist_path(settings).unlink(missing_ok=True)
+    (settings.state_dir / ROUTES_FILE).unlink(missing_ok=True)
