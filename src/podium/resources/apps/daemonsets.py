@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.apps import validation
 from podium.resources.core import pod_spec
 from podium.resources.defaulting import absent, blank, child, drop_zero
 from podium.resources.printing import (
@@ -93,4 +94,7 @@ DAEMONSETS = Resource(
         *container_columns(template_containers),
         column("Selector", lambda obj: selector_text(spec(obj).get("selector")), wide=True),
     ),
+    validate=validation.validate_daemon_set,
+    validate_update=validation.validate_daemon_set_update,
+    validate_status_update=validation.validate_daemon_set_status,
 )
