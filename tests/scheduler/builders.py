@@ -65,6 +65,7 @@ def pod(
         metadata["labels"] = labels
     if deleting:
         metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        metadata["finalizers"] = ["example.com/keeps-it"]
     if owner:
         metadata["ownerReferences"] = [
             {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": owner, "controller": True}
