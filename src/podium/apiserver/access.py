@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from podium.apiserver import authn, authz
+from podium.apiserver import admission, authn, authz
 from podium.apiserver.authn.impersonation import HeaderImpersonator
 from podium.apiserver.bootstrap import node_rules
 from podium.apiserver.chain import Access, AccessFactory, Reader
@@ -27,7 +27,11 @@ def access_factory(
             authenticator=authentication.authenticator,
             authorizer=authorization.authorizer,
             impersonator=HeaderImpersonator(authorization.authorizer),
-            admission=(*authorization.admission,),
+            # The escalation checks judge what the plugins have made of an object.
+            admission=(
+                *admission.build(reader, authorization.authorizer, clock=clock),
+                *authorization.admission,
+            ),
             answers={**authentication.answers, **authorization.answers},
             token_issuer=authentication.token_issuer,
             anonymous=anonymous,

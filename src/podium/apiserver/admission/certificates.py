@@ -1,0 +1,108 @@
+"""CertificateApproval, CertificateSigning, CertificateSubjectRestriction: who may decide on certificate
+requests, and what may not be asked for."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from podium.apiserver.admission.plugin import Plugin
+from podium.apiserver.admission.writes import concerns, refused, spec_of
+from podium.apiserver.authn.der import ORGANIZATION, attributes_of, elements
+from podium.apiserver.chain import MASTERS, Attributes, Authorizer, RequestInfo
+from podium.machinery.errors import Object
+from podium.resources.certificates.certificatesigningrequests import CERTIFICATESIGNINGREQUESTS
+
+CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
+
+
+class CertificateApproval(Plugin):
+    """Only those may approve or deny who may `approve` for the signer."""
+
+    name = "CertificateApproval"
+
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+
+    async def validate(self, attributes: Attributes) -> None:
+        request = concerns(attributes, CERTIFICATESIGNINGREQUESTS, "UPDATE", subresource="approval")
+        if request is None:
+            return
+        signer = spec_of(attributes.old_object or request).get("signerName") or ""
+        if not await _may(self._authorizer, attributes, "approve", signer):
+            raise refused(attributes, f'user not permitted to approve requests with signerName "{signer}"')
+
+
+class CertificateSigning(Plugin):
+    """Only those may set the certificate who may `sign` for the signer."""
+
+    name = "CertificateSigning"
+
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+
+    async def validate(self, attributes: Attributes) -> None:
+        request = concerns(attributes, CERTIFICATESIGNINGREQUESTS, "UPDATE", subresource="status")
+        if request is None:
+            return
+        old = attributes.old_object or {}
+        if _outcome(request) == _outcome(old):
+            return
+        signer = (old.get("spec") or {}).get("signerName") or ""
+        if not await _may(self._authorizer, attributes, "sign", signer):
+            raise refused(attributes, f'user not permitted to sign requests with signerName "{signer}"')
+
+
+class CertificateSubjectRestriction(Plugin):
+    """Nobody may ask for a client certificate that makes its bearer a master of the cluster."""
+
+    name = "CertificateSubjectRestriction"
+
+    async def validate(self, attributes: Attributes) -> None:
+        request = concerns(attributes, CERTIFICATESIGNINGREQUESTS, "CREATE")
+        if request is None or spec_of(request).get("signerName") != CLIENT_SIGNER:
+            return
+        try:
+            organizations = requested_organizations(spec_of(request).get("request") or "")
+        except ValueError as error:
+            raise refused(attributes, f"failed to parse CSR: {error}") from error
+        if MASTERS in organizations:
+            raise refused(attributes, f"use of {CLIENT_SIGNER} signer with {MASTERS} group is not allowed")
+
+
+def requested_organizations(request: str) -> list[str]:
+    """Return the organizations in the subject of a PKCS#10 request (base64 of PEM, as on the wire)."""
+    try:
+        lines = base64.b64decode(request).decode("ascii").split("-----")
+        der = base64.b64decode(lines[2])
+        (_, whole) = next(elements(der))
+        (_, info) = next(elements(whole))
+        # version, subject, public key, attributes
+        subject = list(elements(info))[1][1]
+        return [value for oid, value in attributes_of(subject) if oid == ORGANIZATION]
+    except (binascii.Error, UnicodeDecodeError, IndexError, StopIteration) as error:
+        raise ValueError("PEM block type must be CERTIFICATE REQUEST") from error
+
+
+def _outcome(request: Object) -> tuple[object, object]:
+    status = request.get("status") or {}
+    failed = [c for c in status.get("conditions") or () if c.get("type") == "Failed"]
+    return status.get("certificate"), failed
+
+
+async def _may(authorizer: Authorizer, attributes: Attributes, verb: str, signer: str) -> bool:
+    """Tell whether the user may act for a signer: for it alone, or for its whole domain (`example.com/*`)."""
+    for name in (signer, signer.partition("/")[0] + "/*"):
+        info = RequestInfo(
+            verb=verb,
+            path="",
+            is_resource=True,
+            api_prefix="apis",
+            api_group="certificates.k8s.io",
+            api_version="*",
+            resource="signers",
+            name=name,
+        )
+        if (await authorizer.authorize(attributes.user, info)).allowed:
+            return True
+    return False
