@@ -1,0 +1,313 @@
+"""JSON in and out, with upstream's words for what is wrong.
+
+orjson does the work; the slow paths here run only when a body is malformed, or might have a duplicate field.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from podium.machinery.errors import BadRequest, Json, Object
+from podium.machinery.golang import found_kind
+
+_TYPE_META = (
+    'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+)
+_SUMMARY_LENGTH_MAX = 30
+
+
+class JsonError(ValueError):
+    """The text is no JSON. The message is that of Go's decoder."""
+
+
+def encode(value: Json) -> bytes:
+    """Return `value` as compact JSON."""
+    return orjson.dumps(value)
+
+
+def decode(body: bytes) -> Json:
+    """Return what `body` means. Raises `JsonError`."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _decode_slowly(body)
+
+
+def _decode_slowly(body: bytes) -> Json:
+    """Explain why orjson refused, or accept what only Go accepts (text that is not quite UTF-8)."""
+    text = body.decode("utf-8", errors="replace")
+    _Scanner(text).check()
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return _decode_leniently(text)
+
+
+def _decode_leniently(text: str) -> Json:
+    # Lone surrogates: Go replaces them; the standard library's parser lets us do the same.
+    import json  # noqa: PLC0415 - nearly never needed
+
+    return _without_surrogates(json.loads(text))
+
+
+def _without_surrogates(value: Json) -> Json:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_without_surrogates(part) for part in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(part) for key, part in value.items()}
+    return value
+
+
+def decode_object(body: bytes, kind: str) -> Object:
+    """Return the object in a request's body; null is an empty one, as upstream has it.
+
+    Raises BadRequest, in upstream's words, for what is no JSON object. `kind` is what the path asks for.
+    """
+    try:
+        value = decode(body)
+    except JsonError as error:
+        raise unrecognized(kind, f"couldn't get version/kind; json parse error: {error}", body) from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        what = f"json: cannot unmarshal {found_kind(value)} into Go value of type {_TYPE_META}"
+        raise unrecognized(kind, f"couldn't get version/kind; json parse error: {what}", body)
+    for name in ("apiVersion", "kind"):
+        part = value.get(name)
+        if part is not None and not isinstance(part, str):
+            what = f"json: cannot unmarshal {found_kind(part)} into Go struct field .{name} of type string"
+            raise unrecognized(kind, f"couldn't get version/kind; json parse error: {what}", body)
+    return value
+
+
+def unrecognized(kind: str, why: str, body: bytes) -> BadRequest:
+    """Return the error for a body whose kind cannot be found out."""
+    return BadRequest(
+        f"the object provided is unrecognized (must be of type {kind}): {why} ({summary(body)})"
+    )
+
+
+def cannot_be_handled(kind: str, version: str, wanted_kind: str, why: str) -> BadRequest:
+    """Return the error for an object of known kind that does not decode. `version` is without the group."""
+    return BadRequest(f'{kind} in version "{version}" cannot be handled as a {wanted_kind}: {why}')
+
+
+def strict_error(paths: list[str]) -> str:
+    """Return upstream's text for unknown and duplicate fields, given as `unknown field "spec.foo"`."""
+    return f"strict decoding error: {', '.join(paths)}"
+
+
+def summary(body: bytes) -> str:
+    """Return the beginning of a body as upstream shows it: JSON as it is, anything else in hex."""
+    if not body:
+        return "<empty>"
+    head, more = body[:_SUMMARY_LENGTH_MAX], " ..." if len(body) > _SUMMARY_LENGTH_MAX else ""
+    if body.startswith(b"{"):
+        return head.decode("utf-8", errors="replace") + more
+    return head.hex() + more
+
+
+# --- duplicate fields ---
+
+
+def duplicates(body: bytes, value: Json) -> list[str]:
+    """Return the paths of fields that occur twice in `body`, which decoded to `value`, in document order.
+
+    `value` must be as decoded. A body that encodes back to itself cannot have any, and costs next to nothing.
+    """
+    if orjson.dumps(value) == body.strip():
+        return []
+    import json  # noqa: PLC0415 - only for bodies that are laid out for people
+
+    try:
+        found = json.loads(body, object_pairs_hook=_Members)
+    except (ValueError, RecursionError):
+        return []
+    return _duplicates_in(found)
+
+
+class _Members(list[tuple[str, Any]]):
+    """The members of one JSON object, all of them."""
+
+
+def _duplicates_in(value: Any) -> list[str]:
+    if isinstance(value, _Members):
+        seen: set[str] = set()
+        paths: list[str] = []
+        for key, part in value:
+            if key in seen:
+                paths.append(key)
+            seen.add(key)
+            paths += [f"{key}{path}" if path[0] == "[" else f"{key}.{path}" for path in _duplicates_in(part)]
+        return paths
+    if isinstance(value, list):
+        return [
+            f"[{index}]{path}" if path[0] == "[" else f"[{index}].{path}"
+            for index, part in enumerate(value)
+            for path in _duplicates_in(part)
+        ]
+    return []
+
+
+# --- syntax errors ---
+
+_NUMBER_PART = re.compile(r"[0-9]*", re.ASCII)
+_SPACE = " \t\r\n"
+
+
+class _Scanner:
+    """Goes through a text as Go's JSON scanner does, to fail where it fails, in its words."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def check(self) -> None:
+        """Raise `JsonError` unless the text is one JSON value."""
+        try:
+            self._value()
+        except RecursionError:
+            raise JsonError("exceeded max depth") from None
+        self._space()
+        if self._at < len(self._text):
+            raise self._unexpected("after top-level value")
+
+    def _char(self) -> str:
+        if self._at >= len(self._text):
+            raise JsonError("unexpected end of JSON input")
+        return self._text[self._at]
+
+    def _space(self) -> None:
+        while self._at < len(self._text) and self._text[self._at] in _SPACE:
+            self._at += 1
+
+    def _unexpected(self, where: str) -> JsonError:
+        return JsonError(f"invalid character {_quoted(self._char())} {where}")
+
+    def _value(self) -> None:
+        self._space()
+        match self._char():
+            case "{":
+                self._object()
+            case "[":
+                self._array()
+            case '"':
+                self._string()
+            case "t" | "f" | "n" as first:
+                self._literal({"t": "true", "f": "false", "n": "null"}[first])
+            case "-" | "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9":
+                self._number()
+            case _:
+                raise self._unexpected("looking for beginning of value")
+
+    def _object(self) -> None:
+        self._at += 1
+        self._space()
+        if self._char() == "}":
+            self._at += 1
+            return
+        while True:
+            self._space()
+            if self._char() != '"':
+                raise self._unexpected("looking for beginning of object key string")
+            self._string()
+            self._space()
+            if self._char() != ":":
+                raise self._unexpected("after object key")
+            self._at += 1
+            self._value()
+            self._space()
+            char = self._char()
+            if char not in ",}":
+                raise self._unexpected("after object key:value pair")
+            self._at += 1
+            if char == "}":
+                return
+
+    def _array(self) -> None:
+        self._at += 1
+        self._space()
+        if self._char() == "]":
+            self._at += 1
+            return
+        while True:
+            self._value()
+            self._space()
+            char = self._char()
+            if char not in ",]":
+                raise self._unexpected("after array element")
+            self._at += 1
+            if char == "]":
+                return
+
+    def _string(self) -> None:
+        self._at += 1
+        while (char := self._char()) != '"':
+            if char < " ":
+                raise self._unexpected("in string literal")
+            self._at += 1
+            if char == "\\":
+                self._escape()
+        self._at += 1
+
+    def _escape(self) -> None:
+        char = self._char()
+        if char not in 'bfnrt\\/"u':
+            raise self._unexpected("in string escape code")
+        self._at += 1
+        if char == "u":
+            for _ in range(4):
+                if self._char() not in "0123456789abcdefABCDEF":
+                    raise self._unexpected("in \\u hexadecimal character escape")
+                self._at += 1
+
+    def _literal(self, word: str) -> None:
+        self._at += 1
+        for char in word[1:]:
+            if self._char() != char:
+                raise self._unexpected(f"in literal {word} (expecting {_quoted(char)})")
+            self._at += 1
+
+    def _number(self) -> None:
+        if self._char() == "-":
+            self._at += 1
+            if self._char() not in "0123456789":
+                raise self._unexpected("in numeric literal")
+        if self._char() == "0":
+            self._at += 1
+        else:
+            self._digits()
+        if self._text[self._at : self._at + 1] == ".":
+            self._at += 1
+            if self._char() not in "0123456789":
+                raise self._unexpected("after decimal point in numeric literal")
+            self._digits()
+        if self._text[self._at : self._at + 1] in ("e", "E"):
+            self._at += 1
+            if self._char() in "+-":
+                self._at += 1
+            if self._char() not in "0123456789":
+                raise self._unexpected("in exponent of numeric literal")
+            self._digits()
+
+    def _digits(self) -> None:
+        match = _NUMBER_PART.match(self._text, self._at)
+        assert match is not None
+        self._at = match.end()
+
+
+def _quoted(char: str) -> str:
+    """Return a character as Go quotes it in these messages."""
+    if char == "'":
+        return r"'\''"
+    if char == '"':
+        return "'\"'"
+    short = {"\n": r"\n", "\t": r"\t", "\r": r"\r", "\\": r"\\", "\b": r"\b", "\f": r"\f"}
+    if char in short:
+        return f"'{short[char]}'"
+    return f"'{char}'" if char.isprintable() else f"'\\x{ord(char):02x}'"
