@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -31,6 +30,7 @@ from podium.apiserver.http.request_info import request_info
 from podium.apiserver.http.respond import failure, text
 from podium.apiserver.http.subresources.streams import Streams
 from podium.apiserver.http.subresources.table import specials
+from podium.apiserver.openapi import OpenApi
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.served import Catalog
 from podium.apiserver.registry.special.services import ServiceAllocator
@@ -39,7 +39,7 @@ from podium.base.http.message import HttpError, Request, Response
 from podium.base.ids import new_uid
 from podium.base.log import Log
 from podium.machinery.errors import ApiError, InternalError, Object, Unauthorized
-from podium.machinery.schema import Schema, Schemas
+from podium.machinery.schema import Schemas
 from podium.resources.catalogue import BUILTIN
 from podium.resources.core.services import SERVICES
 from podium.store.protocol import Store, StoreError
@@ -91,6 +91,7 @@ class ApiServer:
         self._config = config
         self._clock = clock or WallClock()
         self._cacher = Cacher(store)
+        self._schemas = cache(lambda: Schemas.load(config.minor))
         self.catalog = Catalog(self._cacher)
         self.catalog.add(BUILTIN)
         self.reader = CachedReader(self._cacher)
@@ -99,7 +100,7 @@ class ApiServer:
             cacher=self._cacher,
             catalog=self.catalog,
             clock=self._clock,
-            schema_of=self._schema_of(),
+            schema_of=lambda definition: self._schemas().compile(definition),
         )
         self._access: Access | None = access(self.reader) if access is not None else None
         if self._access is not None:
@@ -113,23 +114,12 @@ class ApiServer:
         )
         self._api = Api(self.registry, specials(streams))
         self._discovery = Discovery(self.catalog, lambda: f"{config.advertise_address}:{config.port}")
+        self._openapi = OpenApi(self.catalog, self._schemas, config.version)
         self._plain = self._plain_paths()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self._ready = False
         self._failed = ""
-
-    def _schema_of(self) -> Callable[[str], Schema]:
-        minor = self._config.minor
-
-        @cache
-        def schemas() -> Schemas:
-            return Schemas.load(minor)
-
-        def schema_of(definition: str) -> Schema:
-            return schemas().compile(definition)
-
-        return schema_of
 
     # --- life
 
@@ -244,6 +234,8 @@ class ApiServer:
         )
         plain.add_document("/version", self._version)
         plain.add_document("/", lambda: {"paths": self._paths()})
+        plain.add_handler("/openapi/v2", self._openapi.v2)
+        plain.add_handler("/openapi/v3", self._openapi.v3)
         plain.add_handler("/metrics", lambda _request: self._metrics())
         issuer = self.registry.token_issuer
         if issuer is not None:
