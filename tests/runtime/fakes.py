@@ -85,6 +85,8 @@ class FakeApi:
         )
         """Asked after each write: an exception to raise although it was done."""
         self.writes: list[tuple[str, str, str]] = []
+        self.on_write: Callable[[str, Resource, Object], None] = lambda verb, resource, obj: None
+        """Told of each write of a client once it is done, for invariants."""
 
     def client(self) -> FakeClient:
         return FakeClient(self)
@@ -275,6 +277,7 @@ class FakeClient(Client):
         )
 
     def _after(self, verb: str, resource: Resource, obj: Object) -> None:
+        self.api.on_write(verb, resource, obj)
         error = self.api.fail_after(verb, resource, obj)
         if error is not None:
             raise error
@@ -395,7 +398,9 @@ class FakeClient(Client):
                 marked["metadata"]["deletionTimestamp"] = self.api.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
                 if graceful:
                     marked["metadata"]["deletionGracePeriodSeconds"] = 30
-                return _sent(self.api.put(resource, marked))
+                stored = self.api.put(resource, marked)
+                self._after("delete", resource, stored)
+                return _sent(stored)
             return _sent(old)
         self.api.remove(resource, key)
         self._after("delete", resource, old)

@@ -260,18 +260,18 @@ class _Step:
             return False
         min_available = self.replicas - self.max_unavailable
         new_size = _size(self.new) if self.new is not None else 0
-        new_available = _reported(self.new, "availableReplicas") if self.new is not None else 0
+        new_available = _available(self.new) if self.new is not None else 0
         removable = new_size + sum(_size(rs) for rs in self.old) - min_available - (new_size - new_available)
         if removable <= 0:
             return False
         scaled_down = False
         for rs in list(self.old):
-            unhealthy = _size(rs) - _reported(rs, "availableReplicas")
+            unhealthy = _size(rs) - _available(rs)
             if removable > 0 and unhealthy > 0:
                 count = min(removable, unhealthy)
                 removable -= count
                 scaled_down |= self._scale_to(rs, _size(rs) - count)
-        spare = sum(_reported(rs, "availableReplicas") for rs in self._all()) - min_available
+        spare = sum(_available(rs) for rs in self._all()) - min_available
         for rs in list(self.old):
             if spare > 0 and _size(rs):
                 count = min(_size(rs), spare)
@@ -581,6 +581,11 @@ def _size(rs: Object) -> int:
 
 def _reported(rs: Object, name: str) -> int:
     return int((rs.get("status") or {}).get(name) or 0)
+
+
+def _available(rs: Object) -> int:
+    """Return the available pods that will stay: after scaling down, the status still counts those that go."""
+    return min(_reported(rs, "availableReplicas"), _size(rs))
 
 
 def _number(text: str | None, default: int = 0) -> int:

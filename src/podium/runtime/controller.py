@@ -189,7 +189,7 @@ class ControllerRun:
                 self.queue.done(key)
 
     async def _reconcile(self, key: str) -> None:
-        writes = OwnWrites(self._informers, self._client)
+        writes = OwnWrites(self._informers)
         self.counters.reconciles += 1
         try:
             again_s = await self.controller.reconcile(self._context(TrackedClient(self._client, writes)), key)
@@ -215,7 +215,6 @@ class ControllerRun:
 
     async def _until_visible(self, writes: OwnWrites, key: str) -> None:
         """Hold `key` until the caches show what was written. There is no giving up: see the guarantees."""
-        failures = 0
         while True:
             try:
                 async with asyncio.timeout(SLOW_CACHE_S):
@@ -223,7 +222,3 @@ class ControllerRun:
                 return
             except TimeoutError:
                 _log.warning("the cache is slow to show a write", controller=self.controller.name, key=key)
-            except (ApiError, ConnectionError, OSError) as error:
-                failures += 1
-                _log.debug("cannot ask for the version", controller=self.controller.name, error=repr(error))
-                await self._clock.sleep(min(30.0, 0.5 * failures))

@@ -92,6 +92,9 @@ class Informer:
         self._version = ""
         self._version_number = 0
         self._waiters: deque[_Waiter] = deque()
+        self._watching: asyncio.Timeout | None = None
+        self._refresh_wanted = 0
+        self._refresh_done = 0
 
     # Reading
 
@@ -141,6 +144,17 @@ class Informer:
         finally:
             self._waiters.remove(waiter)
 
+    async def refresh(self) -> None:
+        """Return once a list that was asked for after this call has arrived.
+
+        For the rare case that nobody knows whether a write has happened.
+        """
+        self._refresh_wanted += 1
+        number = self._refresh_wanted
+        if self._watching is not None:
+            self._watching.reschedule(asyncio.get_running_loop().time())  # ends the watch now
+        await self.wait_until(lambda: self._refresh_done >= number)
+
     # Setting up
 
     def add_index(self, name: str, keys_of: Callable[[Object], Iterable[str]]) -> None:
@@ -170,9 +184,11 @@ class Informer:
             before = self._version
             started_s = self._clock.monotonic_s()
             try:
-                if not self._version:
+                if not self._version or self._refresh_done < self._refresh_wanted:
                     await self._relist()
                 await self._watch()
+                if self._refresh_done < self._refresh_wanted:
+                    continue
                 if self._version != before or self._clock.monotonic_s() - started_s > WATCH_SHORT_S:
                     failures = 0
                     continue
@@ -192,6 +208,7 @@ class Informer:
         )
 
     async def _relist(self) -> None:
+        refresh = self._refresh_wanted
         answer = await self._client.list(
             self.resource,
             self._namespace,
@@ -200,6 +217,7 @@ class Informer:
         )
         items: Objects = answer.get("items") or []
         self._replace(items)
+        self._refresh_done = refresh
         self._advance(str(answer["metadata"]["resourceVersion"]))
         self._synced.set()
 
@@ -214,10 +232,14 @@ class Informer:
             timeout_s=timeout_s,
         )
         try:
-            async with asyncio.timeout(timeout_s + WATCH_SILENCE_S):
+            async with asyncio.timeout(timeout_s + WATCH_SILENCE_S) as self._watching:
                 async for event in events:
                     self._take(event)
+        except TimeoutError:
+            if self._refresh_done == self._refresh_wanted:
+                raise
         finally:
+            self._watching = None
             if isinstance(events, AsyncGenerator):
                 await events.aclose()  # give the connection back now, not when the garbage is collected
 

@@ -5,8 +5,7 @@ resourceVersion that each write returned, and each deletion. Before the key may 
 runner waits until the caches have caught up (`OwnWrites.visible`). Upstream guards against double creation
 with counted expectations that lapse after five minutes; versions need neither counting nor lapsing.
 
-A write whose answer was lost may or may not have happened: then the current version of the resource is
-asked for, and the caches must reach that.
+A write whose answer was lost may or may not have happened: then the cache is listed anew.
 """
 
 from __future__ import annotations
@@ -18,18 +17,15 @@ from podium.machinery.errors import ApiError, Json, NotFound, Object
 from podium.machinery.resource import Resource
 from podium.runtime.informer import Informer
 
-_NO_SUCH_NAME = "podium-no-such-object"
-
 
 class OwnWrites:
     """What one reconcile has written to the resources that its controller watches."""
 
-    def __init__(self, informers: Mapping[str, Informer], client: Client) -> None:
+    def __init__(self, informers: Mapping[str, Informer]) -> None:
         self._informers = informers
-        self._client = client
         self._versions: dict[str, int] = {}
         self._deletions: list[tuple[Informer, str, str]] = []
-        self._uncertain: dict[str, Resource] = {}
+        self._uncertain: dict[str, None] = {}
 
     def wrote(self, resource: Resource, answer: Object) -> None:
         """Remember the version of an object that the API server has answered a write with."""
@@ -54,17 +50,16 @@ class OwnWrites:
     def uncertain(self, resource: Resource) -> None:
         """Remember that a write to `resource` may have happened."""
         if resource.group_plural in self._informers:
-            self._uncertain[resource.group_plural] = resource
+            self._uncertain[resource.group_plural] = None
 
     @property
     def any(self) -> bool:
         return bool(self._versions or self._deletions or self._uncertain)
 
     async def visible(self) -> None:
-        """Return once the caches include every write remembered. Raises what asking the server raises."""
-        for name, resource in list(self._uncertain.items()):
-            answer = await self._client.list(resource, field_selector=f"metadata.name={_NO_SUCH_NAME}")
-            self.wrote(resource, answer)
+        """Return once the caches include every write remembered."""
+        for name in list(self._uncertain):
+            await self._informers[name].refresh()
             del self._uncertain[name]
         for name, version in self._versions.items():
             await self._informers[name].wait_version(version)
