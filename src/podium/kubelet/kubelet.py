@@ -88,7 +88,10 @@ class Kubelet:
         self._pods = Informer(
             client, PODS, field_selector=f"spec.nodeName={settings.node_name}", clock=self.clock
         )
-        self._nodes = Informer(client, NODES, clock=self.clock)
+        # Its own Node is all that a kubelet may read of Nodes.
+        self._nodes = Informer(
+            client, NODES, field_selector=f"metadata.name={settings.node_name}", clock=self.clock
+        )
         self._objects = Objects(client, self.clock, self._wake_worker)
         self._pleg = Pleg(runtime, self.clock, self._runtime_changed)
         self._network = NodeNetwork(

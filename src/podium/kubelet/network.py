@@ -1,4 +1,5 @@
-"""The pod network of one node: a CNI configuration, a masquerading rule, routes to the other nodes.
+"""The pod network of one node: a CNI configuration and a masquerading rule. (Routes to the pods of other
+nodes are `node_routes`, in the process that may see all nodes.)
 
 Each pod has a point-to-point link to its node (CNI plugin ptp), so all its traffic is routed, passes
 connection tracking, and meets kube-proxy's rules; there is no bridge. Everything carries the network's name,
@@ -10,14 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
 from podium.base.log import Log
-from podium.kubelet.routes import delete_route, replace_route
 from podium.machinery.errors import Object
 from podium.runtime.informer import Delta, Informer
 
@@ -25,7 +25,6 @@ _log = Log("podium.kubelet.network")
 
 CNI_VERSION = "0.4.0"
 NFT_TIMEOUT_S = 10.0
-ROUTES_FILE = "routes.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +33,7 @@ class NetworkSettings:
     """Names the CNI network and the nftables table."""
     cni_conf_dir: Path
     state_dir: Path
-    """Where addresses given out and routes made are remembered."""
+    """Where addresses given out are remembered."""
     cluster_cidr: str = ""
 
 
@@ -69,32 +68,8 @@ table {table} {{
 """
 
 
-def wanted_routes(nodes: Iterable[Object], own_name: str) -> dict[str, str]:
-    """Return the routes to the pods of the other nodes: pod range -> node address."""
-    routes = {}
-    for node in nodes:
-        if node["metadata"]["name"] == own_name or _is_simulated(node):
-            continue
-        address = next(
-            (
-                entry["address"]
-                for entry in (node.get("status") or {}).get("addresses") or ()
-                if entry["type"] == "InternalIP" and ":" not in entry["address"]
-            ),
-            None,
-        )
-        cidr = (node.get("spec") or {}).get("podCIDR")
-        if address and cidr and ":" not in cidr:
-            routes[cidr] = address
-    return routes
-
-
-def _is_simulated(node: Object) -> bool:
-    return (node["metadata"].get("labels") or {}).get("podium.dev/simulated") == "true"
-
-
 class NodeNetwork:
-    """Brings the node's network up when its range is known, and keeps the routes current."""
+    """Brings the node's network up when its range is known."""
 
     def __init__(
         self, settings: NetworkSettings, *, node_name: str, nodes: Informer, changed: Callable[[], None]
@@ -106,17 +81,13 @@ class NodeNetwork:
         self._changed = changed
         self._wake = asyncio.Event()
         self._cidrs: tuple[str, ...] = ()
-        self._routes: dict[str, str] = {}
-        self._refused: dict[str, str] = {}
 
     async def run(self) -> None:
-        self._routes = await asyncio.to_thread(_read_routes, self._settings)
         self._nodes.subscribe(self._on_node)
         await self._nodes.wait_synced()
         while True:
             self._wake.clear()
             await self._bring_up()
-            await self._keep_routes()
             await self._wake.wait()
 
     def _on_node(self, _delta: Delta) -> None:
@@ -140,28 +111,6 @@ class NodeNetwork:
         self._cidrs = cidrs
         _log.info("node network is up", podCIDRs=",".join(cidrs))
         self._changed()
-
-    async def _keep_routes(self) -> None:
-        wanted = wanted_routes(self._nodes.list(), self._node_name)
-        before = dict(self._routes)
-        for cidr, gateway in list(self._routes.items()):
-            if wanted.get(cidr) != gateway:
-                with contextlib.suppress(OSError):
-                    delete_route(cidr, gateway)
-                del self._routes[cidr]
-        for cidr, gateway in wanted.items():
-            if self._routes.get(cidr) == gateway:
-                continue
-            try:
-                replace_route(cidr, gateway)
-            except OSError as error:
-                if self._refused.get(cidr) != gateway:
-                    _log.warning("no route to the pods of a node", pods=cidr, node=gateway, error=error)
-                self._refused[cidr] = gateway
-                continue
-            self._routes[cidr] = gateway
-        if self._routes != before:
-            await asyncio.to_thread(_write_routes, self._settings, self._routes)
 
 
 class NftFailed(Exception):
@@ -202,23 +151,6 @@ def _write_conflist(settings: NetworkSettings, cidrs: Iterable[str]) -> None:
 
 def conflist_path(settings: NetworkSettings) -> Path:
     return settings.cni_conf_dir / f"10-{settings.name}.conflist"
-
-
-def _read_routes(settings: NetworkSettings) -> dict[str, str]:
-    try:
-        found: dict[str, str] = orjson.loads((settings.state_dir / ROUTES_FILE).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    # They may be gone since (a reboot): making them again is harmless, believing in them is not.
-    for cidr, gateway in found.items():
-        with contextlib.suppress(OSError):
-            delete_route(cidr, gateway)
-    return {}
-
-
-def _write_routes(settings: NetworkSettings, routes: Mapping[str, str]) -> None:
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    (settings.state_dir / ROUTES_FILE).write_bytes(orjson.dumps(dict(routes)))
 
 
 # A firewall that drops what it does not know
@@ -266,10 +198,8 @@ async def _remove_accepts(name: str) -> None:
 
 
 async def cleanup(settings: NetworkSettings) -> None:
-    """Remove what this network left on the machine: rules, routes, configuration, address book."""
+    """Remove what this network left on the machine: rules, configuration."""
     with contextlib.suppress(NftFailed, OSError):
         await nft(f"add table ip {settings.name}\ndelete table ip {settings.name}\n")
         await _remove_accepts(settings.name)
-    await asyncio.to_thread(_read_routes, settings)
     conflist_path(settings).unlink(missing_ok=True)
-    (settings.state_dir / ROUTES_FILE).unlink(missing_ok=True)
