@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from podium.base import log as logs
 from podium.client.kubeconfig import client_from_kubeconfig
+from podium.kubelet.node_routes import NodeRoutes
 from podium.proxy import nftables, proxier
 from podium.runtime.process import run_component
 
@@ -44,7 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             table=arguments.nft_table,
             cluster_cidr=arguments.cluster_cidr,
         )
-        await proxy.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(proxy.run())
+            # Not kube-proxy's by its name, but of all the node's processes this one may read all Nodes.
+            group.create_task(NodeRoutes(client, node_name=arguments.hostname_override).run())
 
     return run_component(run)
 
