@@ -107,6 +107,7 @@ class ApiServer:
             self.registry.admission = self._access.admission
             self.registry.answers = self._access.answers
             self.registry.token_issuer = self._access.token_issuer
+            self.registry.authorizer = self._access.authorizer
         self.registry.services = ServiceAllocator(
             self.reader.cached(SERVICES),
             cluster_ip_range=config.service_cluster_ip_range,

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from podium.apiserver.http.negotiation import JSON, PROTOBUF, YAML
 from podium.apiserver.registry.call import Call
-from podium.apiserver.registry.decode import DecodeError, decode_json, decode_yaml, kind_problem, prune
+from podium.apiserver.registry.decode import (
+    DecodeError,
+    decode_json,
+    decode_yaml,
+    json_duplicates,
+    kind_problem,
+    prune,
+    yaml_duplicates,
+)
 from podium.apiserver.registry.registry import Registry
 from podium.base.http.message import Request
-from podium.machinery.errors import ApiError, BadRequest, Object, UnsupportedMediaType
+from podium.machinery.codec import json, yaml
+from podium.machinery.codec.json import cannot_be_handled
+from podium.machinery.errors import BadRequest, Object, UnsupportedMediaType
 from podium.machinery.resource import Resource
 
 _UNKNOWN_FORMAT = (
     "the body of the request was in an unknown format - accepted media types include: "
     f"{JSON}, {YAML}, {PROTOBUF}"
 )
-_SHOWN_BYTES = 30
 
 
 def media_type(request: Request) -> str:
@@ -41,18 +50,18 @@ async def read_object(
     raw = await request.read_body()
     resource = call.served.resource
     wanted_kind, wanted_version = kind or resource.kind, api_version or resource.api_version
-    try:
-        obj, duplicates = decode_yaml(raw) if type == YAML else decode_json(raw)
-    except DecodeError as error:
-        raise _unrecognized(wanted_kind, error, raw) from None
+    if type == YAML:
+        obj = decode_yaml(raw, wanted_kind)
+        duplicates = yaml_duplicates(call, raw)
+    else:
+        obj = decode_json(raw, wanted_kind)
+        duplicates = json_duplicates(call, raw, obj)
     _check_kind(registry, call, obj, kind, api_version)
     try:
         prune(registry, call, obj, duplicates, schema or resource.schema)
     except DecodeError as error:
         version = wanted_version.rpartition("/")[2]
-        raise BadRequest(
-            f'{wanted_kind} in version "{version}" cannot be handled as a {wanted_kind}: {error}'
-        ) from None
+        raise cannot_be_handled(wanted_kind, version, wanted_kind, str(error)) from None
     obj["kind"], obj["apiVersion"] = wanted_kind, wanted_version
     if obj.get("metadata") is None:
         obj["metadata"] = {}
@@ -66,8 +75,6 @@ def _check_kind(registry: Registry, call: Call, obj: Object, kind: str, api_vers
     resource = call.served.resource
     wanted_kind, wanted_version = kind or resource.kind, api_version or resource.api_version
     found, version = obj.get("kind") or wanted_kind, obj.get("apiVersion") or wanted_version
-    if not isinstance(found, str) or not isinstance(version, str):
-        raise BadRequest(f"the object provided is unrecognized (must be of type {wanted_kind})")
     if found == wanted_kind and version == wanted_version:
         return
     if not kind and found == resource.kind and _other_home(registry, version, resource):
@@ -78,7 +85,7 @@ def _check_kind(registry: Registry, call: Call, obj: Object, kind: str, api_vers
     problem = kind_problem(registry.catalog, obj, resource, kind, api_version)
     if problem:
         package = version.rpartition("/")[2]
-        raise BadRequest(f'{found} in version "{package}" cannot be handled as a {wanted_kind}: {problem}')
+        raise cannot_be_handled(found, package, wanted_kind, problem)
 
 
 def _other_home(registry: Registry, version: str, resource: Resource) -> bool:
@@ -86,20 +93,6 @@ def _other_home(registry: Registry, version: str, resource: Resource) -> bool:
     if version == "extensions/v1beta1":
         return resource.group in ("apps", "networking.k8s.io", "policy")
     return registry.catalog.find_kind(version, resource.kind) is not None
-
-
-def _unrecognized(kind: str, error: DecodeError, raw: bytes) -> ApiError:
-    if not raw:
-        shown = "<empty>"
-    else:
-        shown = raw.decode("utf-8", "replace") if raw[:1] == b"{" else raw.hex()
-        cut = raw[:_SHOWN_BYTES]
-        if len(raw) > _SHOWN_BYTES:
-            shown = (cut.decode("utf-8", "replace") if raw[:1] == b"{" else cut.hex()) + " ..."
-    return BadRequest(
-        f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; "
-        f"json parse error: {error} ({shown})"
-    )
 
 
 async def read_options(request: Request, resource: Resource) -> Object | None:
@@ -111,9 +104,13 @@ async def read_options(request: Request, resource: Resource) -> Object | None:
     if type not in (JSON, YAML):
         raise UnsupportedMediaType(_UNKNOWN_FORMAT)
     try:
-        obj, _ = decode_yaml(raw) if type == YAML else decode_json(raw)
-    except DecodeError as error:
+        obj = json.decode(raw) if type == JSON else yaml.decode(raw)
+    except json.JsonError as error:
         raise BadRequest(f"couldn't get version/kind; json parse error: {error}") from None
+    except yaml.YamlError as error:
+        raise BadRequest(str(error)) from None
+    if not isinstance(obj, dict):
+        raise BadRequest("couldn't get version/kind; json parse error: not an object")
     kind, version = obj.get("kind") or "DeleteOptions", obj.get("apiVersion") or "v1"
     if kind != "DeleteOptions":
         raise BadRequest(

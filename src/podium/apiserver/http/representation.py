@@ -12,6 +12,7 @@ from podium.apiserver.http.negotiation import Accepted
 from podium.apiserver.registry.read import Listing, list_metadata
 from podium.apiserver.registry.served import Served
 from podium.base.clock import Clock
+from podium.machinery import table
 from podium.machinery.errors import BadRequest, NotAcceptable, Object
 
 INCLUDES = ("", "Metadata", "Object", "None")
@@ -169,9 +170,7 @@ class TableForm:
         self._columns_sent = False
 
     def _table(self, objects: Sequence[Object], metadata: Object) -> Object:
-        from podium.machinery import table  # noqa: PLC0415 - only people ask for tables
-
-        made: Object = table.table(
+        made = table.table(
             self._served.resource,
             objects,
             now=self._clock.now(),

@@ -9,6 +9,7 @@ import orjson
 
 from podium.apiserver.http.negotiation import JSON, YAML
 from podium.base.http.message import Headers, Request, Response
+from podium.machinery.codec import yaml
 from podium.machinery.errors import ApiError, Json
 
 COMPRESSED_FROM_BYTES = 128 * 1024
@@ -34,8 +35,6 @@ def encoded(
 ) -> Response:
     """Answer with encoded JSON in the encoding that the client wants: as it is, pretty, YAML, compressed."""
     if media_type == YAML:
-        from podium.machinery.codec import yaml  # noqa: PLC0415 - slow to import, rarely asked for
-
         text = yaml.encode(orjson.loads(_joined(body)))
         return Response(status=status, headers=Headers((_CACHE, ("content-type", YAML))), body=text)
     if request.raw_query and is_pretty(request):

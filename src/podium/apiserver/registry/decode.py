@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import orjson
-
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.served import Catalog
 from podium.machinery import decode as schema_decode
+from podium.machinery.codec import json, yaml
 from podium.machinery.errors import Json, Object
-from podium.machinery.golang import found_kind
 from podium.machinery.resource import Resource
 
 if TYPE_CHECKING:
@@ -24,40 +22,29 @@ class DecodeError(ValueError):
     """A body that is no JSON or YAML, or not of its schema's types. The text is upstream's."""
 
 
-def decode_value(raw: bytes) -> tuple[Json, Sequence[str]]:
-    """Return the JSON value in `raw` and the paths of duplicate fields. Raises `DecodeError`."""
-    try:
-        return orjson.loads(raw), ()
-    except orjson.JSONDecodeError as error:
-        raise DecodeError(str(error)) from None
+def decode_json(raw: bytes, kind: str) -> Object:
+    """Return the object in `raw`, which is to be of `kind`. Raises `BadRequest`."""
+    return json.decode_object(raw, kind)
 
 
-def decode_json(raw: bytes) -> tuple[Object, Sequence[str]]:
-    """Return the object in `raw` and the paths of duplicate fields. Raises `DecodeError`."""
-    value, duplicates = decode_value(raw)
-    return _as_object(value), duplicates
-
-
-def decode_yaml(raw: bytes) -> tuple[Object, Sequence[str]]:
+def decode_yaml(raw: bytes, kind: str) -> Object:
     """As `decode_json`, from YAML."""
-    import yaml  # noqa: PLC0415 - slow to import, rarely sent
-
     try:
-        value = yaml.safe_load(raw)
-    except yaml.YAMLError as error:
-        raise DecodeError(str(error)) from None
-    return _as_object(value), ()
+        value = yaml.decode(raw)
+    except yaml.YamlError as error:
+        raise json.unrecognized(kind, str(error), raw) from None
+    return json.decode_object(json.encode(value), kind)
 
 
-def _as_object(value: Json) -> Object:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise DecodeError(
-            f"json: cannot unmarshal {found_kind(value)} into Go value of type struct "
-            '{ APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
-        )
-    return value
+def json_duplicates(call: Call, raw: bytes, value: Json) -> Sequence[str]:
+    """Return complaints about fields that occur twice, where the call wants any."""
+    if call.field_validation == "Ignore":
+        return ()
+    return [f'duplicate field "{path}"' for path in json.duplicates(raw, value)]
+
+
+def yaml_duplicates(call: Call, raw: bytes) -> Sequence[str]:
+    return () if call.field_validation == "Ignore" else yaml.duplicates(raw)
 
 
 def kind_problem(catalog: Catalog, obj: Object, resource: Resource, kind: str = "", version: str = "") -> str:
@@ -79,6 +66,8 @@ def kind_problem(catalog: Catalog, obj: Object, resource: Resource, kind: str = 
 def prune(registry: Registry, call: Call, obj: Object, duplicates: Sequence[str], schema: str) -> None:
     """Remove what the schema does not know; warn or refuse as the call's field validation says.
 
+    `duplicates` are complaints about the body's text.
+
     Raises `DecodeError` for values of the wrong type, and for unknown fields where that is strict.
     """
     try:
@@ -87,9 +76,8 @@ def prune(registry: Registry, call: Call, obj: Object, duplicates: Sequence[str]
         raise DecodeError(str(error)) from None
     if call.field_validation == "Ignore" or not (unknown or duplicates):
         return
-    complaints = [f'unknown field "{path}"' for path in unknown]
-    complaints += [f'duplicate field "{path}"' for path in duplicates]
+    complaints = [*duplicates, *(f'unknown field "{path}"' for path in unknown)]
     if call.field_validation == "Strict":
-        raise DecodeError(f"strict decoding error: {', '.join(complaints)}")
+        raise DecodeError(json.strict_error(complaints))
     for complaint in complaints:
         call.warn(complaint)

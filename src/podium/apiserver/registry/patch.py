@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from podium.apiserver.registry.call import Call
-from podium.apiserver.registry.decode import DecodeError, decode_value, kind_problem, prune
+from podium.apiserver.registry.decode import DecodeError, json_duplicates, kind_problem, prune
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
 from podium.apiserver.registry.update import check_name, modify
+from podium.machinery.codec import json
 from podium.machinery.errors import BadRequest, FieldError, Invalid, Json, Object
 from podium.machinery.meta import deep_copy
 from podium.machinery.patch import json as json_patch
@@ -24,7 +25,7 @@ TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY)
 
 async def patch(registry: Registry, call: Call, type: str, raw: bytes, *, force: bool) -> Result:
     """Apply the patch in `raw` to the object that `call` names. Raises as `modify`, and for bad patches."""
-    decoded, duplicates = decode_patch(type, raw)
+    decoded, duplicates = decode_patch(call, type, raw)
 
     async def transform(old: Object) -> Object:
         return patched(registry, call, type, old, decoded, duplicates)
@@ -32,12 +33,14 @@ async def patch(registry: Registry, call: Call, type: str, raw: bytes, *, force:
     return await modify(registry, call, transform)
 
 
-def decode_patch(type: str, raw: bytes) -> tuple[Json, Sequence[str]]:
+def decode_patch(call: Call, type: str, raw: bytes) -> tuple[Json, Sequence[str]]:
+    """Return the patch in `raw`, and complaints about fields that it has twice. Raises `BadRequest`."""
     try:
-        return decode_value(raw)
-    except DecodeError as error:
+        value = json.decode(raw)
+    except json.JsonError as error:
         head = "" if type == STRATEGIC_MERGE_PATCH else "error decoding patch: "
         raise BadRequest(f"{head}{error}") from None
+    return value, json_duplicates(call, raw, value)
 
 
 def patched(

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from podium.apiserver.authz.messages import forbidden
 from podium.apiserver.cacher.cacher import Cacher
 from podium.apiserver.cacher.entry import Entry, encode
-from podium.apiserver.chain import AdmissionPlugin, Answers, Attributes, Operation, TokenIssuer
+from podium.apiserver.chain import (
+    AdmissionPlugin,
+    Answers,
+    Attributes,
+    Authorizer,
+    Operation,
+    RequestInfo,
+    TokenIssuer,
+)
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.served import Catalog, Served
 from podium.base.clock import Clock
@@ -43,6 +52,7 @@ class Registry:
         self.admission: Sequence[AdmissionPlugin] = ()
         self.answers: Answers = {}
         self.token_issuer: TokenIssuer | None = None
+        self.authorizer: Authorizer | None = None
         self.services: ServiceAllocator | None = None
 
     # --- reading
@@ -55,6 +65,26 @@ class Registry:
         served = self.catalog.of(resource)
         entry = self.entry(served, namespace, name)
         return None if entry is None else entry.shared(resource.kind, resource.api_version)
+
+    async def authorize_create(self, call: Call) -> None:
+        """See that a caller whose update turns out to create may create. Raises `Forbidden`."""
+        if self.authorizer is None:
+            return
+        resource = call.served.resource
+        info = RequestInfo(
+            verb="create",
+            path="",
+            is_resource=True,
+            api_prefix="apis" if resource.group else "api",
+            api_group=resource.group,
+            api_version=resource.version,
+            namespace=call.namespace,
+            resource=resource.plural,
+            name=call.name,
+        )
+        decision = await self.authorizer.authorize(call.user, info)
+        if not decision.allowed:
+            raise forbidden(call.user, info, decision.reason)
 
     # --- admission
 

@@ -54,6 +54,7 @@ async def _create_by_update(registry: Registry, call: Call, obj: Object) -> Resu
     if metadata.get("uid"):
         raise _uid_conflict(call, metadata["uid"], "")
     metadata.pop("resourceVersion", None)
+    await registry.authorize_create(call)
     return await create(registry, call, obj)
 
 

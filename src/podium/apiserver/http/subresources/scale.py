@@ -48,7 +48,7 @@ async def _patch(registry: Registry, call: Call, request: Request, media: str) -
     if type not in TYPES:
         raise UnsupportedMediaType("415: Unsupported Media Type", details={})
     write_options(request, call, "PatchOptions")
-    patch, duplicates = decode_patch(type, await request.read_body())
+    patch, duplicates = decode_patch(call, type, await request.read_body())
 
     def change(current: Object) -> Object:
         new: Object = deep_copy(merged(registry, type, current, patch, _SCHEMA))
