@@ -19,11 +19,11 @@ T = TypeVar("T")
 PATIENCE_S = 10.0
 
 
-def run(main: Awaitable[T], *, uv: bool = False) -> T:
+def run(main: Awaitable[T], *, uv: bool = False, patience_s: float = 3 * PATIENCE_S) -> T:
     """Run a coroutine on a fresh loop, plain or uvloop's, for a bounded time."""
 
     async def bounded() -> T:
-        async with asyncio.timeout(PATIENCE_S * 3):
+        async with asyncio.timeout(patience_s):
             return await main
 
     if uv:

@@ -345,8 +345,9 @@ class Stream:
         self._changed.set()
 
     def feed_reset(self) -> None:
+        # What came before stays readable: containerd writes how a command ended, then resets the stream.
         self._reset = True
-        self._drop()
+        self._changed.set()
 
     def _drop(self) -> None:
         """Let go of what nobody will read, so that it does not hold up the session."""
