@@ -46,12 +46,10 @@ def validate_claim_spec(spec: Object, path: str) -> Errors:
     mode = spec.get("volumeMode")
     if mode is not None and mode not in VOLUME_MODES:
         errors.append(FieldError.not_supported(f"{path}.volumeMode", mode, VOLUME_MODES))
-    source = given(spec, "dataSource")
-    if source is not None:
-        errors += _data_source(source, f"{path}.dataSource")
-    reference = given(spec, "dataSourceRef")
-    if reference is not None:
-        errors += _data_source(reference, f"{path}.dataSourceRef")
+    for key in ("dataSource", "dataSourceRef"):
+        source = given(spec, key)
+        if source is not None:
+            errors += _data_source(source, f"{path}.{key}")
     return errors
 
 

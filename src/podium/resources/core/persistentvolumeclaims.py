@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.core import volumes
+from podium.resources.core import storage_validation, volumes
 from podium.resources.core.persistentvolumes import phase, storage_class
-from podium.resources.defaulting import blank, child, drop_zero
+from podium.resources.defaulting import blank, child, drop_zero, given
 from podium.resources.printing import AGE, NAME, UNSET, access_modes_text, column, quantity_text
 from podium.resources.printing import spec as spec_of
 from podium.resources.printing import status as status_of
@@ -19,8 +19,27 @@ def _defaults(claim: Object) -> None:
     blank(child(claim, "status"), "phase", "Pending")
 
 
+_SNAPSHOT_GROUP = "snapshot.storage.k8s.io"
+
+
 def _prepare_create(claim: Object) -> None:
     claim["status"] = {"phase": "Pending"}
+    _settle_data_source(child(claim, "spec"))
+
+
+def _settle_data_source(spec: Object) -> None:
+    """Keep the older of the two fields that say where data come from to the kinds that it always knew, and
+    let each of the two follow the other."""
+    source, reference = given(spec, "dataSource"), given(spec, "dataSourceRef")
+    if source is not None:
+        known = (source.get("kind"), source.get("apiGroup") or "")
+        if known not in (("PersistentVolumeClaim", ""), ("VolumeSnapshot", _SNAPSHOT_GROUP)):
+            del spec["dataSource"]
+            source = None
+    if source is not None and reference is None:
+        spec["dataSourceRef"] = dict(source)
+    elif reference is not None and source is None and not reference.get("namespace"):
+        spec["dataSource"] = dict(reference)
 
 
 def _capacity(claim: Object) -> str:
@@ -55,4 +74,6 @@ PERSISTENTVOLUMECLAIMS = Resource(
         AGE,
         column("VolumeMode", lambda obj: spec_of(obj).get("volumeMode") or UNSET, wide=True),
     ),
+    validate=storage_validation.validate_claim,
+    validate_update=storage_validation.validate_claim_update,
 )

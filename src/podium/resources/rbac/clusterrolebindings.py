@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.resource import Resource
 from podium.machinery.validation import path_segment_errors
-from podium.resources.rbac import columns, defaults
+from podium.resources.rbac import columns, defaults, validation
 
 CLUSTERROLEBINDINGS = Resource(
     group="rbac.authorization.k8s.io",
@@ -17,4 +17,6 @@ CLUSTERROLEBINDINGS = Resource(
     defaults=defaults.default_binding,
     name_errors=path_segment_errors,
     columns=columns.COLUMNS,
+    validate=validation.validate_cluster_role_binding,
+    validate_update=validation.validate_cluster_role_binding_update,
 )
