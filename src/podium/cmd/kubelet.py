@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import ssl
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the kubelet until it is told to stop; return its exit code. Containers keep running."""
     arguments = _parser().parse_args(argv)
     logs.configure(verbosity=arguments.verbosity)
+    # Else gRPC complains at each start of nft, which is an exec and no fork that lives on.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     arguments.root_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
     return run_component(lambda: _run(arguments))
 

@@ -15,6 +15,8 @@ from podium.kubelet.cri.runtime import Auth, Image, Runtime, RuntimeFault
 from podium.machinery.errors import Object
 
 PULL_BACKOFF = Backoff(initial_s=10, max_s=300)
+SHOWN_S = 3.0
+"""How long a failed pull shows as ErrImagePull before it shows as ImagePullBackOff."""
 PULLS_MAX = 5
 """Pulls at a time on this node; more wait their turn."""
 
@@ -105,7 +107,7 @@ class Images:
             self._failures[key] = _Failures(count, self._clock.monotonic_s(), str(fault))
             event("Warning", "Failed", f'Failed to pull image "{name}": {fault}')
             event("Warning", "Failed", "Error: ErrImagePull")
-            raise ImageFault("ErrImagePull", str(fault), retry_s=PULL_BACKOFF.delay_s(count)) from fault
+            raise ImageFault("ErrImagePull", str(fault), retry_s=SHOWN_S) from fault
         self._failures.pop(key, None)
         now_s = self._clock.monotonic_s()
         event(

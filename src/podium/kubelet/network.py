@@ -122,12 +122,13 @@ async def nft(script: str, *arguments: str) -> bytes:
     command = ["nft", *(arguments or ("-f", "-"))]
     process = await asyncio.create_subprocess_exec(
         *command,
-        stdin=asyncio.subprocess.PIPE,
+        # A query reads no script, and writing to one that has ended already would be an error.
+        stdin=asyncio.subprocess.DEVNULL if arguments else asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(NFT_TIMEOUT_S):
-        output, errors = await process.communicate(script.encode())
+        output, errors = await process.communicate(None if arguments else script.encode())
     if process.returncode != 0:
         raise NftFailed(errors.decode().strip())
     return output

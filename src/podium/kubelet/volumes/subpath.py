@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from podium.kubelet.volumes.mounts import MS_BIND, MS_REC, is_mount, mount
+from podium.kubelet.volumes.mounts import MS_BIND, MS_REC, is_mount, mount, unmount
 
 
 def bind_subpath(volume: Path, subpath: str, place: Path, *, gid: int | None = None) -> Path:
@@ -20,7 +20,9 @@ def bind_subpath(volume: Path, subpath: str, place: Path, *, gid: int | None = N
     them) are followed.
     """
     if place.exists() and is_mount(place):
-        return place
+        # Of an earlier container, and perhaps of a file that was replaced since.
+        unmount(str(place))
+        _remove(place)
     base = volume.resolve()
     wanted = base / subpath
     if not wanted.exists() and not wanted.is_symlink():
@@ -42,6 +44,13 @@ def bind_subpath(volume: Path, subpath: str, place: Path, *, gid: int | None = N
     finally:
         os.close(handle)
     return place
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir():
+        place.rmdir()
+    else:
+        place.unlink()
 
 
 def _open_without_links(base: Path, relative: Path) -> int:
