@@ -4,12 +4,13 @@ from collections import Counter
 from random import Random
 
 import numpy as np
+import pytest
 
 from podium.scheduler.cycle import Misfit, Placement, decide, scores
 from podium.scheduler.framework import Profile, normalized
 from podium.scheduler.pod_info import PodInfo
 from podium.scheduler.profile import default_profile
-from podium.scheduler.snapshot import Rows, Snapshot, Vector
+from podium.scheduler.snapshot import Mask, Snapshot, Vector
 from tests.scheduler.builders import info, node, place, snapshot
 
 
@@ -63,13 +64,12 @@ def test_weights_count() -> None:
         def __init__(self, name: str, weight: int, node_name: str) -> None:
             self.name, self.weight, self.node_name = name, weight, node_name
 
-        def score(self, pod: PodInfo, nodes: Snapshot, rows: Rows) -> Vector:
-            return np.array([100 if nodes.names[row] == self.node_name else 0 for row in rows])
+        def score(self, pod: PodInfo, nodes: Snapshot, feasible: Mask) -> Vector:
+            return np.array([100 if name == self.node_name else 0 for name in nodes.names])
 
     nodes = snapshot(node("a"), node("b"))
     profile = Profile(scores=(Likes("x", 2, "a"), Likes("y", 3, "b")))
-    rows = np.flatnonzero(nodes.valid)
-    assert scores(info(), nodes, profile, rows).tolist() == [200, 300]
+    assert scores(info(), nodes, profile, nodes.valid).tolist() == [200, 300]
     assert decide(info(), nodes, profile, Random()) == Placement(node_name="b")
 
 
@@ -153,8 +153,16 @@ def test_a_replica_set_ends_up_spread() -> None:
     assert nodes.pod_count.tolist() == [4] * 5
 
 
-def test_normalized() -> None:
-    assert normalized(np.array([0, 1, 3])).tolist() == [0, 33, 100]
-    assert normalized(np.array([0, 1, 3]), reverse=True).tolist() == [100, 67, 0]
-    assert normalized(np.array([0, 0])).tolist() == [0, 0]
-    assert normalized(np.array([0, 0]), reverse=True).tolist() == [100, 100]
+@pytest.mark.parametrize(
+    ("raw", "reverse", "expected"),
+    [
+        ([0, 1, 3], False, [0, 33, 100]),
+        ([0, 1, 3], True, [100, 67, 0]),
+        ([0, 0], False, [0, 0]),
+        ([0, 0], True, [100, 100]),
+    ],
+)
+def test_normalized(raw: list[int], reverse: bool, expected: list[int]) -> None:
+    scores = np.array([*raw, 999])
+    feasible = np.array([*(True for _ in raw), False])
+    assert normalized(scores, feasible, reverse=reverse)[:-1].tolist() == expected

@@ -15,6 +15,7 @@ from tests.scheduler.builders import info, node, place, snapshot
 class App:
     namespace: str
     app: str
+    owner_uid: str = ""
 
     def has(self, pod: PodInfo) -> bool:
         return pod.labels.get("app") == self.app

@@ -11,7 +11,7 @@ import numpy as np
 
 from podium.scheduler.framework import FilterPlugin, Profile
 from podium.scheduler.pod_info import PodInfo
-from podium.scheduler.snapshot import Mask, Rows, Snapshot, Vector
+from podium.scheduler.snapshot import Mask, Snapshot, Vector
 
 NO_NODES = "no nodes available to schedule pods"
 
@@ -46,16 +46,16 @@ def decide(pod: PodInfo, nodes: Snapshot, profile: Profile, random: Random) -> P
     if len(rows) == 0:
         return explain(pod, nodes, profile)
     if len(rows) > 1:
-        total = scores(pod, nodes, profile, rows)
-        rows = rows[total == total.max()]
+        total = np.where(feasible, scores(pod, nodes, profile, feasible), -1)
+        rows = np.flatnonzero(total == total.max())
     return Placement(node_name=nodes.names[rows[random.randrange(len(rows))]])
 
 
-def scores(pod: PodInfo, nodes: Snapshot, profile: Profile, rows: Rows) -> Vector:
-    """Return the weighted sum of all scores for each of `rows`."""
-    total: Vector = np.zeros(len(rows), np.int64)
+def scores(pod: PodInfo, nodes: Snapshot, profile: Profile, feasible: Mask) -> Vector:
+    """Return the weighted sum of all scores for each feasible row."""
+    total: Vector = np.zeros(len(feasible), np.int64)
     for plugin in profile.scores:
-        found = plugin.score(pod, nodes, rows)
+        found = plugin.score(pod, nodes, feasible)
         if found is not None:
             total += plugin.weight * found
     return total

@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from podium.scheduler.pod_info import PodInfo
-from podium.scheduler.snapshot import Mask, Rows, Snapshot, Vector
+from podium.scheduler.snapshot import Mask, Snapshot, Vector
 
 SCORE_MAX = 100
 
@@ -81,9 +81,13 @@ class ScorePlugin(Plugin, Protocol):
     @property
     def weight(self) -> int: ...
 
-    def score(self, pod: PodInfo, nodes: Snapshot, rows: Rows) -> Vector | None:
-        """Return a score from 0 to `SCORE_MAX` for each of `rows`, all of which can take the pod; None when
-        they are all the same to this plugin."""
+    def score(self, pod: PodInfo, nodes: Snapshot, feasible: Mask) -> Vector | None:
+        """Return a score from 0 to `SCORE_MAX` for each of the nodes that can take the pod; None when they
+        are all the same to this plugin.
+
+        Only scores of feasible rows mean something. Whole columns, because picking rows out of a column
+        costs more than calculating with rows that do not matter.
+        """
         ...
 
 
@@ -95,9 +99,9 @@ class Profile:
     scores: Sequence[ScorePlugin] = field(default_factory=tuple)
 
 
-def normalized(scores: Vector, *, reverse: bool = False) -> Vector:
-    """Stretch scores from 0 up to 0..100; with `reverse`, less is better. Upstream's arithmetic."""
-    highest = int(scores.max(initial=0))
+def normalized(scores: Vector, feasible: Mask, *, reverse: bool = False) -> Vector:
+    """Stretch the feasible rows' scores, from 0 up, to 0..100; with `reverse`, less is better."""
+    highest = int((scores * feasible).max(initial=0))
     if highest == 0:
         return np.full_like(scores, SCORE_MAX if reverse else 0)
     stretched: Vector = scores * SCORE_MAX // highest

@@ -39,10 +39,11 @@ COUNTS_KEPT_MAX = 256
 """Groups of pods whose distribution is kept up to date; the least recently asked for is dropped."""
 
 Mask = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.intp]
 Vector = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.int32]
 Scalar = TypeVar("Scalar", bound=np.generic)
+K = TypeVar("K", bound=Hashable)
+_Family = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -58,8 +59,13 @@ class PodGroup(Hashable, Protocol):
     @property
     def namespace(self) -> str: ...
 
+    @property
+    def owner_uid(self) -> str:
+        """The controller that all of them have; empty when they may have any. Keeps the looking short."""
+        ...
+
     def has(self, pod: PodInfo) -> bool:
-        """Tell whether `pod`, of this namespace, belongs to the group."""
+        """Tell whether `pod`, of this namespace and owner, belongs to the group."""
         ...
 
 
@@ -97,9 +103,9 @@ class Snapshot:
         self._ports: dict[tuple[str, int], dict[tuple[int, str], int]] = {}
         self._pods: dict[str, _Placed] = {}
         self._pods_by_node: dict[str, dict[str, _Placed]] = {}
-        self._pods_by_namespace: dict[str, dict[str, _Placed]] = {}
+        self._pods_by_family: dict[_Family, dict[str, _Placed]] = {}
         self._counts: OrderedDict[PodGroup, Numbers] = OrderedDict()
-        self._counts_by_namespace: dict[str, set[PodGroup]] = {}
+        self._groups_by_family: dict[_Family, set[PodGroup]] = {}
 
     # The columns, up to the last row in use
 
@@ -293,7 +299,8 @@ class Snapshot:
         placed = _Placed(info, node_name, self._rows.get(node_name, -1), assumed)
         self._pods[info.uid] = placed
         self._pods_by_node.setdefault(node_name, {})[info.uid] = placed
-        self._pods_by_namespace.setdefault(info.namespace, {})[info.uid] = placed
+        for family in _families(info):
+            self._pods_by_family.setdefault(family, {})[info.uid] = placed
         self._account(placed, 1)
         return True
 
@@ -304,7 +311,8 @@ class Snapshot:
             return False
         self._account(placed, -1)
         _remove(self._pods_by_node, placed.node_name, uid)
-        _remove(self._pods_by_namespace, placed.info.namespace, uid)
+        for family in _families(placed.info):
+            _remove(self._pods_by_family, family, uid)
         return True
 
     def has_pod(self, uid: str) -> bool:
@@ -328,9 +336,10 @@ class Snapshot:
         for port in info.host_ports:
             self._use_port(port, row, sign)
         if not info.terminating:
-            for group in self._counts_by_namespace.get(info.namespace, ()):
-                if group.has(info):
-                    self._counts[group][row] += sign
+            for family in _families(info):
+                for group in self._groups_by_family.get(family, ()):
+                    if group.has(info):
+                        self._counts[group][row] += sign
 
     def _use_port(self, port: HostPort, row: int, sign: int) -> None:
         users = self._ports.setdefault((port.protocol, port.port), {})
@@ -343,17 +352,18 @@ class Snapshot:
 
     def _count(self, group: PodGroup) -> Numbers:
         column: Numbers = np.zeros(self._capacity, np.int32)
-        for placed in self._pods_by_namespace.get(group.namespace, {}).values():
+        family = (group.namespace, group.owner_uid)
+        for placed in self._pods_by_family.get(family, {}).values():
             if placed.row >= 0 and not placed.info.terminating and group.has(placed.info):
                 column[placed.row] += 1
         if len(self._counts) >= COUNTS_KEPT_MAX:
             dropped, _ = self._counts.popitem(last=False)
-            groups = self._counts_by_namespace[dropped.namespace]
+            groups = self._groups_by_family[dropped.namespace, dropped.owner_uid]
             groups.discard(dropped)
             if not groups:
-                del self._counts_by_namespace[dropped.namespace]
+                del self._groups_by_family[dropped.namespace, dropped.owner_uid]
         self._counts[group] = column
-        self._counts_by_namespace.setdefault(group.namespace, set()).add(group)
+        self._groups_by_family.setdefault(family, set()).add(group)
         return column
 
 
@@ -385,7 +395,13 @@ def _lengthened(array: npt.NDArray[Scalar], size: int) -> npt.NDArray[Scalar]:
     return longer
 
 
-def _remove(index: dict[str, dict[str, _Placed]], key: str, uid: str) -> None:
+def _families(info: PodInfo) -> tuple[_Family, ...]:
+    """Return what a pod belongs to as (namespace, owner): all of its namespace, and its owner's."""
+    everyone = (info.namespace, "")
+    return (everyone, (info.namespace, info.owner_uid)) if info.owner_uid else (everyone,)
+
+
+def _remove(index: dict[K, dict[str, _Placed]], key: K, uid: str) -> None:
     entries = index[key]
     del entries[uid]
     if not entries:

@@ -38,6 +38,7 @@ def resolvable(plugin: FilterPlugin, pod: PodInfo, nodes: Snapshot) -> set[str]:
 
 def scores(plugin: ScorePlugin, pod: PodInfo, nodes: Snapshot) -> dict[str, int] | None:
     """Return every node's score; None when the plugin has no opinion."""
-    rows = np.flatnonzero(nodes.valid)
-    found = plugin.score(pod, nodes, rows)
-    return None if found is None else {nodes.names[row]: int(s) for row, s in zip(rows, found, strict=True)}
+    found = plugin.score(pod, nodes, nodes.valid)
+    return (
+        None if found is None else {nodes.names[row]: int(found[row]) for row in np.flatnonzero(nodes.valid)}
+    )

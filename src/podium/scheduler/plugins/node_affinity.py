@@ -14,7 +14,7 @@ from podium.machinery.errors import Object
 from podium.scheduler.framework import ClusterEvent, Reason, Rejection, normalized
 from podium.scheduler.interner import NOTHING
 from podium.scheduler.pod_info import PodInfo
-from podium.scheduler.snapshot import Mask, Numbers, Rows, Snapshot, Vector
+from podium.scheduler.snapshot import Mask, Numbers, Snapshot, Vector
 
 _EVENTS = frozenset((ClusterEvent.NODE_ADDED, ClusterEvent.NODE_CHANGED, ClusterEvent.POD_CHANGED))
 _NAME_FIELD = "metadata.name"
@@ -32,7 +32,7 @@ class NodeAffinity:
         text = "node(s) didn't match Pod's node affinity/selector"
         return Rejection(reasons=(Reason(text=text, rows=rejected),))
 
-    def score(self, pod: PodInfo, nodes: Snapshot, rows: Rows) -> Vector | None:
+    def score(self, pod: PodInfo, nodes: Snapshot, feasible: Mask) -> Vector | None:
         terms = _node_affinity(pod).get("preferredDuringSchedulingIgnoredDuringExecution")
         if not terms:
             return None
@@ -41,7 +41,7 @@ class NodeAffinity:
             matched = _term(term.get("preference") or {}, nodes)
             if matched is not None:
                 total += matched * int(term.get("weight") or 0)
-        return normalized(total[rows])
+        return normalized(total, feasible)
 
 
 class NodeAffinityNames:

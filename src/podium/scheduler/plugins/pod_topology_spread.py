@@ -6,6 +6,7 @@ spread loosely among the pods of the same controller, over nodes and zones, as u
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from podium.scheduler.interner import NOTHING
 from podium.scheduler.plugins import node_affinity
 from podium.scheduler.plugins.taint_toleration import TaintToleration
 from podium.scheduler.pod_info import PodInfo
-from podium.scheduler.snapshot import Mask, Numbers, PodGroup, Rows, Snapshot, Vector
+from podium.scheduler.snapshot import Mask, Numbers, PodGroup, Snapshot, Vector
 
 HOSTNAME = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"
@@ -44,6 +45,7 @@ class Selected:
 
     namespace: str
     selector: labels.Selector
+    owner_uid: str = ""
 
     def has(self, pod: PodInfo) -> bool:
         return not self.selector.empty and self.selector.matches(pod.labels)
@@ -95,7 +97,7 @@ class PodTopologySpread:
             resolvable=skewed,
         )
 
-    def score(self, pod: PodInfo, nodes: Snapshot, rows: Rows) -> Vector | None:
+    def score(self, pod: PodInfo, nodes: Snapshot, feasible: Mask) -> Vector | None:
         constraints = declared(pod, "ScheduleAnyway")
         own = bool(pod.spec.get("topologySpreadConstraints"))
         if not own and pod.owner_uid:
@@ -103,11 +105,12 @@ class PodTopologySpread:
         if not constraints:
             return None
         # Constraints of the pod's own leave out nodes without the labels; the default ones take all nodes.
-        scored = _labelled(constraints, nodes) if own else np.ones_like(nodes.valid)
-        total: npt.NDArray[np.float64] = np.zeros(len(rows), np.float64)
+        eligible = _labelled(constraints, nodes) if own else nodes.valid
+        scored = feasible & eligible
+        total: npt.NDArray[np.float64] = np.zeros(len(feasible), np.float64)
         for constraint in constraints:
-            total += _crowding(constraint, pod, nodes, rows, scored)
-        return _best_least(np.rint(total).astype(np.int64), scored[rows])
+            total += _crowding(constraint, pod, nodes, eligible, scored)
+        return _best_least(np.rint(total).astype(np.int64), scored)
 
 
 def declared(pod: PodInfo, action: str) -> Sequence[Constraint]:
@@ -179,9 +182,9 @@ def _domain_counts(
     column: Numbers, counted: Mask, constraint: Constraint, nodes: Snapshot
 ) -> npt.NDArray[np.float64]:
     """Return how many pods of the group are in each domain, by the number of the domain's label value."""
-    counts = nodes.counts(constraint.group).astype(np.float64)
+    counts = (nodes.counts(constraint.group) * counted).astype(np.float64)
     size = nodes.label_values(constraint.topology_key).size
-    return np.bincount(column[counted], weights=counts[counted], minlength=size).astype(np.float64)
+    return np.bincount(column, weights=counts, minlength=size).astype(np.float64, copy=False)
 
 
 def _within_skew(constraint: Constraint, pod: PodInfo, nodes: Snapshot, labelled: Mask) -> Mask:
@@ -198,31 +201,34 @@ def _within_skew(constraint: Constraint, pod: PodInfo, nodes: Snapshot, labelled
 
 
 def _crowding(
-    constraint: Constraint, pod: PodInfo, nodes: Snapshot, rows: Rows, scored: Mask
+    constraint: Constraint, pod: PodInfo, nodes: Snapshot, eligible: Mask, scored: Mask
 ) -> npt.NDArray[np.float64]:
     """Return how crowded each row's domain is with the group, weighted by how many domains there are."""
     column = nodes.label(constraint.topology_key)
-    if column is None:
-        return np.zeros(len(rows), np.float64)
-    candidates = rows[scored[rows]]
-    present = column[rows] != NOTHING
     crowd: npt.NDArray[np.float64]
+    if column is None:
+        return np.zeros(len(scored), np.float64)
     if constraint.topology_key == HOSTNAME:
-        crowd = nodes.counts(constraint.group)[rows].astype(np.float64)
-        domains = len(candidates)
+        crowd = nodes.counts(constraint.group).astype(np.float64)
+        domains = np.count_nonzero(scored)
     else:
-        counted = scored & _included(constraint, pod, nodes)
-        crowd = _domain_counts(column, counted, constraint, nodes)[column[rows]]
-        domains = len(np.unique(column[candidates]))
-    weight = np.log(domains + 2)
-    return np.where(present, crowd * weight + (constraint.skew_max - 1), 0.0)
+        counted = eligible & _included(constraint, pod, nodes)
+        crowd = _domain_counts(column, counted, constraint, nodes)[column]
+        domains = np.count_nonzero(np.bincount(column[scored]))
+    crowd *= math.log(int(domains) + 2)
+    crowd += constraint.skew_max - 1
+    crowd *= column != NOTHING
+    return crowd
 
 
 def _best_least(crowding: Vector, scored: Mask) -> Vector:
     """Turn crowding into scores: the least crowded gets the most, what is not scored nothing."""
-    if not scored.any():
+    among = crowding[scored]
+    if not len(among):
         return np.zeros_like(crowding)
-    highest, lowest = int(crowding[scored].max()), int(crowding[scored].min())
+    highest, lowest = int(among.max()), int(among.min())
     if highest == 0:
-        return np.where(scored, SCORE_MAX, 0)
-    return np.where(scored, SCORE_MAX * (highest + lowest - crowding) // highest, 0)
+        return scored * SCORE_MAX
+    # Whole numbers far below the limit where floats would cut off differently.
+    shares = (highest + lowest - crowding) * float(SCORE_MAX) / highest
+    return shares.astype(np.int64) * scored

@@ -13,7 +13,7 @@ import numpy as np
 from podium.scheduler.framework import ClusterEvent, Reason, Rejection, normalized
 from podium.scheduler.plugins.tolerations import tolerated, tolerations
 from podium.scheduler.pod_info import PodInfo
-from podium.scheduler.snapshot import Mask, Rows, Snapshot, Taint, Vector
+from podium.scheduler.snapshot import Mask, Snapshot, Taint, Vector
 
 _REPELLING = frozenset(("NoSchedule", "NoExecute"))
 
@@ -36,14 +36,16 @@ class TaintToleration:
     def explain(self, pod: PodInfo, nodes: Snapshot, rejected: Mask) -> Rejection:
         return Rejection(reasons=(Reason(text="node(s) had untolerated taint(s)", rows=rejected),))
 
-    def score(self, pod: PodInfo, nodes: Snapshot, rows: Rows) -> Vector | None:
+    def score(self, pod: PodInfo, nodes: Snapshot, feasible: Mask) -> Vector | None:
         if not len(nodes.taint_sets):
             return None
         own = [t for t in tolerations(pod) if t.get("effect") in (None, "", "PreferNoSchedule")]
         untolerated = _by_taint_set(
             nodes, lambda taint: taint.effect == "PreferNoSchedule" and not tolerated(own, taint)
         )
-        return normalized(untolerated[nodes.taints[rows]], reverse=True)
+        if not untolerated.any():
+            return None
+        return normalized(untolerated[nodes.taints], feasible, reverse=True)
 
 
 def _by_taint_set(nodes: Snapshot, matches: Callable[[Taint], bool]) -> Vector:
