@@ -117,7 +117,7 @@ def plain(count: int) -> Callable[[PodInfo], None]:
 
 
 def rate(place: Callable[[PodInfo], None], seconds: float) -> float:
-    """Return the pods placed in a second of this process's own time: neighbours on the machine do not count."""
+    """Return the pods placed in a second of the process's own time, whatever else the machine does."""
     source = pods()
     made = 0
     spent = 0.0
