@@ -389,6 +389,10 @@ class _Connection(asyncio.Protocol):
     # The parser's side.
 
     def on_message_begin(self) -> None:
+        if self._complete:
+            # A second answer to one request. It must not become part of the first, nor the next one's.
+            self._keep_alive = False
+            return
         self._head_fields = []
         self._in_head = True
 
@@ -397,6 +401,8 @@ class _Connection(asyncio.Protocol):
             self._head_fields.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
+        if self._complete:
+            return
         self._in_head = False
         self._head_bytes = 0
         status = self._parser.get_status_code()
@@ -415,6 +421,9 @@ class _Connection(asyncio.Protocol):
             self._response.set_result(HttpResponse(self, status, headers))
 
     def on_body(self, data: bytes) -> None:
+        if self._complete:
+            self._keep_alive = False
+            return
         self._chunks.append(data)
         self._size += len(data)
         if self._size > READ_HIGH_BYTES and not self._paused:
