@@ -10,7 +10,6 @@ import base64
 import binascii
 import os
 import ssl
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from podium.base.clock import Clock, WallClock
 from podium.base.http.client import HttpTransport
 from podium.client.client import Client
 
@@ -65,13 +65,14 @@ class Connection:
 class TokenFile:
     """A bearer token in a file that may change: read again when what was read is old."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, clock: Clock | None = None) -> None:
         self._path = Path(path)
+        self._clock = clock or WallClock()
         self._token = ""
         self._read_at = float("-inf")
 
     def __call__(self) -> str:
-        now = time.monotonic()
+        now = self._clock.monotonic_s()
         if now - self._read_at > TOKEN_REREAD_S:
             try:
                 self._token = self._path.read_text(encoding="utf-8").strip()
@@ -154,8 +155,8 @@ def _material(section: dict[str, Any], field: str, folder: Path) -> bytes:
     data = section.get(f"{field}-data")
     if data:
         try:
-            return base64.b64decode(data, validate=False)
-        except (binascii.Error, ValueError, TypeError) as error:
+            return base64.b64decode("".join(str(data).split()), validate=True)
+        except (binascii.Error, ValueError) as error:
             raise KubeconfigError(f"{field}-data is not base64") from error
     path = section.get(field)
     if not path:
