@@ -94,6 +94,8 @@ def simulated_nodes(cluster: Cluster) -> Component:
             f"--kubeconfig={cluster.component_kubeconfig('podium-simulate')}",
             f"--nodes={cluster.simulated_nodes}",
             f"--name-prefix={cluster.name}-simulated",
+            f"--tls-cert-file={cluster.pki_dir / 'podium-simulate-server.crt'}",
+            f"--tls-private-key-file={cluster.pki_dir / 'podium-simulate-server.key'}",
         ),
     )
 

@@ -60,6 +60,7 @@ def ensure(cluster: Cluster) -> None:
     _write_kubeconfig(cluster, ca, cluster.kubeconfig, ADMIN, cluster.server_url)
     for identity in _COMPONENTS:
         _component_kubeconfig(cluster, ca, identity, cluster.server_url)
+    _certificate(ca, directory / "podium-simulate-server", "podium-simulate", [], ["127.0.0.1"])
     for index in cluster.node_indexes:
         name, address = cluster.node_name(index), cluster.node_address(index)
         node = _Identity(
