@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+import orjson
+
 from podium.machinery import quantity, validation
 from podium.machinery.errors import FieldError, Json, Object
 from podium.machinery.meta import dict_or_none
@@ -127,6 +129,18 @@ def same(new: Json, old: Json) -> bool:
     if isinstance(new, list) and isinstance(old, list):
         return len(new) == len(old) and all(same(a, b) for a, b in zip(new, old, strict=True))
     return bool(new == old) or (not new and not old)
+
+
+def difference(old: Json, new: Json) -> str:
+    """Return the change from `old` to `new` as a unified diff, for the people who read an error."""
+    # Needed for refused updates only, so not loaded before.
+    import difflib  # noqa: PLC0415
+
+    def lines(value: Json) -> list[str]:
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode().splitlines()
+
+    hunks = list(difflib.unified_diff(lines(old), lines(new), lineterm=""))[2:]
+    return "\n".join(hunks)
 
 
 def objects(values: Json) -> list[Object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources.core import quota_validation
 from podium.resources.defaulting import child, drop_zero, items
 
 
@@ -29,4 +30,6 @@ LIMITRANGES = Resource(
     schema="io.k8s.api.core.v1.LimitRange",
     create_on_update=True,
     defaults=_defaults,
+    validate=quota_validation.validate_limit_range,
+    validate_update=lambda new, _old: quota_validation.validate_limit_range(new),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import INT32_MAX, Errors, named, objects, same, spec_of
+from podium.resources.checks import INT32_MAX, Errors, difference, named, objects, same, spec_of
 from podium.resources.core import pod_validation
 from podium.resources.defaulting import given
 
@@ -40,8 +40,9 @@ def validate_update(new: Object, old: Object) -> Errors:
         errors.append(FieldError.invalid(here, None, "must not update from a positive integer to nil value"))
     errors += _only_added_tolerations(spec, before)
     errors += _only_deleted_gates(spec, before)
-    if not same(_munged(spec, before), before):
-        detail = f"pod updates may not change fields other than {_MUTABLE}\n{_difference(spec, before)}"
+    munged = _munged(spec, before)
+    if not same(munged, before):
+        detail = f"pod updates may not change fields other than {_MUTABLE}\n{difference(before, munged)}"
         errors.append(FieldError.forbidden("spec", detail))
     return errors
 
@@ -101,13 +102,6 @@ def _munged(spec: Object, before: Object) -> Object:
         # A pod that is held back may still be pointed at fewer nodes.
         munged["nodeSelector"] = before.get("nodeSelector")
     return munged
-
-
-def _difference(spec: Object, before: Object) -> str:
-    """Return which fields of the spec differ, for people to read."""
-    munged = _munged(spec, before)
-    names = sorted(key for key in munged.keys() | before.keys() if not same(munged.get(key), before.get(key)))
-    return "changed: " + ", ".join(f"spec.{name}" for name in names)
 
 
 def validate_status_update(new: Object, old: Object) -> Errors:

@@ -23,6 +23,7 @@ from podium.resources.defaulting import given
 
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 _NAMESERVERS_MAX = 3
 _SEARCHES_MAX = 32
 _SEARCHES_LENGTH_MAX = 2048
@@ -280,7 +281,8 @@ def validate_pod(pod: Object) -> Errors:
     """Check what new and changed pods have in common."""
     spec: Json = given(pod, "spec") or {}
     name = str(metadata_of(pod).get("name") or "")
-    errors = validate_pod_spec(spec, "spec", pod_name=name, is_pod=True)
+    errors = _annotations(pod, spec)
+    errors += validate_pod_spec(spec, "spec", pod_name=name, is_pod=True)
     if not spec.get("serviceAccountName"):
         for index, volume in enumerate(objects(spec.get("volumes"))):
             for source_index, source in enumerate(objects((given(volume, "projected") or {}).get("sources"))):
@@ -289,6 +291,14 @@ def validate_pod(pod: Object) -> Errors:
                     detail = "must not be specified when serviceAccountName is not set"
                     errors.append(FieldError.forbidden(here, detail))
     return errors + containers.validate_images(spec, "spec")
+
+
+def _annotations(pod: Object, spec: Object) -> Errors:
+    mirrored = (metadata_of(pod).get("annotations") or {}).get(MIRROR_ANNOTATION)
+    if mirrored is None or spec.get("nodeName"):
+        return []
+    detail = "must set spec.nodeName if mirror pod annotation is set"
+    return [FieldError.invalid(f"metadata.annotations[{MIRROR_ANNOTATION}]", mirrored, detail)]
 
 
 def validate_new_pod(pod: Object) -> Errors:

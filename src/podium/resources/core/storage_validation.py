@@ -7,7 +7,7 @@ import posixpath
 from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
 from podium.machinery.meta import deep_copy
-from podium.resources.checks import Errors, metadata_of, named, parse_quantity, same, spec_of
+from podium.resources.checks import Errors, difference, metadata_of, named, parse_quantity, same, spec_of
 from podium.resources.core.affinity_validation import validate_node_selector
 from podium.resources.core.claim_validation import ACCESS_MODES, VOLUME_MODES, validate_claim_spec
 from podium.resources.core.volume_validation import validate_source
@@ -68,10 +68,9 @@ def validate_claim_update(new: Object, old: Object) -> Errors:
         for side in (spec, before):
             side.pop("volumeAttributesClassName", None)
     if not same(spec, before):
-        names = sorted(key for key in spec.keys() | before.keys() if not same(spec.get(key), before.get(key)))
         detail = (
             "spec is immutable after creation except resources.requests and volumeAttributesClassName "
-            "for bound claims\nchanged: " + ", ".join(f"spec.{name}" for name in names)
+            f"for bound claims\n{difference(before, spec)}"
         )
         errors.append(FieldError.forbidden("spec", detail))
     if size is not None and was is not None and parse_quantity(size) < parse_quantity(was):
@@ -176,8 +175,11 @@ def validate_volume_update(new: Object, old: Object) -> Errors:
     """Check a changed PersistentVolume: where its data are cannot change."""
     errors = validate_volume(new)
     spec, before = spec_of(new), spec_of(old)
-    if any(not same(spec.get(kind), before.get(kind)) for kind in _SOURCES):
-        detail = "spec.persistentvolumesource is immutable after creation\nchanged: the source of the volume"
+    source, was = (
+        {kind: side[kind] for kind in _SOURCES if side.get(kind) is not None} for side in (spec, before)
+    )
+    if not same(source, was):
+        detail = f"spec.persistentvolumesource is immutable after creation\n{difference(was, source)}"
         errors.append(FieldError.forbidden("spec.persistentvolumesource", detail))
     return errors + validation.validate_immutable(
         spec.get("volumeMode"), before.get("volumeMode"), "volumeMode"

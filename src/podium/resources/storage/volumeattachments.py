@@ -8,6 +8,7 @@ from podium.resources.defaulting import absent, child
 from podium.resources.printing import AGE, NAME, column
 from podium.resources.printing import spec as spec_of
 from podium.resources.printing import status as status_of
+from podium.resources.storage import validation
 
 
 def _defaults(attachment: Object) -> None:
@@ -39,4 +40,6 @@ VOLUMEATTACHMENTS = Resource(
     ),
     delete_returns_object=True,
     unconditional_update=False,
+    validate=validation.validate_attachment,
+    validate_update=validation.validate_attachment_update,
 )
