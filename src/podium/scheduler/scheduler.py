@@ -25,6 +25,7 @@ from podium.runtime.events import Recorder
 from podium.runtime.informer import Delta, Informer
 from podium.scheduler.cycle import Misfit, Placement, decide
 from podium.scheduler.framework import ClusterEvent, Profile
+from podium.scheduler.kept import kept_node, kept_pod
 from podium.scheduler.pod_info import PodInfo, is_terminal, pod_info
 from podium.scheduler.profile import default_profile
 from podium.scheduler.queue import QueuedPod, SchedulingQueue
@@ -55,8 +56,8 @@ class Scheduler:
         self._profile = profile or default_profile()
         self._clock = clock or WallClock()
         self._random = random or Random()
-        self._pods = Informer(client, PODS, clock=self._clock)
-        self._nodes = Informer(client, NODES, clock=self._clock)
+        self._pods = Informer(client, PODS, clock=self._clock, keep=kept_pod)
+        self._nodes = Informer(client, NODES, clock=self._clock, keep=kept_node)
         self._recorder = Recorder(client, component=name, clock=self._clock)
         self.snapshot = Snapshot()
         events: dict[str, frozenset[ClusterEvent]] = {}
