@@ -418,8 +418,8 @@ async def _forward(channels: _Channels, session: spdy.Session, ports: list[int])
                 with contextlib.suppress(ConnectionError):
                     await target.write(message[1])
 
-    async def run() -> None:
-        carriers = []
+    async def connect() -> list[tuple[int, spdy.Stream]]:
+        sources = []
         for index, port in enumerate(ports):
             labels = [("port", str(port)), ("requestid", str(index))]
             error = await session.open(Headers([("streamtype", "error"), *labels]))
@@ -428,18 +428,26 @@ async def _forward(channels: _Channels, session: spdy.Session, ports: list[int])
             await data.wait_reply()
             await error.end()
             data_streams[2 * index] = data
-            for channel, source in ((2 * index, data), (2 * index + 1, error)):
+            sources += [(2 * index, data), (2 * index + 1, error)]
+            for channel in (2 * index, 2 * index + 1):
                 await channels.send(channel, port.to_bytes(2, "little"))
-                carriers.append(carry(channel, source))
+        return sources
+
+    async def run(sources: list[tuple[int, spdy.Stream]]) -> None:
         async with asyncio.TaskGroup() as tasks:
-            for carrier in carriers:
-                tasks.create_task(carrier)
+            for channel, source in sources:
+                tasks.create_task(carry(channel, source))
 
     async with asyncio.TaskGroup() as tasks:
         reading = tasks.create_task(session.run())
-        jobs = [asyncio.ensure_future(run()), asyncio.ensure_future(listen())]
+        jobs: list[asyncio.Future[None]] = []
         try:
+            # What the client sends at once waits unread until there is somewhere to carry it.
+            sources = await connect()
+            jobs = [asyncio.ensure_future(run(sources)), asyncio.ensure_future(listen())]
             await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+        except ConnectionError:
+            pass  # Either side is gone: the other is told by closing it.
         finally:
             for job in jobs:
                 job.cancel()

@@ -121,6 +121,7 @@ class WebSocket:
             self._closed = True
             with contextlib.suppress(ConnectionError):
                 await self._raw.write(self._framing.send(event.response()))
+            self._raw.close()
 
     async def send(self, message: bytes | str) -> None:
         """Send one message, waiting while the peer is slow. Raises ConnectionError when it is gone."""
