@@ -19,6 +19,13 @@ from podium.machinery.errors import MethodNotAllowed, NotAcceptable, NotFound, O
 from podium.machinery.resource import Resource
 
 _AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_HASHED_VERSIONS = {
+    "CustomResourceDefinition": "v1beta1",
+    "MutatingAdmissionPolicy": "v1beta1",
+    "MutatingAdmissionPolicyBinding": "v1beta1",
+}
+"""Kinds that upstream's storage keeps in an older version than the one served, which the hash tells."""
+
 _STATUS_VERBS = ["get", "patch", "update"]
 
 
@@ -173,7 +180,8 @@ class Discovery:
 
 def _storage_version_hash(resource: Resource) -> str:
     storage = resource.storage or resource
-    text = f"{storage.group}/{storage.version}/{storage.kind}"
+    version = _HASHED_VERSIONS.get(storage.kind, storage.version)
+    text = f"{storage.group}/{version}/{storage.kind}"
     return b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 

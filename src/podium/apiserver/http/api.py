@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from podium.apiserver.chain import RequestInfo, User
 from podium.apiserver.http import collection, create, delete, get, patch, update, watching
-from podium.apiserver.http.respond import add_warnings, not_found_page
+from podium.apiserver.http.respond import add_warnings, failure, not_found_page
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.served import Served
 from podium.base.http.message import Request, Response
-from podium.machinery.errors import MethodNotAllowed, NotFound
+from podium.machinery.errors import ApiError, MethodNotAllowed, NotFound
 
 Verb = Callable[[Registry, Call, Request], Awaitable[Response]]
 Special = Callable[[Registry, Call, Request, RequestInfo], Awaitable[Response]]
@@ -59,9 +59,14 @@ class Api:
 
     async def handle(self, request: Request, info: RequestInfo, user: User) -> Response:
         """Answer an authorized resource request. Raises `ApiError`."""
-        resources = self._registry.catalog.group(info.api_group, info.api_version)
+        catalog = self._registry.catalog
+        resources = catalog.group(info.api_group, info.api_version)
         if resources is None:
-            return not_found_page()
+            if not catalog.knows_group(info.api_group):
+                return not_found_page()
+            raise unknown_resource()
+        if "//" in info.path:
+            raise unknown_resource()
         served = resources.get(info.resource)
         if served is None:
             raise unknown_resource()
@@ -73,10 +78,15 @@ class Api:
             subresource=info.subresource,
         )
         handler = self._find(served, request, info)
-        if isinstance(handler, tuple):
-            response = await handler[0](self._registry, call, request, info)
-        else:
-            response = await handler(self._registry, call, request)
+        try:
+            if isinstance(handler, tuple):
+                response = await handler[0](self._registry, call, request, info)
+            else:
+                response = await handler(self._registry, call, request)
+        except ApiError as error:
+            if not call.warnings:
+                raise
+            response = failure(error)
         if call.warnings:
             add_warnings(response, call.warnings)
         return response

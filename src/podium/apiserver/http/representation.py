@@ -178,6 +178,12 @@ class TableForm:
             list_meta=metadata,
         )
         made["apiVersion"] = self._api_version
+        for row in made["rows"]:
+            partial = row.get("object")
+            if partial and partial.get("kind") == "PartialObjectMetadata":
+                partial["apiVersion"] = self._api_version
+        if not made["rows"] and not self._served.resource.columns:
+            made["rows"] = None
         return made
 
     def one(self, entry: Entry) -> bytes:

@@ -8,6 +8,7 @@ from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.fields import track_create
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
+from podium.apiserver.registry.special.certificates import is_certificate_request, stamp_requester
 from podium.apiserver.registry.special.services import is_service
 from podium.base.clock import rfc3339
 from podium.base.ids import new_uid, random_suffix
@@ -21,7 +22,7 @@ GENERATED_PREFIX_LENGTH_MAX = 63 - 5
 """A generated name fits a DNS label whatever its prefix."""
 
 
-async def create(registry: Registry, call: Call, obj: Object) -> Result:
+async def create(registry: Registry, call: Call, obj: Object, *, tracked: bool = False) -> Result:
     """Create `obj`, which is decoded and defaulted, in the version of the call; it is changed on the way.
 
     Raises `AlreadyExists`, `Invalid`, and whatever admission raises.
@@ -33,7 +34,7 @@ async def create(registry: Registry, call: Call, obj: Object) -> Result:
     for attempt in range(1, attempts + 1):
         candidate = deep_copy(obj) if attempt < attempts else obj
         try:
-            return await _create_once(registry, call, candidate)
+            return await _create_once(registry, call, candidate, tracked=tracked)
         except AlreadyExists:
             if attempt == attempts:
                 raise
@@ -54,9 +55,10 @@ def match_namespace(call: Call, metadata: Object) -> None:
         )
 
 
-async def _create_once(registry: Registry, call: Call, obj: Object) -> Result:
+async def _create_once(registry: Registry, call: Call, obj: Object, *, tracked: bool) -> Result:
     served = call.served
-    track_create(registry, call, obj)
+    if not tracked:
+        track_create(registry, call, obj)
     attributes = await registry.admit(call, "CREATE", obj)
     stored = served.to_storage(obj)
     if registry.services is None or not is_service(served.storage):
@@ -99,6 +101,8 @@ def prepare_create(registry: Registry, call: Call, stored: Object) -> None:
     if prefix and not metadata.get("name"):
         metadata["name"] = prefix[:GENERATED_PREFIX_LENGTH_MAX] + random_suffix()
     storage.prepare_create(stored)
+    if is_certificate_request(storage):
+        stamp_requester(stored, call.user)
 
 
 def check_create(call: Call, stored: Object) -> None:

@@ -56,7 +56,7 @@ def kind_problem(catalog: Catalog, obj: Object, resource: Resource, kind: str = 
     found_kind_, api_version = obj.get("kind") or wanted_kind, obj.get("apiVersion") or wanted_version
     if found_kind_ == wanted_kind and api_version == wanted_version:
         return ""
-    if not kind and catalog.find_kind(api_version, found_kind_) is not None:
+    if catalog.find_kind(api_version, found_kind_) is not None:
         package = api_version.rpartition("/")[2]
         internal = wanted_version.rpartition("/")[0].partition(".")[0] or "core"
         return f"converting ({package}.{found_kind_}) to ({internal}.{wanted_kind}): unknown conversion"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from podium.apiserver.registry.apply import apply
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.decode import DecodeError, json_duplicates, kind_problem, prune
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
 from podium.apiserver.registry.update import check_name, modify
+from podium.machinery import golang
 from podium.machinery.codec import json
 from podium.machinery.errors import BadRequest, FieldError, Invalid, Json, Object
 from podium.machinery.meta import deep_copy
@@ -25,6 +28,8 @@ TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY)
 
 async def patch(registry: Registry, call: Call, type: str, raw: bytes, *, force: bool) -> Result:
     """Apply the patch in `raw` to the object that `call` names. Raises as `modify`, and for bad patches."""
+    if type == APPLY:
+        return await apply(registry, call, raw, force=force)
     decoded, duplicates = decode_patch(call, type, raw)
 
     async def transform(old: Object) -> Object:
@@ -51,13 +56,14 @@ def patched(
     new: Object = deep_copy(merged(registry, type, old, patch, resource.schema))
     problem = kind_problem(registry.catalog, new, resource)
     if problem:
-        raise invalid_patch(patch, problem)
+        raise invalid_patch(type, patch, new, problem)
+    whole = json.encode(new)
     try:
         prune(registry, call, new, duplicates, resource.schema)
     except DecodeError as error:
         if str(error).startswith("strict decoding error"):
             raise BadRequest(str(error)) from None
-        raise invalid_patch(patch, str(error)) from None
+        raise invalid_patch(type, patch, whole, str(error)) from None
     new["kind"], new["apiVersion"] = resource.kind, resource.api_version
     if new.get("metadata") is None:
         new["metadata"] = {}
@@ -75,5 +81,27 @@ def merged(registry: Registry, type: str, old: Object, patch: Json, schema: str)
     return strategic_patch.apply(old, patch, registry.schema_of(schema))
 
 
-def invalid_patch(patch: Json, why: str) -> Invalid:
-    return Invalid.of("", "", "", [FieldError.invalid("patch", patch, why)])
+def invalid_patch(type: str, patch: Json, patched_: bytes | Object, why: str) -> Invalid:
+    """Return the error for a patch whose result does not decode. Upstream shows the result, or the patch."""
+    if type == STRATEGIC_MERGE_PATCH:
+        return Invalid.of("", "", "", [FieldError.invalid("patch", golang.plain(patch), _converting(why))])
+    whole = patched_ if isinstance(patched_, bytes) else json.encode(patched_)
+    return Invalid.of("", "", "", [FieldError.invalid("patch", whole.decode(), why)])
+
+
+_MISMATCH = re.compile(r"json: cannot unmarshal (\w+)(?: \S+)? into Go struct field \S+ of type (.+)")
+_GO_NUMBERS = ("int32", "int64", "float64")
+
+
+def _converting(why: str) -> str:
+    """Say what `why` says of a wrong type in the words of the converter that strategic patches pass."""
+    match = _MISMATCH.fullmatch(why)
+    if match is None:
+        return why
+    found, wanted = match.groups()
+    if wanted.startswith("[]"):
+        kind = {"object": "map", "number": "int64"}.get(found, found)
+        return f"cannot restore slice from {kind}"
+    if found in ("number", "bool", "string") and (wanted in ("string", "bool") or wanted in _GO_NUMBERS):
+        return f"cannot convert {'int64' if found == 'number' else found} to {wanted}"
+    return why

@@ -94,17 +94,18 @@ def _from_cache(
     if limit <= 0 and not start_after:
         return Listing(entries=root.select(selection), revision=revision)
     entries: list[Entry] = []
-    more = False
+    more, remaining = False, 0
     for entry in root.range(selection.prefix, after=start_after):
         if not selection.everything and not selection.matches(entry):
             continue
         if selection.name and entry.name != selection.name:
             continue
-        if limit > 0 and len(entries) == limit:
-            more = True
-            break
         entries.append(entry)
-    remaining = root.count(selection.prefix, after=entries[-1].key) if more else 0
+        if limit > 0 and len(entries) == limit:
+            # Whether one of the rest matches is not looked at: the next page may be empty, as upstream's.
+            remaining = root.count(selection.prefix, after=entry.key)
+            more = remaining > 0
+            break
     return _page(selection, entries, revision, more=more, remaining=remaining)
 
 
@@ -141,10 +142,10 @@ async def _from_store(
             if selection.name and entry.name != selection.name:
                 continue
             if selection.everything or selection.matches(entry):
-                if limit and len(entries) == limit:
-                    left = len(page.records) - index + page.remaining
-                    return _page(selection, entries, revision, more=True, remaining=left)
                 entries.append(entry)
+                if limit and len(entries) == limit:
+                    left = len(page.records) - index - 1 + page.remaining
+                    return _page(selection, entries, revision, more=left > 0, remaining=left)
         if not page.more:
             return Listing(entries=entries, revision=revision)
         after = page.records[-1].key

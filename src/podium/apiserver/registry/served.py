@@ -111,8 +111,8 @@ class Catalog:
         """Return `resource`, which is known to be served."""
         return self._groups[resource.group, resource.version][resource.plural]
 
-    def knows_kind(self, kind: str) -> bool:
-        return any(known == kind for _, known in self._by_kind)
+    def knows_group(self, group: str) -> bool:
+        return any(known == group for known, _ in self._groups)
 
     def versions(self) -> Mapping[tuple[str, str], Mapping[str, Served]]:
         """Return everything, by (group, version), in the order of declaration."""

@@ -44,7 +44,7 @@ async def update(registry: Registry, call: Call, obj: Object) -> Result:
     async def replace(_old: Object) -> Object:
         return deep_copy(obj)  # type: ignore[no-any-return]
 
-    return await modify(registry, call, replace)
+    return await modify(registry, call, replace, replaces=True)
 
 
 async def _create_by_update(registry: Registry, call: Call, obj: Object) -> Result:
@@ -65,6 +65,7 @@ async def modify(
     *,
     tracked: bool = False,
     system: bool = False,
+    replaces: bool = False,
 ) -> Result:
     """Change the object that `call` names.
 
@@ -78,7 +79,9 @@ async def modify(
         if entry is None:
             raise not_found(call)
         try:
-            return await _modify_once(registry, call, entry, transform, tracked=tracked, system=system)
+            return await _modify_once(
+                registry, call, entry, transform, tracked=tracked, system=system, replaces=replaces
+            )
         except RevisionMismatch as race:
             entry = Entry.of(race.current, len(served.root.prefix))
         except KeyMissing:
@@ -87,17 +90,24 @@ async def modify(
 
 
 async def _modify_once(
-    registry: Registry, call: Call, entry: Entry, transform: Transform, *, tracked: bool, system: bool
+    registry: Registry,
+    call: Call,
+    entry: Entry,
+    transform: Transform,
+    *,
+    tracked: bool,
+    system: bool,
+    replaces: bool,
 ) -> Result:
     served = call.served
     old = served.object(entry)
     new = await transform(old)
     if system:
         return await _write(registry, call, entry, served.to_storage(new), served.to_storage(old))
-    if not tracked:
+    if not tracked and call.subresource != "finalize":
         track_update(registry, call, new, old)
     attributes = await registry.admit(call, "UPDATE", new, old)
-    check_preconditions(call, new, old)
+    check_preconditions(call, new, old, exact_uid=replaces)
     stored_old, stored = served.to_storage(old), served.to_storage(new)
     if registry.services is None or call.subresource or not is_service(served.storage):
         return await _finish(registry, call, entry, stored, stored_old, attributes)
@@ -125,11 +135,14 @@ async def _finish(
     return await _write(registry, call, entry, stored, stored_old)
 
 
-def check_preconditions(call: Call, new: Object, old: Object) -> None:
-    """Compare the uid and the resourceVersion that the client sent with those of the stored object."""
+def check_preconditions(call: Call, new: Object, old: Object, *, exact_uid: bool) -> None:
+    """Compare the resourceVersion that the client sent with that of the stored object.
+
+    With `exact_uid`, which is a PUT's, the uid too; a patch that changes the uid is merely invalid.
+    """
     wanted, current = new["metadata"], old["metadata"]
     uid = wanted.get("uid")
-    if uid and uid != current["uid"]:
+    if exact_uid and uid and uid != current["uid"]:
         raise _uid_conflict(call, uid, current["uid"])
     version = str(wanted.get("resourceVersion") or "")
     if version in ("", "0"):

@@ -85,8 +85,5 @@ def bound(call: Call, binding: Object, old: Object, now: str) -> Object:
         "lastProbeTime": None,
         "lastTransitionTime": now,
     }
-    generation = pod["metadata"].get("generation")
-    if generation:
-        scheduled["observedGeneration"] = generation
     status["conditions"] = [*conditions, scheduled]
     return pod

@@ -55,7 +55,7 @@ async def _patch(registry: Registry, call: Call, request: Request, media: str) -
         try:
             prune(registry, call, new, duplicates, _SCHEMA)
         except DecodeError as error:
-            raise invalid_patch(patch, str(error)) from None
+            raise invalid_patch(type, patch, new, str(error)) from None
         check_name(call, new)
         return new
 

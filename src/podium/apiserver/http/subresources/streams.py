@@ -48,7 +48,10 @@ class Streams:
                 await _admit(registry, call, request)
             node_name = (pod.get("spec") or {}).get("nodeName")
             node = registry.peek(NODES, "", node_name) if node_name else None
-            return await connect(request, pod, node)
+            response = await connect(request, pod, node)
+            if info.subresource == "log" and "cache-control" not in response.headers:
+                response.headers.add("cache-control", "no-cache, private")
+            return response
 
         return handle
 

@@ -1,0 +1,69 @@
+"""apply: server-side apply, which creates what is missing."""
+
+from __future__ import annotations
+
+from podium.apiserver.registry.call import Call
+from podium.apiserver.registry.create import create
+from podium.apiserver.registry.decode import DecodeError, prune
+from podium.apiserver.registry.fields import ignored
+from podium.apiserver.registry.registry import Registry
+from podium.apiserver.registry.result import Result
+from podium.apiserver.registry.update import check_name, modify
+from podium.machinery.codec import yaml
+from podium.machinery.errors import BadRequest, Object
+from podium.machinery.meta import deep_copy
+from podium.machinery.patch import apply as server_side
+
+
+async def apply(registry: Registry, call: Call, raw: bytes, *, force: bool) -> Result:
+    """Apply the configuration in `raw` (YAML or JSON) as the call's field manager. Raises `Conflict`."""
+    config = _decode(raw)
+    if registry.entry(call.served, call.namespace, call.name) is None and not call.subresource:
+        await registry.authorize_create(call)
+        obj = _applied(registry, call, None, config, force=force)
+        obj["metadata"].pop("resourceVersion", None)
+        return await create(registry, call, obj, tracked=True)
+
+    async def transform(old: Object) -> Object:
+        return _applied(registry, call, old, config, force=force)
+
+    return await modify(registry, call, transform, tracked=True)
+
+
+def _decode(raw: bytes) -> Object:
+    try:
+        config = yaml.decode(raw)
+    except yaml.YamlError as error:
+        raise BadRequest(f"error decoding YAML: {error}") from None
+    if config is None:
+        return {}
+    if not isinstance(config, dict):
+        raise BadRequest("error decoding YAML: not an object")
+    return config
+
+
+def _applied(registry: Registry, call: Call, old: Object | None, config: Object, *, force: bool) -> Object:
+    resource = call.served.resource
+    result = server_side.apply(
+        old,
+        config,
+        manager=call.field_manager,
+        force=force,
+        api_version=resource.api_version,
+        kind=resource.kind,
+        now=registry.clock.now(),
+        schema=registry.schema_of(resource.schema),
+        subresource=call.subresource,
+        ignored=ignored(call),
+    )
+    new: Object = deep_copy(result)
+    try:
+        prune(registry, call, new, (), resource.schema)
+    except DecodeError as error:
+        raise BadRequest(str(error)) from None
+    new["kind"], new["apiVersion"] = resource.kind, resource.api_version
+    new.setdefault("metadata", {})
+    resource.defaults(new)
+    check_name(call, new)
+    registry.schema_of(resource.schema).complete(new)
+    return new

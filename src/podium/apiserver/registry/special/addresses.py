@@ -1,0 +1,79 @@
+"""IPAddress objects: the visible side of the addresses that Services hold.
+
+The Services themselves say what is taken (see `services`); these objects follow them, so a crash between the
+two leaves nothing that the next start does not mend.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from podium.apiserver.cacher.entry import Entry, encode
+from podium.apiserver.registry.served import Served
+from podium.base.clock import Clock, rfc3339
+from podium.base.ids import new_uid
+from podium.machinery.errors import Object
+from podium.store.protocol import KeyExists, KeyMissing, RevisionMismatch, Store
+
+_MANAGED_BY = "ipallocator.k8s.io"
+
+
+async def follow_service(
+    store: Store, addresses: Served, clock: Clock, new: Object | None, old: Object | None
+) -> None:
+    """Write and remove the IPAddress objects of a Service that has changed from `old` to `new`."""
+    before, after = _addresses(old), _addresses(new)
+    for address in after - before:
+        assert new is not None
+        obj = address_object(address, new, clock)
+        resource = addresses.resource
+        try:
+            await store.create(
+                addresses.root.prefix + address, encode(obj, resource.kind, resource.api_version)
+            )
+        except KeyExists:
+            continue
+    for address in before - after:
+        try:
+            await store.delete(addresses.root.prefix + address, expected_revision=0)
+        except (KeyMissing, RevisionMismatch):
+            continue
+
+
+def address_object(address: str, service: Object, clock: Clock) -> Object:
+    """Return the IPAddress of one address of `service`."""
+    family = "IPv4" if ipaddress.ip_address(address).version == 4 else "IPv6"
+    metadata = service["metadata"]
+    return {
+        "metadata": {
+            "name": address,
+            "uid": new_uid(),
+            "creationTimestamp": rfc3339(clock.now()),
+            "labels": {
+                "ipaddress.kubernetes.io/ip-family": family,
+                "ipaddress.kubernetes.io/managed-by": _MANAGED_BY,
+            },
+        },
+        "spec": {
+            "parentRef": {
+                "resource": "services",
+                "namespace": metadata["namespace"],
+                "name": metadata["name"],
+            }
+        },
+    }
+
+
+def orphans(addresses: list[Entry], claimed: set[str]) -> list[str]:
+    """Return the names of IPAddress objects made here whose Service is gone."""
+    return [
+        entry.name
+        for entry in addresses
+        if entry.labels.get("ipaddress.kubernetes.io/managed-by") == _MANAGED_BY and entry.name not in claimed
+    ]
+
+
+def _addresses(service: Object | None) -> set[str]:
+    if service is None:
+        return set()
+    return {ip for ip in (service.get("spec") or {}).get("clusterIPs") or () if ip and ip != "None"}
