@@ -78,6 +78,9 @@ def dns(cluster: Cluster) -> Component:
         command=_python(
             "podium_dns",
             f"--kubeconfig={cluster.component_kubeconfig('podium-dns')}",
+            # Not every address: an answer over UDP would leave with the one of the pod's link, which the
+            # pod did not ask.
+            f"--bind-address={cluster.advertise_address}",
             f"--port={cluster.dns_port}",
             f"--advertise-address={cluster.advertise_address}",
             f"--cluster-domain={CLUSTER_DOMAIN}",
