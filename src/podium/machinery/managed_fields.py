@@ -75,7 +75,7 @@ def update(
         _put(new, before)
         return
     excluded = of_paths(ignored)
-    gained = without_below(difference_.changed, excluded)
+    gained = strip_meta(without_below(difference_.changed, excluded))
     lost = without_below(difference_.removed, excluded)
     entries = [
         entry for entry in (without(entry, union(gained, lost)) for entry in before) if entry is not None

@@ -63,7 +63,7 @@ def apply(
     shape = managed.shape_of(schema)
     _check_types(config, shape)
     base = live if live is not None else schema.skeleton() if schema is not None else {}
-    base = _without_managed_fields(base)
+    base = {**_without_managed_fields(base), "apiVersion": api_version, "kind": kind}
     request = _Apply(base, config, shape, manager, subresource, api_version, of_paths(ignored), now)
     entries = request.entries_before(live, schema)
     conflicts = request.merge(entries)
