@@ -7,6 +7,7 @@ an object shows as `<unknown>` and never fails a table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from podium.base.clock import parse_rfc3339
@@ -50,21 +51,33 @@ def timed(
     wide: bool = False,
 ) -> Column:
     """Return a column whose cell depends on the moment too."""
+    return Column(
+        name=name,
+        value=_guarded(value),
+        type=type,
+        format=format,
+        description=description or f"{name} of the object",
+        priority=1 if wide else 0,
+    )
 
+
+def _guarded(value: TimedCell) -> TimedCell:
     def guarded(obj: Object, now: datetime) -> Json:
         try:
             return value(obj, now)
         except _ODD:
             return UNKNOWN
 
-    return Column(
-        name=name,
-        value=guarded,
-        type=type,
-        format=format,
-        description=description or f"{name} of the object",
-        priority=1 if wide else 0,
-    )
+    return guarded
+
+
+def of_stored(columns: Iterable[Column], to_storage: Callable[[Object], Object]) -> tuple[Column, ...]:
+    """Return the columns of a storage resource for objects in another version of it."""
+    return tuple(_of_stored(column, to_storage) for column in columns)
+
+
+def _of_stored(column: Column, to_storage: Callable[[Object], Object]) -> Column:
+    return replace(column, value=_guarded(lambda obj, now: column.value(to_storage(obj), now)))
 
 
 def name(obj: Object) -> str:

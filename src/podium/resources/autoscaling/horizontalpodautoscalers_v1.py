@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from podium.machinery.errors import Object
-from podium.machinery.resource import Column, Resource
+from podium.machinery.resource import Resource
 from podium.resources.autoscaling import columns
 from podium.resources.autoscaling import horizontalpodautoscalers as v2
 from podium.resources.autoscaling.conversion import from_v2, to_v2
 from podium.resources.defaulting import absent, child
+from podium.resources.printing import of_stored
 
 
 def _defaults(autoscaler: Object) -> None:
@@ -19,11 +18,6 @@ def _defaults(autoscaler: Object) -> None:
     status = child(autoscaler, "status")
     absent(status, "currentReplicas", 0)
     absent(status, "desiredReplicas", 0)
-
-
-def _of_v2(column: Column) -> Column:
-    """Return the column for autoscalers in this version."""
-    return replace(column, value=lambda autoscaler, now: column.value(to_v2(autoscaler), now))
 
 
 HORIZONTALPODAUTOSCALERS_V1 = Resource(
@@ -40,5 +34,5 @@ HORIZONTALPODAUTOSCALERS_V1 = Resource(
     from_storage=from_v2,
     status=True,
     defaults=_defaults,
-    columns=tuple(_of_v2(column) for column in columns.COLUMNS),
+    columns=of_stored(columns.COLUMNS, to_v2),
 )

@@ -28,7 +28,7 @@ _NODE_INFO = (
 def _defaults(node: Object) -> None:
     spec = child(node, "spec")
     drop_zero(spec, "unschedulable", "podCIDR", "podCIDRs", "providerID", "taints")
-    if spec.get("podCIDR") and not spec.get("podCIDRs"):
+    if spec.get("podCIDR") and (spec.get("podCIDRs") or [""])[0] != spec["podCIDR"]:
         spec["podCIDRs"] = [spec["podCIDR"]]
     elif spec.get("podCIDRs") and not spec.get("podCIDR"):
         spec["podCIDR"] = spec["podCIDRs"][0]

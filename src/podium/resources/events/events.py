@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from podium.machinery.errors import Object
-from podium.machinery.resource import Column, Resource
+from podium.machinery.resource import Resource
 from podium.resources.core import event_columns
 from podium.resources.core import events as core
 from podium.resources.defaulting import child, drop_zero
+from podium.resources.printing import of_stored
 from podium.resources.selecting import fields
 
 _CORE_NAMES = {
@@ -46,11 +45,6 @@ def _defaults(event: Object) -> None:
     drop_zero(event, "reason", "note", "type", "deprecatedCount", "action")
 
 
-def _of_core(column: Column) -> Column:
-    """Return the column for events in this version."""
-    return replace(column, value=lambda event, now: column.value(to_core(event), now))
-
-
 EVENTS = Resource(
     group="events.k8s.io",
     version="v1",
@@ -64,7 +58,7 @@ EVENTS = Resource(
     from_storage=from_core,
     create_on_update=True,
     defaults=_defaults,
-    columns=tuple(_of_core(column) for column in event_columns.COLUMNS),
+    columns=of_stored(event_columns.COLUMNS, to_core),
     selectable=fields(
         *(f"regarding.{name}" for name in core.REFERENCE_FIELDS), "reason", "type", "reportingController"
     ),
