@@ -236,6 +236,22 @@ def test_numbers_that_do_not_fit(number: float, shown: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("obj", "message"),
+    [
+        ({"spec": {"containers": {"name": "c"}}}, "cannot restore slice from map"),
+        ({"spec": []}, "cannot restore struct from: slice"),
+        ({"metadata": {"labels": "x"}}, "cannot restore map from string"),
+        ({"metadata": {"labels": {"x": 1}}}, "cannot convert int64 to string"),
+    ],
+    ids=str,
+)
+def test_conversion_has_words_of_its_own(obj: dict[str, Any], message: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        core("Pod").decode(obj)
+    assert caught.value.conversion == message
+
+
 @needs_recordings
 def test_recorded_type_errors() -> None:
     checked = 0

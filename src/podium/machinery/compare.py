@@ -46,32 +46,50 @@ def compare(old: Object, new: Object, shape: Shape) -> Difference:
 _Result = tuple[FieldSet | None, FieldSet | None]
 _SAME: _Result = (None, None)
 _CHANGED: _Result = (_LEAF, None)
-_REMOVED: _Result = (None, _LEAF)
 
 
 def _compare(old: Json, new: Json, shape: Shape, atomic: bool) -> _Result:
     """Return the changed and the removed subtree of one value, None for an empty one."""
-    if old is new or (old is not _ABSENT and new is not _ABSENT and _equal(old, new)):
+    if old is _ABSENT:
+        return _whole(new, shape, atomic), None
+    if new is _ABSENT:
+        return None, _whole(old, shape, atomic)
+    if old is new or _equal(old, new):
         return _SAME
     is_map = _is_map(old, new, shape)
     is_list = not is_map and shape.kind == "list"
-    if atomic or shape.atomic or not (is_map or is_list) or not (_filled(old) or _filled(new)):
-        if old is _ABSENT:
-            return _CHANGED
-        return _REMOVED if new is _ABSENT else _CHANGED
+    if atomic or shape.atomic or not (is_map or is_list) or not (old or new):
+        return _CHANGED
     changed: FieldSet = {}
     removed: FieldSet = {}
     if is_map:
         _compare_maps(old, new, shape, changed, removed)
     else:
         _compare_lists(old, new, shape, changed, removed)
-    if old is _ABSENT:
-        changed = {SELF: _LEAF, **changed} if changed else _LEAF
-        return changed, removed or None
-    if new is _ABSENT:
-        removed = {SELF: _LEAF, **removed} if removed else _LEAF
-        return changed or None, removed
     return changed or None, removed or None
+
+
+def _whole(value: Json, shape: Shape, atomic: bool) -> FieldSet:
+    """Return the subtree of a value that one side has and the other has not: itself and all its parts."""
+    if atomic or shape.atomic or not value:
+        return _LEAF
+    if value.__class__ is dict:
+        tree: FieldSet = {SELF: _LEAF}
+        fields, element = shape.fields, shape.element or _DEDUCED
+        for name, part in value.items():
+            field = fields.get(name)
+            if field is None:
+                tree[f"f:{name}"] = _whole(part, element, False)
+            else:
+                tree[f"f:{name}"] = _whole(part, field.shape, field.atomic)
+        return tree
+    if value.__class__ is list and shape.kind == "list":
+        tree = {SELF: _LEAF}
+        element = shape.element or _DEDUCED
+        for key, items in _by_key(value, shape).items():
+            tree[key] = _whole(items[0], element, False) if len(items) == 1 else _LEAF
+        return tree
+    return _LEAF
 
 
 def _equal(old: Json, new: Json) -> bool:
@@ -79,25 +97,17 @@ def _equal(old: Json, new: Json) -> bool:
     return bool(old == new)
 
 
-def _filled(value: Json) -> bool:
-    return value is not _ABSENT and value is not None and (not isinstance(value, dict | list) or bool(value))
-
-
 def _is_map(old: Json, new: Json, shape: Shape) -> bool:
     if shape.kind in ("struct", "map"):
         return True
     if shape.kind != "any":
         return False
-    values = [value for value in (old, new) if value is not _ABSENT and value is not None]
+    values = [value for value in (old, new) if value is not None]
     return bool(values) and all(isinstance(value, dict) for value in values)
 
 
-def _items(value: Json) -> dict[str, Json]:
-    return value if value is not _ABSENT and value is not None else {}
-
-
 def _compare_maps(old: Json, new: Json, shape: Shape, changed: FieldSet, removed: FieldSet) -> None:
-    before, after = _items(old), _items(new)
+    before, after = old or {}, new or {}
     fields, element = shape.fields, shape.element or _DEDUCED
     for name, value in after.items():
         previous = before.get(name, _ABSENT)
@@ -115,9 +125,7 @@ def _compare_maps(old: Json, new: Json, shape: Shape, changed: FieldSet, removed
             continue
         field = fields.get(name)
         inner, atomic = (element, False) if field is None else (field.shape, field.atomic)
-        _, less = _compare(value, _ABSENT, inner, atomic)
-        if less is not None:
-            removed[f"f:{name}"] = less
+        removed[f"f:{name}"] = _whole(value, inner, atomic)
 
 
 def _compare_lists(old: Json, new: Json, shape: Shape, changed: FieldSet, removed: FieldSet) -> None:
@@ -145,9 +153,7 @@ def _compare_lists(old: Json, new: Json, shape: Shape, changed: FieldSet, remove
 
 def _by_key(values: Json, shape: Shape) -> dict[str, list[Json]]:
     found: dict[str, list[Json]] = {}
-    if values is _ABSENT or values is None:
-        return found
-    for value in values:
+    for value in values or ():
         found.setdefault(item_key(value, shape), []).append(value)
     return found
 
@@ -160,6 +166,10 @@ def item_key(value: Json, shape: Shape) -> str:
         return "v:" + orjson.dumps(value).decode()
     if not isinstance(value, dict):
         raise CompareError("associative list with keys may not have non-map elements")
+    if len(shape.map_keys) == 1:
+        only = value.get(shape.map_keys[0])
+        if only is not None:
+            return f'k:{{"{shape.map_keys[0]}":{orjson.dumps(only).decode()}}}'
     keys = {}
     for name in shape.map_keys:
         if value.get(name) is not None:

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from podium.machinery import quantity
 from podium.machinery.errors import Json, Object
+from podium.machinery.golang import type_name
 from podium.machinery.gotime import TimeError, canonical_micro_time, canonical_time
 from podium.machinery.shape import Field, Shape
 
@@ -26,15 +27,25 @@ _CONTAINERS = frozenset(("struct", "map", "list"))
 
 
 class DecodeError(ValueError):
-    """A value does not fit its field. The message is upstream's, without the head that names the kind."""
+    """A value does not fit its field. The message is upstream's, without the head that names the kind.
+
+    `conversion` is what upstream says of the same where it converts rather than decodes: after a strategic
+    merge patch.
+    """
+
+    def __init__(self, message: str, conversion: str = "") -> None:
+        super().__init__(message)
+        self.conversion = conversion or message
 
 
 class _Mismatch(Exception):
     """A value of the wrong JSON type, on its way up to where its path is known."""
 
-    def __init__(self, value: Json, go_type: str, *, with_number: bool = False) -> None:
+    def __init__(self, value: Json, go_type: str, wanted: str = "", *, with_number: bool = False) -> None:
         super().__init__()
+        self.wanted = wanted
         self.found = _found(value, with_number)
+        self.found_type = type_name(value)
         self.go_type = go_type
         self.struct = ""
         self.path: list[str] = []
@@ -44,6 +55,21 @@ class _Mismatch(Exception):
             return f"json: cannot unmarshal {self.found} into Go value of type {self.go_type}"
         where = ".".join((self.struct, *reversed(self.path)))
         return f"json: cannot unmarshal {self.found} into Go struct field {where} of type {self.go_type}"
+
+    def conversion(self) -> str:
+        """Return what upstream's converter says."""
+        found = {"map[string]interface {}": "map", "[]interface {}": "slice"}.get(
+            self.found_type, self.found_type
+        )
+        match self.wanted:
+            case "struct":
+                return f"cannot restore struct from: {found}"
+            case "list":
+                return f"cannot restore slice from {found}"
+            case "map":
+                return f"cannot restore map from {found}"
+            case _:
+                return f"cannot convert {self.found_type} to {self.go_type}"
 
 
 def _found(value: Json, with_number: bool) -> str:
@@ -68,7 +94,7 @@ def decoder(shape: Shape) -> Container:
         try:
             return list(decode(obj))
         except _Mismatch as mismatch:
-            raise DecodeError(mismatch.message()) from None
+            raise DecodeError(mismatch.message(), mismatch.conversion()) from None
 
     return run
 
@@ -304,7 +330,7 @@ def _struct(shape: Shape) -> Container:
 
     def decode(obj: Json) -> list[str]:
         if obj.__class__ is not dict:
-            raise _Mismatch(obj, go_type)
+            raise _Mismatch(obj, go_type, "struct")
         unknown = _NONE
         drop: list[str] | None = None
         key = ""
@@ -363,7 +389,7 @@ def _list(shape: Shape) -> Container:
 
     def decode(values: Json) -> list[str]:
         if values.__class__ is not list:
-            raise _Mismatch(values, go_type)
+            raise _Mismatch(values, go_type, "list")
         for index, value in enumerate(values):
             if value.__class__ is not plain:
                 values[index] = zero if value is None else convert(value)
@@ -379,7 +405,7 @@ def _list_of_containers(element: Shape, go_type: str) -> Container:
     def decode(values: Json) -> list[str]:
         nonlocal decode_element
         if values.__class__ is not list:
-            raise _Mismatch(values, go_type)
+            raise _Mismatch(values, go_type, "list")
         if decode_element is None:
             decode_element = _container(element)
         unknown = _NONE
@@ -406,7 +432,7 @@ def _map(shape: Shape) -> Container:
 
     def decode(values: Json) -> list[str]:
         if values.__class__ is not dict:
-            raise _Mismatch(values, go_type)
+            raise _Mismatch(values, go_type, "map")
         for key, value in values.items():
             if value.__class__ is not plain:
                 values[key] = zero if value is None else convert(value)
@@ -422,7 +448,7 @@ def _map_of_containers(element: Shape, go_type: str) -> Container:
     def decode(values: Json) -> list[str]:
         nonlocal decode_element
         if values.__class__ is not dict:
-            raise _Mismatch(values, go_type)
+            raise _Mismatch(values, go_type, "map")
         if decode_element is None:
             decode_element = _container(element)
         unknown = _NONE
@@ -445,40 +471,32 @@ Completer = Callable[[Json], None]
 
 def completer(shape: Shape, *, seal: bool) -> Completer:
     """Return what leaves out and fills in as upstream's encoding does; `seal` turns empty lists to null."""
-    known: dict[int, Completer | None] = {}
+    known: dict[int, Completer] = {}
 
     def of(part: Shape) -> Completer | None:
-        """Return the completer of a container, None where nothing inside can need one."""
+        """Return the completer of a shape, None where nothing inside can need one."""
         if part.kind == "struct":
             if id(part) not in known:
-                known[id(part)] = None  # a recursive definition finds itself through `lazily`
-                known[id(part)] = _complete_struct(part, lazily, seal)
+                known[id(part)] = _complete_struct(part, of, seal)
             return known[id(part)]
         if part.kind not in _CONTAINERS:
             return None
         assert part.element is not None
-        inner = lazily(part.element) if part.element.kind in _CONTAINERS else None
+        inner = of(part.element)
         if inner is None:
             return None
         return _complete_list(inner) if part.kind == "list" else _complete_map(inner)
 
-    def lazily(part: Shape) -> Completer:
-        made: list[Completer | None] = []
+    return of(shape) or _nothing_to_complete
 
-        def complete(value: Json) -> None:
-            if not made:
-                made.append(of(part))
-            if made[0] is not None:
-                made[0](value)
 
-        return complete
-
-    return lazily(shape)
+def _nothing_to_complete(_value: Json) -> None:
+    """Leave a value that is no structure as it is."""
 
 
 def _complete_list(inner: Completer) -> Completer:
     def complete(values: Json) -> None:
-        for value in values or ():
+        for value in values:
             inner(value)
 
     return complete
@@ -486,61 +504,68 @@ def _complete_list(inner: Completer) -> Completer:
 
 def _complete_map(inner: Completer) -> Completer:
     def complete(values: Json) -> None:
-        for value in (values or {}).values():
+        for value in values.values():
             inner(value)
 
     return complete
 
 
-def _complete_struct(shape: Shape, of: Callable[[Shape], Completer], seal: bool) -> Completer:
-    plan: dict[str, tuple[bool, bool, Completer | None]] = {}
-    fills: list[tuple[str, Callable[[], Json]]] = []
-    for name, field in shape.fields.items():
-        kind = field.shape.kind
-        omits = _omits_zero(field) and kind in (
-            "string",
-            "bool",
-            "int32",
-            "int64",
-            "number",
-            "list",
-            "map",
-            "bytes",
-        )
-        omits = omits or field.omit_empty_struct
-        nulls = seal and field.always and kind in ("list", "map")
-        nested = of(field.shape) if kind in _CONTAINERS else None
-        plan[name] = (omits, nulls, nested)
-        fill = _fill(field)
-        if fill is not None:
-            fills.append((name, fill))
+_Step = tuple[bool, bool, Completer | None]
+"""(whether an empty value goes away, whether it becomes null, what completes the value's inside)."""
+
+_AS_IT_IS: _Step = (False, False, None)
+
+
+def _complete_struct(shape: Shape, of: Callable[[Shape], Completer | None], seal: bool) -> Completer:
+    plan: dict[str, _Step] = {}
+    fills: list[tuple[str, Callable[[], Json]]] | None = None
+
+    def look_up(name: str) -> _Step:
+        """Plan a field when it is first met, so that recursive definitions need no care."""
+        field = shape.fields.get(name)
+        step = _AS_IT_IS if field is None else _step(field, of, seal)
+        plan[name] = step
+        return step
 
     def complete(obj: Json) -> None:
-        if obj is None:
+        nonlocal fills
+        if obj.__class__ is not dict:
             return
-        drop: list[str] | None = None
+        if fills is None:
+            made = ((name, _fill(field)) for name, field in shape.fields.items())
+            fills = [(name, fill) for name, fill in made if fill is not None]
         for name, make in fills:
             if name not in obj:
                 obj[name] = make()
+        drop: list[str] | None = None
         for name, value in obj.items():
-            step = plan.get(name)
-            if step is None:
+            kind = value.__class__
+            if kind is dict or kind is list:
+                omits, nulls, inner = plan.get(name) or look_up(name)
+                if inner is not None:
+                    inner(value)
+                if value:
+                    continue
+            elif value:
                 continue
-            omits, nulls, nested = step
-            if value.__class__ is dict or value.__class__ is list:
-                if nested is not None:
-                    nested(value)
-                if not value:
-                    if omits:
-                        drop = [*(drop or ()), name]
-                    elif nulls:
-                        obj[name] = None
-            elif not value and omits:
+            else:
+                omits, nulls, _ = plan.get(name) or look_up(name)
+            if omits:
                 drop = [*(drop or ()), name]
-        for name in drop or ():
-            del obj[name]
+            elif nulls:
+                obj[name] = None
+        if drop is not None:
+            for name in drop:
+                del obj[name]
 
     return complete
+
+
+def _step(field: Field, of: Callable[[Shape], Completer | None], seal: bool) -> _Step:
+    kind = field.shape.kind
+    omits = (_omits_zero(field) and kind in _DROPPED_WHEN_ZERO) or field.omit_empty_struct
+    nulls = seal and field.always and kind in ("list", "map")
+    return omits, nulls, of(field.shape)
 
 
 def _fill(field: Field) -> Callable[[], Json] | None:
