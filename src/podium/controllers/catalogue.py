@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from podium.controllers.clusterrole_aggregation import CLUSTERROLE_AGGREGATION
+from podium.controllers.cronjob import CRONJOB
+from podium.controllers.daemonset import daemonset
 from podium.controllers.deployment import DEPLOYMENT
 from podium.controllers.endpoints import ENDPOINT
 from podium.controllers.endpointslice import ENDPOINTSLICE
 from podium.controllers.garbage_collector import GARBAGE_COLLECTOR
+from podium.controllers.job import JOB
 from podium.controllers.namespace import NAMESPACE
 from podium.controllers.node_ipam import node_ipam
 from podium.controllers.node_lifecycle import node_lifecycle
@@ -19,7 +22,9 @@ from podium.controllers.replicaset import REPLICASET, REPLICATIONCONTROLLER
 from podium.controllers.root_ca import root_ca_publisher
 from podium.controllers.serviceaccount import SERVICEACCOUNT
 from podium.controllers.serviceaccount_token import serviceaccount_token
+from podium.controllers.statefulset import STATEFULSET
 from podium.controllers.taint_eviction import TAINT_EVICTION
+from podium.controllers.ttl_after_finished import TTL_AFTER_FINISHED
 from podium.runtime.controller import Environment
 
 
@@ -61,6 +66,11 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         DEPLOYMENT,
         REPLICASET,
         REPLICATIONCONTROLLER,
+        daemonset(),
+        STATEFULSET,
+        JOB,
+        CRONJOB,
+        TTL_AFTER_FINISHED,
         ENDPOINTSLICE,
         ENDPOINT,
         GARBAGE_COLLECTOR,

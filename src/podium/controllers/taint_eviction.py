@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from podium.base.clock import parse_rfc3339, rfc3339
 from podium.controllers.common import pods as podlib
+from podium.controllers.common.tolerations import tolerates
 from podium.controllers.node_lifecycle import BY_NODE, node_of_pod
 from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
@@ -18,16 +19,6 @@ from podium.resources.core.nodes import NODES
 from podium.resources.core.pods import PODS
 from podium.runtime.controller import Caches, Context, Controller, Watch
 from podium.runtime.informer import Delta
-
-
-def tolerates(toleration: Object, taint: Object) -> bool:
-    if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
-        return False
-    if toleration.get("key") and toleration["key"] != taint.get("key"):
-        return False
-    if toleration.get("operator") == "Exists":
-        return True
-    return bool(toleration.get("key")) and (toleration.get("value") or "") == (taint.get("value") or "")
 
 
 def evict_at(pod: Object, taints: Sequence[Object], now: datetime) -> datetime | None:
