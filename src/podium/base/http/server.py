@@ -55,6 +55,18 @@ _FAILED = wire.status_body(
 _JSON = "application/json"
 
 
+# Few names make up nearly all headers: their lower-case form is kept. Bounded, for peers may invent more.
+_names: dict[bytes, str] = {}
+_NAMES_MAX = 512
+
+
+def _known(name: bytes) -> str:
+    text = name.decode("latin-1").lower()
+    if len(_names) < _NAMES_MAX:
+        _names[name] = text
+    return text
+
+
 class Server:
     """Serves `handler` on one listening socket."""
 
@@ -479,34 +491,31 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         # Trailers come this way too; they are read past.
         if self._in_head:
-            self._head_fields.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+            known = _names.get(name)
+            if known is None:
+                known = _known(name)
+            self._head_fields.append((known, value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self._failure is not None:
             return
         parser = self._parser
-        headers = Headers.of_lower(self._head_fields)
         version = parser.get_http_version()
         method = parser.get_method().decode("ascii")
         target = wire.origin_target(self._url.decode("latin-1"))
-        error = wire.framing_error(version, headers)
-        if error or not target or method == "CONNECT":
-            self._fail(HttpError(400, "BadRequest", error or "unsupported request target"))
+        framing = wire.framing(version, self._head_fields)
+        if framing.error or not target or method == "CONNECT":
+            self._fail(HttpError(400, "BadRequest", framing.error or "unsupported request target"))
             return
         if len(self._head_fields) > HEAD_FIELDS_MAX:
             self._fail(HttpError(431, "BadRequest", "too many request header fields"))
             return
-        length = headers.get("content-length")
-        body = Body(
-            self,
-            length=int(length) if length else None if "transfer-encoding" in headers else 0,
-            expect=version == "1.1" and headers.get("expect").lower() == "100-continue",
-        )
+        body = Body(self, length=framing.length, expect=framing.expect)
         request = Request(
             method=method,
             target=target,
-            headers=headers,
+            headers=Headers.of_lower(self._head_fields),
             read_body=body.read,
             read_chunk=body.read_chunk,
             peer_certificate=self._peer_certificate,

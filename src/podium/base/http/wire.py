@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -67,27 +68,53 @@ def request_head(method: str, target: str, headers: Headers | Sequence[tuple[str
     return f"{method} {target} HTTP/1.1\r\n{fields(headers)}\r\n".encode("latin-1", "replace")
 
 
-def framing_error(version: str, headers: Headers) -> str:
-    """Return why a request's framing or address is ambiguous; "" when it is not.
+@dataclass(slots=True)
+class Framing:
+    """What a request's head says of its body."""
 
-    The parser refuses most of it (bare LF, both lengths, repeated lengths); this is what it lets pass.
+    error: str = ""
+    """Why the framing or the address is ambiguous; "" when it is not."""
+    length: int | None = 0
+    """The body's length; None when it is chunked."""
+    expect: bool = False
+    """The peer waits for `100 Continue` before it sends the body."""
+
+
+def framing(version: str, fields: Sequence[tuple[str, str]]) -> Framing:
+    """Return the framing of a request from its header fields, whose names are in lower case.
+
+    The parser refuses most of what is ambiguous (bare LF, both lengths, repeated lengths); this also refuses
+    what it lets pass.
     """
-    codings = headers.get_all("transfer-encoding")
+    hosts = lengths = codings = 0
+    found = Framing()
+    for name, value in fields:
+        if name == "host":
+            hosts += 1
+        elif name == "content-length":
+            lengths += 1
+            found.length = int(value) if value.isascii() and value.isdigit() else -1
+        elif name == "transfer-encoding":
+            codings += 1
+            if value.strip().lower() != "chunked":
+                found.error = "unsupported transfer-encoding"
+        elif name == "expect":
+            found.expect = version == "1.1" and value.lower() == "100-continue"
     if codings:
-        if version != "1.1":
-            return "transfer-encoding needs HTTP/1.1"
-        if len(codings) > 1 or codings[0].strip().lower() != "chunked":
-            return "unsupported transfer-encoding"
-        if "content-length" in headers:
-            return "both transfer-encoding and content-length"
-    if len(headers.get_all("content-length")) > 1:
-        return "more than one content-length"
-    hosts = headers.get_all("host")
-    if len(hosts) > 1:
-        return "more than one host"
-    if version == "1.1" and not hosts:
-        return "missing required Host header"
-    return ""
+        if lengths:
+            found.error = "both transfer-encoding and content-length"
+        elif codings > 1:
+            found.error = "unsupported transfer-encoding"
+        elif version != "1.1":
+            found.error = "transfer-encoding needs HTTP/1.1"
+        found.length = None
+    if lengths > 1 or found.length == -1:
+        found.error = "ambiguous content-length"
+    elif hosts > 1:
+        found.error = "more than one host"
+    elif not hosts and version == "1.1":
+        found.error = "missing required Host header"
+    return found
 
 
 def origin_target(target: str) -> str:
