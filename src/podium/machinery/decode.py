@@ -12,18 +12,16 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from podium.machinery import quantity
-from podium.machinery.errors import Json, Object
+from podium.machinery.errors import Json
 from podium.machinery.golang import type_name
 from podium.machinery.gotime import TimeError, canonical_micro_time, canonical_time
-from podium.machinery.shape import Field, Shape
+from podium.machinery.shape import CONTAINERS, ZERO, Field, Shape
 
 Container = Callable[[Json], list[str]]
 Scalar = Callable[[Json], Json]
 
 _NONE: list[str] = []
 """Nothing unknown. Shared, and never added to."""
-
-_CONTAINERS = frozenset(("struct", "map", "list"))
 
 
 class DecodeError(ValueError):
@@ -256,24 +254,6 @@ def _scalar(shape: Shape) -> Scalar:
             return _anything
 
 
-_ZERO: dict[str, Json] = {
-    "string": "",
-    "bool": False,
-    "int32": 0,
-    "int64": 0,
-    "number": 0,
-    "bytes": None,
-    "time": None,
-    "micro-time": None,
-    "quantity": "0",
-    "int-or-string": 0,
-    "list": None,
-    "map": None,
-    "any": None,
-}
-"""What Go writes for a value that was never set. Structures are `{}`."""
-
-
 # --- containers ---
 
 
@@ -289,13 +269,6 @@ def _container(shape: Shape) -> Container:
             raise AssertionError(f"{shape.kind} is no container")
 
 
-def _omits_zero(field: Field) -> bool:
-    """Tell whether upstream leaves this field out when its value is empty."""
-    if field.name == "managedFields":
-        return False  # an empty list is a command to forget all owners
-    return not field.pointer and not field.always and field.shape.kind != "struct"
-
-
 _Entry = tuple[type | None, bool, Container | None, Scalar]
 """(the class that needs no conversion, whether an empty value goes away, the container's closure or None,
 the scalar's closure)."""
@@ -304,10 +277,10 @@ the scalar's closure)."""
 def _entry(field: Field) -> _Entry:
     shape = field.shape
     plain = {"string": str, "bool": bool}.get(shape.kind)
-    if shape.kind in _CONTAINERS:
-        return plain, _omits_zero(field), _container(shape), _anything
+    if shape.kind in CONTAINERS:
+        return plain, field.omits_zero, _container(shape), _anything
     # An empty quantity or time of a value field is written as "0" or null, so it is not left out here.
-    omits = _omits_zero(field) and shape.kind not in (
+    omits = field.omits_zero and shape.kind not in (
         "quantity",
         "time",
         "micro-time",
@@ -381,11 +354,11 @@ def _joined(key: str, path: str) -> str:
 def _list(shape: Shape) -> Container:
     assert shape.element is not None
     element, go_type = shape.element, shape.go_type
-    if element.kind in _CONTAINERS:
+    if element.kind in CONTAINERS:
         return _list_of_containers(element, go_type)
     convert = _scalar(element)
     plain = {"string": str, "bool": bool}.get(element.kind)
-    zero = _ZERO[element.kind]
+    zero = ZERO[element.kind]
 
     def decode(values: Json) -> list[str]:
         if values.__class__ is not list:
@@ -424,11 +397,11 @@ def _list_of_containers(element: Shape, go_type: str) -> Container:
 def _map(shape: Shape) -> Container:
     assert shape.element is not None
     element, go_type = shape.element, shape.go_type
-    if element.kind in _CONTAINERS:
+    if element.kind in CONTAINERS:
         return _map_of_containers(element, go_type)
     convert = _scalar(element)
     plain = {"string": str, "bool": bool}.get(element.kind)
-    zero = _ZERO[element.kind]
+    zero = ZERO[element.kind]
 
     def decode(values: Json) -> list[str]:
         if values.__class__ is not dict:
@@ -462,138 +435,3 @@ def _map_of_containers(element: Shape, go_type: str) -> Container:
         return unknown
 
     return decode
-
-
-# --- completing ---
-
-Completer = Callable[[Json], None]
-
-
-def completer(shape: Shape, *, seal: bool) -> Completer:
-    """Return what leaves out and fills in as upstream's encoding does; `seal` turns empty lists to null."""
-    known: dict[int, Completer] = {}
-
-    def of(part: Shape) -> Completer | None:
-        """Return the completer of a shape, None where nothing inside can need one."""
-        if part.kind == "struct":
-            if id(part) not in known:
-                known[id(part)] = _complete_struct(part, of, seal)
-            return known[id(part)]
-        if part.kind not in _CONTAINERS:
-            return None
-        assert part.element is not None
-        inner = of(part.element)
-        if inner is None:
-            return None
-        return _complete_list(inner) if part.kind == "list" else _complete_map(inner)
-
-    return of(shape) or _nothing_to_complete
-
-
-def _nothing_to_complete(_value: Json) -> None:
-    """Leave a value that is no structure as it is."""
-
-
-def _complete_list(inner: Completer) -> Completer:
-    def complete(values: Json) -> None:
-        for value in values:
-            inner(value)
-
-    return complete
-
-
-def _complete_map(inner: Completer) -> Completer:
-    def complete(values: Json) -> None:
-        for value in values.values():
-            inner(value)
-
-    return complete
-
-
-_Step = tuple[bool, bool, Completer | None]
-"""(whether an empty value goes away, whether it becomes null, what completes the value's inside)."""
-
-_AS_IT_IS: _Step = (False, False, None)
-
-
-def _complete_struct(shape: Shape, of: Callable[[Shape], Completer | None], seal: bool) -> Completer:
-    plan: dict[str, _Step] = {}
-    fills: list[tuple[str, Callable[[], Json]]] | None = None
-
-    def look_up(name: str) -> _Step:
-        """Plan a field when it is first met, so that recursive definitions need no care."""
-        field = shape.fields.get(name)
-        step = _AS_IT_IS if field is None else _step(field, of, seal)
-        plan[name] = step
-        return step
-
-    def complete(obj: Json) -> None:
-        nonlocal fills
-        if obj.__class__ is not dict:
-            return
-        if fills is None:
-            made = ((name, _fill(field)) for name, field in shape.fields.items())
-            fills = [(name, fill) for name, fill in made if fill is not None]
-        for name, make in fills:
-            if name not in obj:
-                obj[name] = make()
-        drop: list[str] | None = None
-        for name, value in obj.items():
-            kind = value.__class__
-            if kind is dict or kind is list:
-                omits, nulls, inner = plan.get(name) or look_up(name)
-                if inner is not None:
-                    inner(value)
-                if value:
-                    continue
-            elif value:
-                continue
-            else:
-                omits, nulls, _ = plan.get(name) or look_up(name)
-            if omits:
-                drop = [*(drop or ()), name]
-            elif nulls:
-                obj[name] = None
-        if drop is not None:
-            for name in drop:
-                del obj[name]
-
-    return complete
-
-
-def _step(field: Field, of: Callable[[Shape], Completer | None], seal: bool) -> _Step:
-    kind = field.shape.kind
-    omits = (_omits_zero(field) and kind in _DROPPED_WHEN_ZERO) or field.omit_empty_struct
-    nulls = seal and field.always and kind in ("list", "map")
-    return omits, nulls, of(field.shape)
-
-
-def _fill(field: Field) -> Callable[[], Json] | None:
-    """Return what makes the value that is written where none was set, None where nothing is written."""
-    kind = field.shape.kind
-    if field.omit_empty_struct:
-        return None
-    if kind == "struct":
-        if field.pointer:
-            return _null if field.always else None
-        return dict
-    if not field.always and (field.pointer or kind in _DROPPED_WHEN_ZERO):
-        return None
-    zero = None if field.pointer else _ZERO[kind]
-    return lambda: zero
-
-
-_DROPPED_WHEN_ZERO = frozenset(("string", "bool", "int32", "int64", "number", "bytes", "list", "map"))
-
-
-def _null() -> Json:
-    return None
-
-
-def strip_nulls(value: Object) -> Object:
-    """Return a copy without null fields, all the way down: what a schemaless decoder keeps."""
-    return {
-        key: strip_nulls(part) if isinstance(part, dict) else part
-        for key, part in value.items()
-        if part is not None
-    }

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import orjson
 
-from podium.machinery import decode
+from podium.machinery import complete, decode
 from podium.machinery.errors import Json, Object
 from podium.machinery.shape import Field, Kind, Shape
 from podium.machinery.wire_form import Unusual, unusual
@@ -243,11 +243,11 @@ class Schema:
 
     @cached_property
     def _completer(self) -> Callable[[Json], None]:
-        return decode.completer(self.shape, seal=False)
+        return complete.completer(self.shape, seal=False)
 
     @cached_property
     def _sealer(self) -> Callable[[Json], None]:
-        return decode.completer(self.shape, seal=True)
+        return complete.completer(self.shape, seal=True)
 
 
 class _Definitions:

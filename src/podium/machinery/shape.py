@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from podium.machinery.errors import Json
+
 Kind = Literal[
     "struct",
     "map",
@@ -28,6 +30,25 @@ Kind = Literal[
     "any",
 ]
 ListType = Literal["atomic", "set", "map"]
+
+CONTAINERS = frozenset(("struct", "map", "list"))
+
+ZERO: dict[str, Json] = {
+    "string": "",
+    "bool": False,
+    "int32": 0,
+    "int64": 0,
+    "number": 0,
+    "bytes": None,
+    "time": None,
+    "micro-time": None,
+    "quantity": "0",
+    "int-or-string": 0,
+    "list": None,
+    "map": None,
+    "any": None,
+}
+"""What Go writes for a value that was never set. Structures are `{}`."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -77,3 +98,10 @@ class Field:
     """Of a list that strategic merge patches merge by key."""
     strategies: frozenset[str] = frozenset()
     """Strategic merge: any of merge, replace, retainKeys."""
+
+    @property
+    def omits_zero(self) -> bool:
+        """Whether upstream leaves the field out when its value is empty."""
+        if self.name == "managedFields":
+            return False  # an empty list is a command to forget all owners
+        return not self.pointer and not self.always and self.shape.kind != "struct"
