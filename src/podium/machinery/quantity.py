@@ -98,13 +98,31 @@ def parse(value: str | int | float) -> Quantity:
 
 
 def canonical(value: str | int | float) -> str:
-    """Return upstream's canonical text: `1000m` is `1`, `1024Ki` is `1Mi`, `0.5` is `500m`."""
+    """Return the text that upstream keeps: `1000m` is `1`, `1024Ki` is `1Mi`, `0.5` is `500m`."""
     return _canonical(value if isinstance(value, str) else repr(value))
 
 
 @lru_cache(maxsize=4096)
 def _canonical(text: str) -> str:
-    return str(_parse(text))
+    amount = _parse(text)
+    return text if _is_kept(text) else str(amount)
+
+
+def _is_kept(text: str) -> bool:
+    """Tell whether upstream keeps a text as it was written, though it be `1.250`, `+5` or `1e0`."""
+    match = _SYNTAX.fullmatch(text)
+    assert match is not None, "only called for what parses"
+    whole, fraction, suffix = match[2].lstrip("0") or "0", match[3] or "", match[4]
+    digits = whole + fraction
+    if text == "0" or int(digits) == 0:
+        return text == "0"
+    base, exponent, _ = _suffix(suffix)
+    if base == 2:
+        room = 15 - len(whole) - exponent * 3 // 10 - 1
+        return not fraction and room >= 0 and int(whole) % 8 != 0
+    scale = exponent - len(fraction)
+    fits = len(digits) <= 18 and scale >= -9
+    return fits and scale % 3 == 0 and not digits.endswith("000") and digits[0] != "0"
 
 
 @lru_cache(maxsize=4096)
