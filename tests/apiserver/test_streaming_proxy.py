@@ -10,11 +10,13 @@ import orjson
 import pytest
 
 from podium.apiserver.streaming import proxy
-from podium.apiserver.streaming.proxy import ProxyName, clean_path, forward, split_name
+from podium.apiserver.streaming.proxy import ProxyName, clean_path, forward, path_below, split_name
 from podium.base.http.client import HttpTransport
 from podium.base.http.message import Handler, Headers, RawConnection, Request, Response
 from podium.machinery.errors import ApiError, BadRequest, Object, ServiceUnavailable
 from tests.base.http_tools import peer_of, run, serving, transport_to
+
+PREFIX = "/api/v1/namespaces/ns/pods/p/proxy"
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,21 @@ def test_names_that_are_none(text: str) -> None:
 )
 def test_paths_are_cleaned(raw: str, cleaned: str) -> None:
     assert clean_path(raw) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("raw", "below"),
+    [
+        (PREFIX, ""),
+        (f"{PREFIX}/", "/"),
+        (f"{PREFIX}/a/proxy/b%20", "/a/proxy/b%20"),
+        ("/api/v1/namespaces/proxy/services/proxy/proxy/x", "/x"),
+        ("/api/v1/nodes/proxy/proxy/metrics", "/metrics"),
+        ("/api/v1/nodes/n/proxy", ""),
+    ],
+)
+def test_the_path_below(raw: str, below: str) -> None:
+    assert path_below(raw) == below
 
 
 def pod(ip: str = "10.244.0.5") -> Object:
@@ -132,9 +149,6 @@ def test_service_backends() -> None:
 def test_services_without_a_backend(name: str, endpoints: Object | None, message: str) -> None:
     with pytest.raises(ServiceUnavailable, match=message):
         proxy.service_backend(SERVICE, endpoints, split_name(name, "service"), random.Random())
-
-
-PREFIX = "/api/v1/namespaces/ns/pods/p/proxy"
 
 
 @asynccontextmanager

@@ -129,6 +129,17 @@ def clean_path(raw_path: str) -> str:
     return "/" + "/".join(kept) + ("/" if slash else "")
 
 
+def path_below(raw_path: str) -> str:
+    """Return what follows the `proxy` subresource in a request's path, still encoded: "" or from a slash on.
+
+    Counted, not searched: the name before it, or a segment after it, may be "proxy" too.
+    """
+    segments = raw_path.split("/")
+    # /api/v1/namespaces/{ns}/{plural}/{name}/proxy/… or /api/v1/nodes/{name}/proxy/…
+    below = 8 if segments[3:4] == ["namespaces"] else 6
+    return "".join(f"/{segment}" for segment in segments[below:])
+
+
 class Proxy:
     """Carries requests to pods and services. Their certificates are not verified: nobody could know them."""
 

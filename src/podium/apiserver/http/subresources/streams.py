@@ -11,7 +11,7 @@ from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.update import not_found
 from podium.apiserver.streaming.kubelet import KubeletConnections
-from podium.apiserver.streaming.proxy import Proxy, split_name
+from podium.apiserver.streaming.proxy import Proxy, path_below, split_name
 from podium.base.http.message import Request, Response
 from podium.machinery.errors import Object
 from podium.resources.core.endpoints import ENDPOINTS
@@ -62,7 +62,7 @@ class Streams:
         call.name = split_name(written, "pod").name
         pod = _peek(registry, call, PODS)
         await _admit(registry, call, request)
-        return await self._proxy.pod(request, pod, written, _rest(request))
+        return await self._proxy.pod(request, pod, written, path_below(request.raw_path))
 
     async def _service_proxy(
         self, registry: Registry, call: Call, request: Request, info: RequestInfo
@@ -72,14 +72,14 @@ class Streams:
         service = _peek(registry, call, SERVICES)
         await _admit(registry, call, request)
         endpoints = registry.peek(ENDPOINTS, call.namespace, call.name)
-        return await self._proxy.service(request, service, endpoints, written, _rest(request))
+        return await self._proxy.service(request, service, endpoints, written, path_below(request.raw_path))
 
     async def _node_proxy(
         self, registry: Registry, call: Call, request: Request, info: RequestInfo
     ) -> Response:
         node = _peek(registry, call, NODES)
         await _admit(registry, call, request)
-        return await self._kubelets.node_proxy(request, node, _rest(request))
+        return await self._kubelets.node_proxy(request, node, path_below(request.raw_path))
 
 
 def _peek(registry: Registry, call: Call, resource: Any) -> Object:
@@ -95,9 +95,3 @@ async def _admit(registry: Registry, call: Call, request: Request) -> None:
     }
     attributes = await registry.admit(call, "CONNECT", options)
     await registry.validate(attributes)
-
-
-def _rest(request: Request) -> str:
-    """Return what follows `/proxy` in the path, still encoded, with its slash."""
-    _, _, rest = request.raw_path.partition("/proxy/")
-    return f"/{rest}"
