@@ -89,6 +89,11 @@ def dns(cluster: Cluster) -> Component:
     )
 
 
+def simulated_prefix(cluster: Cluster) -> str:
+    """Return how the names of the cluster's simulated nodes begin."""
+    return f"{cluster.name}-simulated"
+
+
 def simulated_nodes(cluster: Cluster) -> Component:
     return Component(
         name="podium-simulate",
@@ -96,7 +101,7 @@ def simulated_nodes(cluster: Cluster) -> Component:
             "simulate",
             f"--kubeconfig={cluster.component_kubeconfig('podium-simulate')}",
             f"--nodes={cluster.simulated_nodes}",
-            f"--name-prefix={cluster.name}-simulated",
+            f"--name-prefix={simulated_prefix(cluster)}",
             f"--tls-cert-file={cluster.pki_dir / 'podium-simulate-server.crt'}",
             f"--tls-private-key-file={cluster.pki_dir / 'podium-simulate-server.key'}",
         ),

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from podium.base import log as logs
+from podium.base.clock import WallClock, rfc3339_micro
 from podium.base.log import Log
 from podium.client.client import Client
 from podium.client.kubeconfig import client_from_kubeconfig
@@ -28,10 +29,13 @@ from podium.cmd.layout import Cluster, LayoutError
 from podium.cmd.supervisor import Supervisor
 from podium.imageregistry import containerd as images
 from podium.kubelet import containerd
+from podium.machinery import meta
 from podium.machinery.errors import ApiError
+from podium.resources.coordination.leases import LEASES
 from podium.resources.core.nodes import NODES
 from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
 
+NODE_LEASES = "kube-node-lease"
 READY_TIMEOUT_S = 60.0
 START_ATTEMPTS_MAX = 4
 """A component that has died this often before it was ready will not become so."""
@@ -155,21 +159,57 @@ def _in_one_line(error: Exception, cluster: Cluster) -> str:
 async def _start(cluster: Cluster, supervisor: Supervisor, reporter: progress.Reporter) -> None:
     # A crash may have left containers behind; those of nodes that start again are adopted, not ended.
     async with _admin(cluster) as client:
-        start = _Start(cluster=cluster, supervisor=supervisor, reporter=reporter, client=client)
-        with reporter.step("kube-apiserver"):
-            await supervisor.start(components.apiserver(cluster))
-            await start.until(lambda: _is_ready(client), "kube-apiserver")
+        start = _Start(
+            cluster=cluster,
+            supervisor=supervisor,
+            reporter=reporter,
+            client=client,
+            began=rfc3339_micro(WallClock().now()),
+            serving=asyncio.Event(),
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_start_control_plane(start))
+            if cluster.nodes:
+                tasks.create_task(_start_nodes(start))
+                tasks.create_task(_start_dns(start))
+            if cluster.simulated_nodes:
+                tasks.create_task(_start_simulated_nodes(start))
+    reporter.ready(summary(cluster))
+
+
+async def _start_control_plane(start: _Start) -> None:
+    cluster, supervisor = start.cluster, start.supervisor
+    with start.reporter.step("kube-apiserver"):
+        await supervisor.start(components.apiserver(cluster))
+        await start.until(lambda: _is_ready(start.client), "kube-apiserver")
+    start.serving.set()
+    with start.reporter.step("kube-controller-manager"):
         await supervisor.start(components.controller_manager(cluster))
         await supervisor.start(components.scheduler(cluster))
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_controllers_ready(start))
-            if cluster.nodes:
-                await supervisor.start(components.dns(cluster))
-                tasks.create_task(_start_nodes(start))
-            if cluster.simulated_nodes:
-                await supervisor.start(components.simulated_nodes(cluster))
-                tasks.create_task(_simulated_ready(start))
-    reporter.ready(summary(cluster))
+        # Its first visible work, and what a user's first pod needs.
+        await start.until(lambda: _has_default_account(start.client), "kube-controller-manager")
+
+
+async def _start_dns(start: _Start) -> None:
+    await start.serving.wait()
+    address, port = start.cluster.advertise_address, start.cluster.dns_port
+    with start.reporter.step("podium-dns"):
+        await start.supervisor.start(components.dns(start.cluster))
+        await start.until(lambda: _accepts(asyncio.open_connection(address, port)), "podium-dns")
+
+
+async def _start_simulated_nodes(start: _Start) -> None:
+    await start.serving.wait()
+    count = start.cluster.simulated_nodes
+    with start.reporter.step(f"{count} simulated nodes"):
+        await start.supervisor.start(components.simulated_nodes(start.cluster))
+        prefix = components.simulated_prefix(start.cluster)
+
+        async def all_ready() -> bool:
+            ready = await _ready_nodes(start.client, since=start.began)
+            return sum(name.startswith(prefix) for name in ready) >= count
+
+        await start.until(all_ready, "podium-simulate")
 
 
 @asynccontextmanager
@@ -199,12 +239,17 @@ async def _start_node(start: _Start, index: int) -> None:
     with start.reporter.step(runtime.name):
         await asyncio.to_thread(_write_containerd_config, cluster, index)
         await supervisor.start(runtime)
-        await start.until(lambda: _accepts(cri), runtime.name)
+        await start.until(lambda: _accepts(asyncio.open_unix_connection(str(cri))), runtime.name)
         await images.import_archive(cri, images.pause_archive())
+    await start.serving.wait()
     with start.reporter.step(f"node {name}"):
         await supervisor.start(kubelet)
         await supervisor.start(proxy)
-        await start.until(lambda: _node_ready(start.client, name), kubelet.name)
+
+        async def ready() -> bool:
+            return name in await _ready_nodes(start.client, since=start.began)
+
+        await start.until(ready, kubelet.name)
 
 
 def _write_containerd_config(cluster: Cluster, index: int) -> None:
@@ -213,18 +258,6 @@ def _write_containerd_config(cluster: Cluster, index: int) -> None:
         Path(directory).mkdir(parents=True, exist_ok=True)
     node = dataclasses.replace(node, snapshotter=containerd.snapshotter_for(node.root_dir))
     Path(components.containerd_config(cluster, index)).write_text(containerd.render(node))
-
-
-async def _simulated_ready(start: _Start) -> None:
-    count = start.cluster.nodes + start.cluster.simulated_nodes
-    with start.reporter.step(f"{start.cluster.simulated_nodes} simulated nodes"):
-        await start.until(lambda: _nodes_ready(start.client, count), "podium-simulate")
-
-
-async def _controllers_ready(start: _Start) -> None:
-    with start.reporter.step("kube-controller-manager"):
-        # Its first visible work, and what a user's first pod needs.
-        await start.until(lambda: _has_default_account(start.client), "kube-controller-manager")
 
 
 # ----------------------------------------------------------------------------------------- readiness
@@ -238,6 +271,10 @@ class _Start:
     supervisor: Supervisor
     reporter: progress.Reporter
     client: Client
+    began: str
+    """When, as the API writes times: what a node said before is of an earlier life."""
+    serving: asyncio.Event
+    """Set once the API server answers."""
 
     async def until(self, check: Callable[[], Awaitable[bool]], component: str) -> None:
         """Return when `check` holds, which `component` is to bring about. Raises NotReady."""
@@ -264,9 +301,9 @@ async def _is_ready(client: Client) -> bool:
     return True
 
 
-async def _accepts(path: Path) -> bool:
+async def _accepts(connecting: Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]) -> bool:
     try:
-        _, writer = await asyncio.open_unix_connection(str(path))
+        _, writer = await connecting
     except OSError:
         return False
     writer.close()
@@ -281,20 +318,15 @@ async def _has_default_account(client: Client) -> bool:
     return True
 
 
-async def _node_ready(client: Client, name: str) -> bool:
-    try:
-        node = await client.get(NODES, name)
-    except (ApiError, OSError):
-        return False
-    return _says_ready(node)
-
-
-async def _nodes_ready(client: Client, count: int) -> bool:
+async def _ready_nodes(client: Client, *, since: str) -> set[str]:
+    """Return the nodes that are Ready and whose kubelet has renewed its Lease since then."""
     try:
         nodes = await client.list(NODES)
+        leases = await client.list(LEASES, NODE_LEASES)
     except (ApiError, OSError):
-        return False
-    return sum(_says_ready(node) for node in nodes["items"]) >= count
+        return set()
+    renewed = {meta.name(lease) for lease in leases["items"] if lease["spec"].get("renewTime", "") >= since}
+    return renewed & {meta.name(node) for node in nodes["items"] if _says_ready(node)}
 
 
 def _says_ready(node: dict[str, object]) -> bool:
