@@ -71,6 +71,10 @@ def _no_errors_on_update(_new: Object, _old: Object) -> list[FieldError]:
     return []
 
 
+def _no_warnings(_new: Object, _old: Object | None) -> list[str]:
+    return []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
     """One REST resource in one version. All functions are pure; objects are plain dicts in wire form."""
@@ -121,6 +125,15 @@ class Resource:
     """(new, old): return which forbidden changes were made and what is wrong with the new object as such, in
     upstream's order."""
     validate_status_update: Callable[[Object, Object], list[FieldError]] = _no_errors_on_update
+    validate_subresources: Mapping[str, Callable[[Object, Object], list[FieldError]]] = field(
+        default_factory=dict
+    )
+    """(new, old), by subresource: what is wrong with a write through it, where that is neither `status` nor
+    judged by `validate_update` (pods/resize, namespaces/finalize, ...)."""
+    warnings: Callable[[Object, Object | None], list[str]] = _no_warnings
+    """(new, old; None on create): what clients should know of an object that is valid all the same."""
+    deprecation: str = ""
+    """A warning that goes with every answer about this resource."""
     name_errors: Callable[[str], list[str]] | None = None
     """Return what is wrong with a name; None means a DNS subdomain (RFC 1123)."""
 

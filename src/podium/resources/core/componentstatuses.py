@@ -28,6 +28,7 @@ COMPONENTSTATUSES = Resource(
     verbs=("get", "list"),
     schema="io.k8s.api.core.v1.ComponentStatus",
     stored=False,
+    deprecation="v1 ComponentStatus is deprecated in v1.19+",
     columns=(
         NAME,
         column("Status", _state),

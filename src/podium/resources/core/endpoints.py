@@ -42,6 +42,7 @@ ENDPOINTS = Resource(
     schema="io.k8s.api.core.v1.Endpoints",
     storage_prefix="services/endpoints",
     create_on_update=True,
+    deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     defaults=_defaults,
     columns=(
         NAME,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from podium.machinery.errors import Object
+from podium.machinery.errors import FieldError, Object
 from podium.machinery.resource import Resource, Subresource
-from podium.machinery.validation import dns1123_label_errors
+from podium.machinery.validation import dns1123_label_errors, invalid_each, qualified_name_errors
 from podium.resources.defaulting import blank, child
 from podium.resources.printing import AGE, NAME, column, status
 from podium.resources.selecting import field, fields
@@ -36,6 +36,17 @@ def _prepare_update(new: Object, old: Object) -> None:
     new["status"] = dict(old.get("status") or {})
 
 
+def _validate_finalize(new: Object, _old: Object) -> list[FieldError]:
+    errors: list[FieldError] = []
+    for index, finalizer in enumerate((new.get("spec") or {}).get("finalizers") or ()):
+        path = f"spec.finalizers[{index}]"
+        errors += invalid_each(path, finalizer, qualified_name_errors(finalizer))
+        if "/" not in finalizer and finalizer != "kubernetes":
+            detail = "name is neither a standard finalizer name nor is it fully qualified"
+            errors.append(FieldError.invalid(path, finalizer, detail))
+    return errors
+
+
 NAMESPACES = Resource(
     version="v1",
     kind="Namespace",
@@ -57,4 +68,5 @@ NAMESPACES = Resource(
     delete_returns_object=True,
     name_errors=dns1123_label_errors,
     selectable=fields("status.phase") | {"name": field("metadata.name")},
+    validate_subresources={"finalize": _validate_finalize},
 )

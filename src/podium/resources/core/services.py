@@ -65,6 +65,16 @@ def _ports(service: Object) -> str:
     return ",".join(texts) or NONE
 
 
+def _warnings(service: Object, _old: Object | None) -> list[str]:
+    spec = spec_of(service)
+    found = []
+    if spec.get("externalIPs"):
+        found.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
+    if spec.get("trafficDistribution") == "PreferClose":
+        found.append('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"')
+    return found
+
+
 SERVICES = Resource(
     version="v1",
     kind="Service",
@@ -81,6 +91,7 @@ SERVICES = Resource(
         ),
     ),
     create_on_update=True,
+    warnings=_warnings,
     delete_returns_object=True,
     defaults=_defaults,
     columns=(

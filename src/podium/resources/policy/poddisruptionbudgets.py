@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import absent, child
+from podium.resources.policy import validation
 from podium.resources.printing import AGE, NAME, column, count, spec, status
 
 _COUNTS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
@@ -48,4 +49,7 @@ PODDISRUPTIONBUDGETS = Resource(
         AGE,
     ),
     unconditional_update=False,
+    validate=validation.validate_budget,
+    validate_update=lambda new, _old: validation.validate_budget(new),
+    validate_status_update=validation.validate_budget_status,
 )

@@ -6,6 +6,7 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import absent, drop_zero
 from podium.resources.printing import AGE, NAME, column, count
+from podium.resources.scheduling import validation
 
 
 def _defaults(priority_class: Object) -> None:
@@ -31,4 +32,6 @@ PRIORITYCLASSES = Resource(
         AGE,
         column("PreemptionPolicy", lambda obj: obj.get("preemptionPolicy") or "", wide=True),
     ),
+    validate=validation.validate_class,
+    validate_update=validation.validate_class_update,
 )
