@@ -15,14 +15,14 @@ Completer = Callable[[Json], None]
 
 def completer(shape: Shape, *, seal: bool) -> Completer:
     """Return what leaves out and fills in as upstream's encoding does; `seal` turns empty lists to null."""
-    known: dict[int, Completer] = {}
 
     def of(part: Shape) -> Completer | None:
         """Return the completer of a shape, None where nothing inside can need one."""
         if part.kind == "struct":
-            if id(part) not in known:
-                known[id(part)] = _complete_struct(part, of, seal)
-            return known[id(part)]
+            made: Completer = part.once(
+                "seal" if seal else "complete", lambda struct: _complete_struct(struct, of, seal)
+            )
+            return made
         if part.kind not in CONTAINERS:
             return None
         assert part.element is not None

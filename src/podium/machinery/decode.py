@@ -258,6 +258,11 @@ def _scalar(shape: Shape) -> Scalar:
 
 
 def _container(shape: Shape) -> Container:
+    closure: Container = shape.once("decode", _make_container)
+    return closure
+
+
+def _make_container(shape: Shape) -> Container:
     match shape.kind:
         case "struct":
             return _struct(shape)

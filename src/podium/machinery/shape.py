@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from podium.machinery.errors import Json
 
@@ -66,6 +66,8 @@ class Shape:
     map_keys: tuple[str, ...] = ()
     key_defaults: Mapping[str, str] = field(default_factory=dict)
     preserve_unknown: bool = False
+    compiled: dict[str, Any] | None = None
+    """What others have made of this shape, by purpose; definitions are shared, so what is made of them is."""
     _fields: dict[str, Field] | None = None
 
     @property
@@ -75,6 +77,14 @@ class Shape:
             self._fields = self.lazy_fields() if self.lazy_fields is not None else {}
             self.lazy_fields = None
         return self._fields
+
+    def once(self, purpose: str, make: Callable[[Shape], Any]) -> Any:
+        """Return `make(self)`, made only once for each purpose."""
+        if self.compiled is None:
+            self.compiled = {}
+        if purpose not in self.compiled:
+            self.compiled[purpose] = make(self)
+        return self.compiled[purpose]
 
     @property
     def struct_name(self) -> str:
