@@ -13,7 +13,7 @@ import pytest
 
 from podium.store import sqlite_tables as tables
 from podium.store.protocol import Compacted, Store, StoreError
-from podium.store.sqlite import SqliteStore
+from podium.store.sqlite import WRITE_QUEUE_MAX, SqliteStore
 from tests.store.contract import StoreContract, error_of, first_changes
 
 
@@ -185,6 +185,26 @@ def test_a_cancelled_writer_leaves_the_store_working(tmp_path: Path) -> None:
         record = await store.create("/last", b"")
         assert record.mod_revision == await store.current_revision()
         await store.close()
+
+    asyncio.run(main())
+
+
+def test_the_write_queue_is_bounded_and_callers_wait(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = await SqliteStore.open(tmp_path / "store.db")
+        writers = [asyncio.create_task(store.create(f"/{n}", b"")) for n in range(WRITE_QUEUE_MAX + 500)]
+        longest = 0
+        while not all(writer.done() for writer in writers):
+            await asyncio.sleep(0)
+            longest = max(longest, len(store._waiting))
+        assert 0 < longest <= WRITE_QUEUE_MAX
+        assert await store.current_revision() == 1 + len(writers)
+        # Those before the queue learn of the end, too.
+        writers = [asyncio.create_task(store.delete(f"/{n}", expected_revision=0)) for n in range(1500)]
+        await asyncio.sleep(0)
+        await store.close()
+        outcomes = await asyncio.gather(*writers, return_exceptions=True)
+        assert any(isinstance(outcome, StoreError) for outcome in outcomes)
 
     asyncio.run(main())
 

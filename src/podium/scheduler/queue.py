@@ -83,11 +83,11 @@ class SchedulingQueue:
                 queued.seen.add(ClusterEvent.POD_CHANGED)
             queued.info = info
         elif (queued := self._active.get(uid)) is not None:
-            if queued.info.priority != info.priority or info.gated:
-                del self._active[uid]
-                queued.info = info
-                self._admit(queued)
+            moved = queued.info.priority != info.priority or info.gated
             queued.info = info
+            if moved:
+                del self._active[uid]
+                self._admit(queued)
         elif (queued := self._resting.get(uid)) is not None:
             queued.info = info
         elif (queued := self._unschedulable.get(uid)) is not None:
@@ -142,9 +142,8 @@ class SchedulingQueue:
 
     def reject(self, queued: QueuedPod, plugins: frozenset[str]) -> None:
         """No node can take the pod; try again when something has happened that `plugins` wait for."""
-        if self._in_flight.pop(queued.info.uid, None) is not queued:
-            return  # dropped meanwhile
-        queued.tried_s = self._clock.monotonic_s()
+        if not self._land(queued):
+            return
         queued.hopes = self._helping(plugins)
         if queued.hopes & queued.seen:
             self._rest(queued)
@@ -157,9 +156,16 @@ class SchedulingQueue:
 
     def retry(self, queued: QueuedPod) -> None:
         """The try failed for no fault of the pod's; try again after its back-off."""
-        if self._in_flight.pop(queued.info.uid, None) is queued:
-            queued.tried_s = self._clock.monotonic_s()
+        if self._land(queued):
             self._rest(queued)
+
+    def _land(self, queued: QueuedPod) -> bool:
+        """End a pod's flight; return False when it was dropped meanwhile."""
+        if self._in_flight.get(queued.info.uid) is not queued:
+            return False
+        del self._in_flight[queued.info.uid]
+        queued.tried_s = self._clock.monotonic_s()
+        return True
 
     # Between the places
 
