@@ -200,10 +200,10 @@ def test_the_write_queue_is_bounded_and_callers_wait(tmp_path: Path) -> None:
         assert 0 < longest <= WRITE_QUEUE_MAX
         assert await store.current_revision() == 1 + len(writers)
         # Those before the queue learn of the end, too.
-        writers = [asyncio.create_task(store.delete(f"/{n}", expected_revision=0)) for n in range(1500)]
+        deleters = [asyncio.create_task(store.delete(f"/{n}", expected_revision=0)) for n in range(1500)]
         await asyncio.sleep(0)
         await store.close()
-        outcomes = await asyncio.gather(*writers, return_exceptions=True)
+        outcomes = await asyncio.gather(*deleters, return_exceptions=True)
         assert any(isinstance(outcome, StoreError) for outcome in outcomes)
 
     asyncio.run(main())
