@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,23 +98,35 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+def build_and_load(running: RunningCluster, work: Path, *tags: str) -> None:
+    """Make the example's image on this machine and put it on every node, under each tag."""
+    for tag in tags:
+        archive = work / f"hello-{tag}.tar"
+        image = f"podium.local/hello:{tag}"
+        podium("image", "build", "examples/hello/image.toml", "-t", image, "-o", str(archive))
+        podium("image", "load", f"--state-dir={running.state_dir}", str(archive))
+
+
+@contextmanager
+def running_cluster(work: Path, *flags: str) -> Iterator[RunningCluster]:
+    """A cluster of its own below `work`; its logs are kept below build/ when it has ended."""
     if reason := preflight.why_no_real_nodes():
         pytest.skip(reason)
-    work = tmp_path_factory.mktemp("e2e")
     running = RunningCluster(state_dir=work / "cluster", port=free_port())
     try:
-        running.podium("up", f"--port={running.port}")
-        for tag in ("1", "2"):
-            archive = work / f"hello-{tag}.tar"
-            image = f"podium.local/hello:{tag}"
-            podium("image", "build", "examples/hello/image.toml", "-t", image, "-o", str(archive))
-            podium("image", "load", f"--state-dir={running.state_dir}", str(archive))
+        running.podium("up", f"--port={running.port}", *flags)
         yield running
     finally:
         running.podium("down", check=False)
-        logs = ROOT / "build" / "e2e-logs"
+        logs = ROOT / "build" / "e2e-logs" / work.name
         shutil.rmtree(logs, ignore_errors=True)
         if (running.state_dir / "logs").exists():
             shutil.copytree(running.state_dir / "logs", logs)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    work = tmp_path_factory.mktemp("e2e")
+    with running_cluster(work) as running:
+        build_and_load(running, work, "1", "2")
+        yield running
