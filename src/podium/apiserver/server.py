@@ -33,15 +33,17 @@ from podium.apiserver.http.subresources.table import specials
 from podium.apiserver.openapi import OpenApi
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.served import Catalog
+from podium.apiserver.registry.special.addresses import follow_service, mend
 from podium.apiserver.registry.special.services import ServiceAllocator
 from podium.base.clock import Clock, WallClock
-from podium.base.http.message import HttpError, Request, Response
+from podium.base.http.message import BodyTooLarge, HttpError, Request, Response
 from podium.base.ids import new_uid
 from podium.base.log import Log
-from podium.machinery.errors import ApiError, InternalError, Object, Unauthorized
+from podium.machinery.errors import ApiError, InternalError, Object, TooLarge, Unauthorized
 from podium.machinery.schema import Schemas
 from podium.resources.catalogue import BUILTIN
 from podium.resources.core.services import SERVICES
+from podium.resources.networking.ipaddresses import IPADDRESSES
 from podium.store.protocol import Store, StoreError
 
 COMPACTION_INTERVAL_S = 300.0
@@ -113,6 +115,10 @@ class ApiServer:
             cluster_ip_range=config.service_cluster_ip_range,
             node_port_range=config.service_node_port_range,
         )
+        addresses = self.catalog.of(IPADDRESSES)
+        self.registry.services.recorded_by(
+            lambda new, old: follow_service(self.registry, addresses, new, old)
+        )
         self._api = Api(self.registry, specials(streams))
         self._discovery = Discovery(self.catalog, lambda: f"{config.advertise_address}:{config.port}")
         self._openapi = OpenApi(self.catalog, self._schemas, config.version)
@@ -132,6 +138,7 @@ class ApiServer:
             asyncio.create_task(self._compact_for_ever(), name="apiserver-compaction"),
         ]
         await self._cacher.wait_for(await self._bootstrap())
+        await mend(self.registry, self.catalog.of(IPADDRESSES), self.catalog.of(SERVICES))
         self._ready = True
 
     async def _bootstrap(self) -> int:
@@ -181,12 +188,14 @@ class ApiServer:
         try:
             response = await self._serve(request)
         except ApiError as error:
-            response = failure(error)
+            response = failure(error, request)
+        except BodyTooLarge as error:
+            response = failure(TooLarge(error.message), request)
         except (HttpError, ConnectionError):
             raise
         except Exception:
             _log.exception("a request failed", method=request.method, target=request.target)
-            response = failure(InternalError("Internal error occurred: see the server's log"))
+            response = failure(InternalError("Internal error occurred: see the server's log"), request)
         response.headers.add("audit-id", request.headers.get("audit-id") or new_uid())
         return response
 

@@ -78,6 +78,8 @@ class Api:
             subresource=info.subresource,
         )
         handler = self._find(served, request, info)
+        if served.resource.deprecation:
+            call.warn(served.resource.deprecation)
         try:
             if isinstance(handler, tuple):
                 response = await handler[0](self._registry, call, request, info)
@@ -86,7 +88,7 @@ class Api:
         except ApiError as error:
             if not call.warnings:
                 raise
-            response = failure(error)
+            response = failure(error, request)
         if call.warnings:
             add_warnings(response, call.warnings)
         return response

@@ -18,7 +18,9 @@ async def get_object(registry: Registry, call: Call, request: Request) -> Respon
     include = request.parameter("includeObject") if wanted.form else ""
     entry = await get(registry, call, revision=revision)
     form = form_of(call.served, wanted, registry.clock, include=include, is_list=False)
-    return encoded(form.one(entry), request, media_type=wanted.media_type)
+    return encoded(
+        form.one(entry), request, media_type=wanted.media_type, definition=call.served.resource.schema
+    )
 
 
 async def list_objects(registry: Registry, call: Call, request: Request) -> Response:
@@ -27,4 +29,9 @@ async def list_objects(registry: Registry, call: Call, request: Request) -> Resp
     include = request.parameter("includeObject") if wanted.form else ""
     form = form_of(call.served, wanted, registry.clock, include=include, is_list=True)
     listing = await list_entries(registry, call, options)
-    return encoded(form.list(listing), request, media_type=wanted.media_type)
+    return encoded(
+        form.list(listing),
+        request,
+        media_type=wanted.media_type,
+        definition=call.served.resource.schema + "List",
+    )

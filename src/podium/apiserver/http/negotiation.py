@@ -64,10 +64,12 @@ def accepted(accept: str) -> Accepted:
     wanted = clauses(accept)
     if not wanted:
         return Accepted()
-    known = False
+    known = protobuf = False
     for clause in wanted:
         if clause.media_type in ("*/*",):
             return Accepted()
+        if clause.media_type == PROTOBUF and not clause.parameters.get("as"):
+            protobuf = True
         if clause.media_type not in (JSON, YAML):
             continue
         known = True
@@ -77,6 +79,9 @@ def accepted(accept: str) -> Accepted:
         version, group = clause.parameters.get("v", ""), clause.parameters.get("g", "")
         if form in _FORMS and group == "meta.k8s.io" and version in _META_VERSIONS:
             return Accepted(media_type=clause.media_type, form=form, version=version, group=group)
+    if protobuf:
+        # Only for those who take nothing else: JSON is stored and costs nothing to send.
+        return Accepted(media_type=PROTOBUF)
     if known:
         raise NotAcceptable(f"only the following media types are accepted: {OFFERED}")
     raise NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {OFFERED}", details={})

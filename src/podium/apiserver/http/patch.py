@@ -19,13 +19,13 @@ async def patch_object(registry: Registry, call: Call, request: Request) -> Resp
     if type not in TYPES:
         raise UnsupportedMediaType("415: Unsupported Media Type", details={})
     write_options(request, call, "PatchOptions")
-    force = _check_options(call, request, type)
+    force = check_patch_options(call, request, type)
     raw = await request.read_body()
     result = await patch(registry, call, type, raw, force=force)
     return answer(registry, result, request, wanted)
 
 
-def _check_options(call: Call, request: Request, type: str) -> bool:
+def check_patch_options(call: Call, request: Request, type: str) -> bool:
     """Return whether an apply is forced. Raises `Invalid`."""
     manager, force = request.parameter("fieldManager"), request.parameter("force")
     errors: list[FieldError] = []

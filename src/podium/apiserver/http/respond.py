@@ -7,15 +7,16 @@ from collections.abc import Sequence
 
 import orjson
 
-from podium.apiserver.http.negotiation import JSON, YAML
+from podium.apiserver.http.negotiation import JSON, PROTOBUF, YAML
 from podium.base.http.message import Headers, Request, Response
-from podium.machinery.codec import yaml
-from podium.machinery.errors import ApiError, Json
+from podium.machinery.codec import protobuf, yaml
+from podium.machinery.errors import ApiError, Json, NotAcceptable, Object
 
 COMPRESSED_FROM_BYTES = 128 * 1024
 """Smaller answers are cheaper to send than to compress."""
 
 _COMPRESSION_LEVEL = 1
+_STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 _CACHE = ("cache-control", "no-cache, private")
 _JSON_HEADERS = (_CACHE, ("content-type", JSON))
 _TEXT = "text/plain; charset=utf-8"
@@ -31,9 +32,19 @@ def json_value(value: Json, *, status: int = 200) -> Response:
 
 
 def encoded(
-    body: bytes | Sequence[bytes], request: Request, *, media_type: str = JSON, status: int = 200
+    body: bytes | Sequence[bytes],
+    request: Request,
+    *,
+    media_type: str = JSON,
+    status: int = 200,
+    definition: str = "",
 ) -> Response:
-    """Answer with encoded JSON in the encoding that the client wants: as it is, pretty, YAML, compressed."""
+    """Answer with encoded JSON in the encoding that the client wants: as it is, pretty, YAML, compressed.
+
+    `definition` names the schema of the body, which protobuf needs. Raises `NotAcceptable` where it has none.
+    """
+    if media_type == PROTOBUF:
+        return _as_protobuf(orjson.loads(_joined(body)), definition, status)
     if media_type == YAML:
         text = yaml.encode(orjson.loads(_joined(body)))
         return Response(status=status, headers=Headers((_CACHE, ("content-type", YAML))), body=text)
@@ -43,6 +54,13 @@ def encoded(
     if "gzip" in request.headers.get("accept-encoding"):
         compress(response)
     return response
+
+
+def _as_protobuf(obj: Object, definition: str, status: int) -> Response:
+    if not protobuf.knows(definition):
+        raise NotAcceptable(f"only the following media types are accepted: {JSON}, {YAML}")
+    raw = protobuf.wrap(obj["apiVersion"], obj["kind"], protobuf.encode(definition, obj))
+    return Response(status=status, headers=Headers((_CACHE, ("content-type", PROTOBUF))), body=raw)
 
 
 def is_pretty(request: Request) -> bool:
@@ -77,9 +95,12 @@ def not_found_page() -> Response:
     return text("404 page not found\n", status=404)
 
 
-def failure(error: ApiError) -> Response:
+def failure(error: ApiError, request: Request) -> Response:
     """Answer with the Status that `error` means."""
-    response = json_value(error.status(), status=error.code)
+    if request.headers.get("accept") == PROTOBUF:
+        response = _as_protobuf(error.status(), _STATUS, error.code)
+    else:
+        response = json_value(error.status(), status=error.code)
     retry = (error.details or {}).get("retryAfterSeconds")
     if retry:
         response.headers.set("retry-after", str(retry))

@@ -20,4 +20,6 @@ def answer(registry: Registry, result: Result, request: Request, wanted: Accepte
         assert result.object is not None
         body = form.object(result.object)
     status = 201 if result.created else 200
-    return encoded(body, request, media_type=wanted.media_type, status=status)
+    return encoded(
+        body, request, media_type=wanted.media_type, status=status, definition=result.served.resource.schema
+    )

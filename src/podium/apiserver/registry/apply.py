@@ -17,7 +17,7 @@ from podium.machinery.patch import apply as server_side
 
 async def apply(registry: Registry, call: Call, raw: bytes, *, force: bool) -> Result:
     """Apply the configuration in `raw` (YAML or JSON) as the call's field manager. Raises `Conflict`."""
-    config = _decode(raw)
+    config = decode_config(raw)
     if registry.entry(call.served, call.namespace, call.name) is None and not call.subresource:
         await registry.authorize_create(call)
         obj = _applied(registry, call, None, config, force=force)
@@ -30,7 +30,8 @@ async def apply(registry: Registry, call: Call, raw: bytes, *, force: bool) -> R
     return await modify(registry, call, transform, tracked=True)
 
 
-def _decode(raw: bytes) -> Object:
+def decode_config(raw: bytes) -> Object:
+    """Return the configuration in an apply's body. Raises `BadRequest`."""
     try:
         config = yaml.decode(raw)
     except yaml.YamlError as error:

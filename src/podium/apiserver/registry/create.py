@@ -65,7 +65,10 @@ async def _create_once(registry: Registry, call: Call, obj: Object, *, tracked: 
         return await _finish(registry, call, stored, attributes)
     release = registry.services.allocate(stored, None)
     try:
-        return await _finish(registry, call, stored, attributes)
+        result = await _finish(registry, call, stored, attributes)
+        if not call.dry_run:
+            await registry.services.settle(stored, None)
+        return result
     finally:
         release()
 
@@ -73,6 +76,8 @@ async def _create_once(registry: Registry, call: Call, obj: Object, *, tracked: 
 async def _finish(registry: Registry, call: Call, stored: Object, attributes: Attributes | None) -> Result:
     prepare_create(registry, call, stored)
     check_create(call, stored)
+    for warning in call.served.storage.warnings(stored, None):
+        call.warn(warning)
     registry.schema_of(call.served.storage.schema).seal(stored)
     await _validate(registry, attributes, call.served.from_storage(stored))
     return await write_new(registry, call, stored)

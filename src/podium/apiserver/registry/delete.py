@@ -9,6 +9,7 @@ from podium.apiserver.cacher.entry import Entry
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
+from podium.apiserver.registry.special.services import is_service
 from podium.apiserver.registry.update import RACES_MAX, conflict, not_found
 from podium.base.clock import Clock, parse_rfc3339, rfc3339
 from podium.machinery.errors import Object
@@ -92,6 +93,8 @@ async def _apply(registry: Registry, call: Call, entry: Entry, stored_old: Objec
         return Result(served=served, entry=entry)
     change = await registry.store.delete(key, expected_revision=revision)
     await registry.cacher.wait_for(change.revision)
+    if registry.services is not None and is_service(served.storage):
+        await registry.services.settle(None, stored_old)
     return Result(served=served, entry=entry.at(change.revision), created=True)
 
 

@@ -16,7 +16,7 @@ from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.create import create, match_namespace
 from podium.apiserver.registry.errors import OPTIMISTIC_LOCK
 from podium.apiserver.registry.fields import track_update
-from podium.apiserver.registry.narrow import NARROW, narrow_to_status
+from podium.apiserver.registry.narrow import CHECKS, NARROW, narrow_to_status
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
 from podium.apiserver.registry.special.services import is_service
@@ -113,7 +113,10 @@ async def _modify_once(
         return await _finish(registry, call, entry, stored, stored_old, attributes)
     release = registry.services.allocate(stored, stored_old)
     try:
-        return await _finish(registry, call, entry, stored, stored_old, attributes)
+        result = await _finish(registry, call, entry, stored, stored_old, attributes)
+        if not call.dry_run:
+            await registry.services.settle(stored, stored_old)
+        return result
     finally:
         release()
 
@@ -128,6 +131,8 @@ async def _finish(
 ) -> Result:
     prepare_update(registry, call, stored, stored_old)
     check_update(call, stored, stored_old)
+    for warning in call.served.storage.warnings(stored, stored_old):
+        call.warn(warning)
     registry.schema_of(call.served.storage.schema).seal(stored)
     if attributes is not None:
         attributes.object = call.served.from_storage(stored)
@@ -217,10 +222,14 @@ def check_update(call: Call, stored: Object, stored_old: Object) -> None:
     errors = validate_object_meta_update(stored, stored_old)
     if errors:
         errors = errors + errors
-    if call.subresource == "status":
+    check = CHECKS.get(_place(call))
+    if check is not None:
+        errors += check(stored, stored_old)
+    elif call.subresource == "status":
         errors += storage.validate_status_update(stored, stored_old)
     else:
-        errors += storage.validate_update(stored, stored_old)
+        check = storage.validate_subresources.get(call.subresource, storage.validate_update)
+        errors += check(stored, stored_old)
     if errors:
         raise Invalid.of(storage.kind, storage.group, call.name, errors)
 

@@ -5,32 +5,33 @@ from __future__ import annotations
 import orjson
 
 from podium.apiserver.chain import RequestInfo
+from podium.apiserver.http.negotiation import accepted
 from podium.apiserver.http.respond import encoded
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.update import not_found
 from podium.base.http.message import Request, Response
+from podium.machinery import table
 from podium.machinery.errors import Object
 
 _NAMES = ("etcd-0",)
-_WARNING = "v1 ComponentStatus is deprecated in v1.19+"
 
 
 async def components(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
     """Answer get and list. The store is healthy, else this server would not answer."""
-    call.warn(_WARNING)
-    if info.name:
-        if info.name not in _NAMES:
-            raise not_found(call)
-        found: Object = {"kind": "ComponentStatus", "apiVersion": "v1", **_status(info.name)}
-        return encoded(orjson.dumps(found), request)
-    listed = {
-        "kind": "ComponentStatusList",
-        "apiVersion": "v1",
-        "metadata": {},
-        "items": [_status(name) for name in _NAMES],
-    }
-    return encoded(orjson.dumps(listed), request)
+    wanted = accepted(request.headers.get("accept"))
+    kind = {"kind": "ComponentStatus", "apiVersion": "v1"}
+    if info.name and info.name not in _NAMES:
+        raise not_found(call)
+    found = [{**kind, **_status(name)} for name in _NAMES if info.name in ("", name)]
+    if wanted.form == "Table":
+        body: Object = table.table(call.served.resource, found, now=registry.clock.now())
+    elif info.name:
+        body = found[0]
+    else:
+        items = [_status(name) for name in _NAMES]
+        body = {"kind": "ComponentStatusList", "apiVersion": "v1", "metadata": {}, "items": items}
+    return encoded(orjson.dumps(body), request, media_type=wanted.media_type)
 
 
 def _status(name: str) -> Object:

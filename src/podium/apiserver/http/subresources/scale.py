@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 from podium.apiserver.chain import RequestInfo
 from podium.apiserver.http.body import media_type, read_object
-from podium.apiserver.http.negotiation import accepted
+from podium.apiserver.http.negotiation import Accepted, accepted
 from podium.apiserver.http.options import get_version, write_options
+from podium.apiserver.http.patch import check_patch_options
 from podium.apiserver.http.respond import encoded
+from podium.apiserver.registry.apply import decode_config
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.decode import DecodeError, prune
 from podium.apiserver.registry.fields import track_update
-from podium.apiserver.registry.patch import TYPES, decode_patch, invalid_patch, merged
+from podium.apiserver.registry.patch import APPLY, TYPES, decode_patch, invalid_patch, merged
 from podium.apiserver.registry.read import get
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.update import check_name, modify
 from podium.base.http.message import Request, Response
+from podium.machinery import table
 from podium.machinery.errors import FieldError, Invalid, Object, UnsupportedMediaType
+from podium.machinery.fieldset import union
+from podium.machinery.managed_fields import identity, in_order
 from podium.machinery.meta import deep_copy
-from podium.machinery.resource import Scale
+from podium.machinery.patch import apply as server_side
+from podium.machinery.resource import Column, Resource, Scale
+from podium.machinery.table import age
 
 _KIND, _VERSION = "Scale", "autoscaling/v1"
 _SCHEMA = "io.k8s.api.autoscaling.v1.Scale"
@@ -33,21 +41,26 @@ async def scale(registry: Registry, call: Call, request: Request, info: RequestI
     wanted = accepted(request.headers.get("accept"))
     if info.verb == "get":
         entry = await get(registry, call, revision=get_version(request))
-        return _answer(call, call.served.object(entry), request, wanted.media_type)
+        return _answer(registry, call, call.served.object(entry), request, wanted)
     if info.verb == "patch":
-        return await _patch(registry, call, request, wanted.media_type)
+        return await _patch(registry, call, request, wanted)
     write_options(request, call, "UpdateOptions")
     sent = await read_object(registry, call, request, kind=_KIND, api_version=_VERSION, schema=_SCHEMA)
     check_name(call, sent)
     result = await _write(registry, call, lambda _current: sent)
-    return _answer(call, result, request, wanted.media_type)
+    return _answer(registry, call, result, request, wanted)
 
 
-async def _patch(registry: Registry, call: Call, request: Request, media: str) -> Response:
+async def _patch(registry: Registry, call: Call, request: Request, wanted: Accepted) -> Response:
     type = media_type(request)
     if type not in TYPES:
         raise UnsupportedMediaType("415: Unsupported Media Type", details={})
     write_options(request, call, "PatchOptions")
+    force = check_patch_options(call, request, type)
+    if type == APPLY:
+        config = decode_config(await request.read_body())
+        result = await _write(registry, call, None, lambda old: _applied(registry, call, old, config, force))
+        return _answer(registry, call, result, request, wanted)
     patch, duplicates = decode_patch(call, type, await request.read_body())
 
     def change(current: Object) -> Object:
@@ -59,16 +72,24 @@ async def _patch(registry: Registry, call: Call, request: Request, media: str) -
         check_name(call, new)
         return new
 
-    return _answer(call, await _write(registry, call, change), request, media)
+    return _answer(registry, call, await _write(registry, call, change), request, wanted)
 
 
-async def _write(registry: Registry, call: Call, change: Any) -> Object:
-    """Carry the replicas of the changed scale over to the object; return the object."""
+Change = Callable[[Object], Object]
+
+
+async def _write(
+    registry: Registry, call: Call, change: Change | None, apply: Change | None = None
+) -> Object:
+    """Carry the replicas of the changed scale over to the object; return the object.
+
+    `change` makes the new scale of the old one; `apply` makes it of the whole object, owners included.
+    """
     declared = call.served.resource.scale
     assert declared is not None
 
     async def transform(old: Object) -> Object:
-        new = change(of(declared, old))
+        new = change(of(declared, old)) if change is not None else apply(old) if apply is not None else {}
         replicas = (new.get("spec") or {}).get("replicas") or 0
         if replicas < 0:
             error = FieldError.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
@@ -79,11 +100,108 @@ async def _write(registry: Registry, call: Call, change: Any) -> Object:
         changed["metadata"]["resourceVersion"] = metadata.get("resourceVersion") or ""
         if metadata.get("uid"):
             changed["metadata"]["uid"] = metadata["uid"]
-        track_update(registry, call, changed, old)
+        if apply is not None:
+            _put_owners(changed, managed_fields_of(new), call.served.resource.api_version, declared)
+        else:
+            track_update(registry, call, changed, old)
+            _drop_time(changed, call)
         return changed
 
     result = await modify(registry, call, transform, tracked=True)
     return result.as_object()
+
+
+def _drop_time(obj: Object, call: Call) -> None:
+    """Upstream's entry for a scale has no time."""
+    for entry in obj["metadata"].get("managedFields") or ():
+        if entry.get("subresource") == "scale" and entry.get("manager") == call.field_manager:
+            entry.pop("time", None)
+
+
+# --- apply: who owns the replicas is written on the object, in terms of the object
+
+
+def _applied(registry: Registry, call: Call, old: Object, config: Object, force: bool) -> Object:
+    """Return the scale of `old` with `config` applied, its managedFields in terms of a scale."""
+    declared = call.served.resource.scale
+    assert declared is not None
+    live = of(declared, old)
+    live["metadata"]["managedFields"] = owners_of_scale(managed_fields_of(old), declared)
+    new = server_side.apply(
+        live,
+        config,
+        manager=call.field_manager,
+        force=force,
+        api_version=_VERSION,
+        kind=_KIND,
+        now=registry.clock.now(),
+        schema=registry.schema_of(_SCHEMA),
+        subresource=call.subresource,
+    )
+    check_name(call, new)
+    return new
+
+
+def managed_fields_of(obj: Object) -> list[Object]:
+    entries: list[Object] = obj["metadata"].get("managedFields") or []
+    return entries
+
+
+def owners_of_scale(entries: list[Object], declared: Scale) -> list[Object]:
+    """Return the entries of those who own the replicas, as entries of a scale."""
+    return [
+        {**entry, "apiVersion": _VERSION, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+        for entry in entries
+        if _owned(entry.get("fieldsV1") or {}, declared) is not None
+    ]
+
+
+def _keys(declared: Scale) -> list[str]:
+    return [f"f:{part}" for part in declared.replicas.removeprefix(".").split(".")]
+
+
+def _owned(fields: Object, declared: Scale) -> Object | None:
+    found: Any = fields
+    for key in _keys(declared):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def _put_owners(obj: Object, owners: list[Object], api_version: str, declared: Scale) -> None:
+    """Write those who own the replicas of a scale back as entries of the object."""
+    kept = []
+    for entry in obj["metadata"].get("managedFields") or ():
+        rest = _without(entry.get("fieldsV1") or {}, _keys(declared))
+        if rest:
+            kept.append({**entry, "fieldsV1": rest})
+    for owner in owners:
+        fields: Object = {}
+        for key in reversed(_keys(declared)):
+            fields = {key: fields}
+        same = next(
+            (entry for entry in kept if identity(entry) == identity({**owner, "apiVersion": api_version})),
+            None,
+        )
+        if same is not None:
+            same["fieldsV1"] = union(same["fieldsV1"], fields)
+        else:
+            made = {**owner, "apiVersion": api_version, "fieldsV1": fields}
+            made.pop("time", None)
+            kept.append(made)
+    obj["metadata"]["managedFields"] = in_order(kept)
+
+
+def _without(fields: Object, keys: list[str]) -> Object:
+    key, *rest = keys
+    if key not in fields:
+        return fields
+    result = dict(fields)
+    below = _without(result[key], rest) if rest else {}
+    if below:
+        result[key] = below
+    else:
+        del result[key]
+    return result
 
 
 def of(declared: Scale, obj: Object) -> Object:
@@ -98,10 +216,34 @@ def of(declared: Scale, obj: Object) -> Object:
     return {"kind": _KIND, "apiVersion": _VERSION, "metadata": metadata, "spec": spec, "status": status}
 
 
-def _answer(call: Call, obj: Object, request: Request, media: str) -> Response:
+def _answer(registry: Registry, call: Call, obj: Object, request: Request, wanted: Accepted) -> Response:
     declared = call.served.resource.scale
     assert declared is not None
-    return encoded(orjson.dumps(of(declared, obj)), request, media_type=media)
+    body = of(declared, obj)
+    if wanted.form == "Table":
+        version = {"resourceVersion": body["metadata"]["resourceVersion"]}
+        body = table.table(_PRINTED, [body], now=registry.clock.now(), list_meta=version)
+        return encoded(orjson.dumps(body), request, media_type=wanted.media_type)
+    return encoded(orjson.dumps(body), request, media_type=wanted.media_type, definition=_SCHEMA)
+
+
+_PRINTED = Resource(
+    group="autoscaling",
+    version="v1",
+    kind=_KIND,
+    plural="scales",
+    namespaced=True,
+    schema=_SCHEMA,
+    columns=(
+        Column(name="Name", value=lambda scale, _now: scale["metadata"]["name"]),
+        Column(name="Desired", type="integer", value=lambda scale, _now: scale["spec"].get("replicas", 0)),
+        Column(name="Available", type="integer", value=lambda scale, _now: scale["status"]["replicas"]),
+        Column(
+            name="Age",
+            value=age,
+        ),
+    ),
+)
 
 
 def _get(obj: Object, path: str) -> Any:

@@ -71,7 +71,7 @@ async def request_token(registry: Registry, call: Call, request: Request, info: 
     metadata["uid"] = account["metadata"]["uid"]
     metadata["creationTimestamp"] = rfc3339(registry.clock.now())
     asked["status"] = {"token": issued.token, "expirationTimestamp": issued.expiration}
-    return encoded(orjson.dumps(asked), request, media_type=wanted.media_type, status=201)
+    return encoded(orjson.dumps(asked), request, media_type=wanted.media_type, status=201, definition=_SCHEMA)
 
 
 def _check(spec: Object) -> None:

@@ -9,34 +9,56 @@ from __future__ import annotations
 import ipaddress
 
 from podium.apiserver.cacher.entry import Entry, encode
+from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.served import Served
 from podium.base.clock import Clock, rfc3339
 from podium.base.ids import new_uid
 from podium.machinery.errors import Object
-from podium.store.protocol import KeyExists, KeyMissing, RevisionMismatch, Store
+from podium.store.protocol import KeyExists, KeyMissing, RevisionMismatch
 
+_FAMILY_LABEL = "ipaddress.kubernetes.io/ip-family"
+_MANAGED_BY_LABEL = "ipaddress.kubernetes.io/managed-by"
 _MANAGED_BY = "ipallocator.k8s.io"
 
 
 async def follow_service(
-    store: Store, addresses: Served, clock: Clock, new: Object | None, old: Object | None
+    registry: Registry, addresses: Served, new: Object | None, old: Object | None
 ) -> None:
     """Write and remove the IPAddress objects of a Service that has changed from `old` to `new`."""
+    store, resource, root = registry.store, addresses.resource, addresses.root
     before, after = _addresses(old), _addresses(new)
+    revision = 0
     for address in after - before:
         assert new is not None
-        obj = address_object(address, new, clock)
-        resource = addresses.resource
+        obj = address_object(address, new, registry.clock)
         try:
-            await store.create(
-                addresses.root.prefix + address, encode(obj, resource.kind, resource.api_version)
+            record = await store.create(
+                root.prefix + address, encode(obj, resource.kind, resource.api_version)
             )
         except KeyExists:
             continue
+        revision = record.mod_revision
     for address in before - after:
         try:
-            await store.delete(addresses.root.prefix + address, expected_revision=0)
+            revision = (await store.delete(root.prefix + address, expected_revision=0)).revision
         except (KeyMissing, RevisionMismatch):
+            continue
+    await registry.cacher.wait_for(revision)
+
+
+async def mend(registry: Registry, addresses: Served, services: Served) -> None:
+    """Make the IPAddress objects agree with the Services there are, after a start."""
+    claimed: set[str] = set()
+    for entry in services.root.entries.values():
+        service = entry.decode()
+        held = _addresses(service)
+        claimed |= held
+        if any(address not in addresses.root.entries for address in held):
+            await follow_service(registry, addresses, service, None)
+    for name in orphans(list(addresses.root.entries.values()), claimed):
+        try:
+            await registry.store.delete(addresses.root.prefix + name, expected_revision=0)
+        except KeyMissing:
             continue
 
 
@@ -69,7 +91,7 @@ def orphans(addresses: list[Entry], claimed: set[str]) -> list[str]:
     return [
         entry.name
         for entry in addresses
-        if entry.labels.get("ipaddress.kubernetes.io/managed-by") == _MANAGED_BY and entry.name not in claimed
+        if entry.labels.get(_MANAGED_BY_LABEL) == _MANAGED_BY and entry.name not in claimed
     ]
 
 

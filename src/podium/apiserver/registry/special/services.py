@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from podium.apiserver.chain import View, ViewChange
 from podium.apiserver.registry.special import service_fields as fields
@@ -17,6 +17,8 @@ from podium.machinery.errors import FieldError, InternalError, Invalid, Object
 from podium.machinery.resource import Resource
 
 Undo = Callable[[], None]
+Record = Callable[[Object | None, Object | None], Awaitable[None]]
+"""(new, old)"""
 
 _DYNAMIC_OFFSET_MIN, _DYNAMIC_OFFSET_MAX = 16, 256
 """Dynamic addresses come from above the range's first part, which is for addresses that people choose."""
@@ -41,7 +43,17 @@ class ServiceAllocator:
         self._addresses: Counter[str] = Counter()
         self._ports: Counter[tuple[str, int]] = Counter()
         self.family = "IPv4" if self._network.version == 4 else "IPv6"
+        self._record: Record | None = None
         services.subscribe(self._follow)
+
+    def recorded_by(self, record: Record) -> None:
+        """Call `record` with each Service written, so that what it holds can be shown elsewhere."""
+        self._record = record
+
+    async def settle(self, new: Object | None, old: Object | None) -> None:
+        """Note that a Service has been stored (`old` None: created; `new` None: deleted)."""
+        if self._record is not None:
+            await self._record(new, old)
 
     def _follow(self, change: ViewChange) -> None:
         # The new claims first, so that what stays taken is never free in between.

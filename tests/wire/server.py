@@ -1,0 +1,96 @@
+"""A real kube-apiserver process for recordings to be replayed against."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from podium.base import pki
+
+TOKEN = "replay"
+READY_WITHIN_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Where the server is, and how to speak to it as a member of system:masters."""
+
+    url: str
+    ca_file: Path
+    token: str = TOKEN
+
+
+@contextlib.contextmanager
+def running(directory: Path) -> Iterator[Running]:
+    """Run a server with its state in `directory` until the context ends."""
+    port = _free_port()
+    flags = _prepare(directory, port)
+    log = directory / "kube-apiserver.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "podium.cmd.kube_apiserver", *flags],
+            stderr=output,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+    try:
+        server = Running(url=f"https://127.0.0.1:{port}", ca_file=directory / "ca.crt")
+        _wait_ready(server, process, log)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _prepare(directory: Path, port: int) -> list[str]:
+    """Write keys and certificates; return the server's flags."""
+    ca = pki.create_ca("ca")
+    serving = pki.issue(ca, common_name="kube-apiserver", ip_addresses=["127.0.0.1"], server=True)
+    for name, content in (
+        ("ca.crt", ca.certificate_pem),
+        ("tls.crt", serving.certificate_pem),
+        ("tls.key", serving.key_pem),
+        ("sa.key", pki.create_signing_key()),
+        ("tokens.csv", f'{TOKEN},admin,1,"system:masters"\n'.encode()),
+    ):
+        (directory / name).write_bytes(content)
+    return [
+        f"--secure-port={port}",
+        "--bind-address=127.0.0.1",
+        f"--storage-path={directory / 'store.db'}",
+        f"--client-ca-file={directory / 'ca.crt'}",
+        f"--tls-cert-file={directory / 'tls.crt'}",
+        f"--tls-private-key-file={directory / 'tls.key'}",
+        f"--service-account-signing-key-file={directory / 'sa.key'}",
+        f"--token-auth-file={directory / 'tokens.csv'}",
+    ]
+
+
+def _wait_ready(server: Running, process: subprocess.Popen[bytes], log: Path) -> None:
+    context = ssl.create_default_context(cafile=str(server.ca_file))
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(f"{server.url}/readyz", context=context, timeout=5).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"the server did not become ready:\n{log.read_text()}")

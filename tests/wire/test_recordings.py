@@ -1,0 +1,88 @@
+"""Upstream's recorded answers, replayed against a real server.
+
+The recordings are reference data outside the tree; without them (PODIUM_WIRE) there is nothing to compare, and
+the tests are skipped. `known_differences.txt` names the scenarios that differ, with the reason. It only
+shrinks: a scenario in it that passes is a failure too.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.wire.server import Running, running
+
+_HOME = Path(os.environ.get("PODIUM_WIRE", Path(__file__).parents[3] / "shared" / "wire"))
+_KNOWN = Path(__file__).parent / "known_differences.txt"
+_NEEDS_COMPACTION = "compacted"
+_AREAS_LATER = ("controllers", "crds", "policies")
+"""Areas that need a controller manager, custom resources or CEL."""
+
+
+@cache
+def _wire() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("wire", _HOME / "wire.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Its dataclasses look their module up while it is being executed.
+    import sys  # noqa: PLC0415
+
+    sys.modules["wire"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def known_differences() -> dict[str, str]:
+    """Return the reason for each scenario that is known to differ."""
+    known = {}
+    for line in _KNOWN.read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            name, _, reason = line.partition(" ")
+            known[name] = reason.strip()
+    return known
+
+
+def _scenarios() -> list[Any]:
+    if not (_HOME / "wire.py").exists():
+        return []
+    found = []
+    for path in sorted((_HOME / "recordings").glob("*.json")):
+        if path.stem in _AREAS_LATER:
+            continue
+        for scenario in _wire().load(path):
+            if scenario.get("controllers") == "on" or scenario.get(_NEEDS_COMPACTION):
+                continue
+            found.append(pytest.param(scenario, id=f"{path.stem}/{scenario['name']}"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("apiserver")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def connection(server: Running) -> Any:
+    made = _wire().Connection(server.url, ca=str(server.ca_file), token=server.token)
+    made.controllers = False
+    return made
+
+
+@pytest.mark.skipif(not _scenarios(), reason="no recordings here (PODIUM_WIRE)")
+@pytest.mark.parametrize("scenario", _scenarios())
+def test_recording(scenario: Any, connection: Any) -> None:
+    differences = [str(difference) for difference in _wire().run(scenario, connection)]
+    name = f"{scenario['area']}/{scenario['name']}"
+    reason = known_differences().get(name)
+    if reason is None:
+        assert differences == []
+    else:
+        assert differences, f"{name} passes now: take it out of {_KNOWN.name}"
