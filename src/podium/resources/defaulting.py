@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from podium.machinery import quantity
 from podium.machinery.errors import Json, Object
+
+_MILLI = 10**6
 
 
 def child(obj: Object, key: str) -> Object:
@@ -50,3 +53,17 @@ def drop_zero(obj: Object, *keys: str) -> None:
     for key in keys:
         if key in obj and not obj[key]:
             del obj[key]
+
+
+def round_amounts(obj: Object | None, *keys: str) -> None:
+    """Round the quantities in the maps under `keys` up to thousandths, the finest grain resources have."""
+    for key in keys:
+        amounts = given(obj or {}, key)
+        for name, value in list((amounts or {}).items()):
+            try:
+                amount = quantity.parse(value)
+            except (quantity.QuantityError, TypeError):
+                continue
+            if amount.nanos % _MILLI and amounts is not None:
+                whole = -(-amount.nanos // _MILLI) * _MILLI
+                amounts[name] = str(quantity.Quantity(whole, amount.format))

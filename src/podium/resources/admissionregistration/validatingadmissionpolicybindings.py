@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
-from podium.resources.admissionregistration import defaults
+from podium.resources.admissionregistration import defaults, validation
 from podium.resources.admissionregistration.columns import param_ref
 from podium.resources.printing import AGE, NAME, column, spec
 
@@ -24,4 +24,6 @@ VALIDATINGADMISSIONPOLICYBINDINGS = Resource(
         AGE,
     ),
     unconditional_update=False,
+    validate=validation.validate_policy_binding,
+    validate_update=lambda new, _old: validation.validate_policy_binding(new),
 )

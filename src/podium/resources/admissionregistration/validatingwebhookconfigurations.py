@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
-from podium.resources.admissionregistration import defaults
+from podium.resources.admissionregistration import defaults, validation
 from podium.resources.printing import AGE, NAME, column
 
 VALIDATINGWEBHOOKCONFIGURATIONS = Resource(
@@ -23,4 +23,6 @@ VALIDATINGWEBHOOKCONFIGURATIONS = Resource(
         AGE,
     ),
     unconditional_update=False,
+    validate=validation.validate_webhooks,
+    validate_update=lambda new, _old: validation.validate_webhooks(new),
 )

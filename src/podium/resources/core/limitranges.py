@@ -5,11 +5,12 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.core import quota_validation
-from podium.resources.defaulting import child, drop_zero, items
+from podium.resources.defaulting import child, drop_zero, items, round_amounts
 
 
 def _defaults(limit_range: Object) -> None:
     for item in items(child(limit_range, "spec"), "limits"):
+        round_amounts(item, "min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
         if item.get("type") == "Container":
             default, request = child(item, "default"), child(item, "defaultRequest")
             for name, value in (item.get("max") or {}).items():

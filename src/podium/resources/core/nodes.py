@@ -5,7 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
 from podium.resources.core import node_validation
-from podium.resources.defaulting import absent, child, drop_zero
+from podium.resources.defaulting import absent, child, drop_zero, round_amounts
 from podium.resources.printing import AGE, NAME, NONE, UNKNOWN, column, condition
 from podium.resources.printing import spec as spec_of
 from podium.resources.printing import status as status_of
@@ -33,6 +33,7 @@ def _defaults(node: Object) -> None:
     elif spec.get("podCIDRs") and not spec.get("podCIDR"):
         spec["podCIDR"] = spec["podCIDRs"][0]
     status = child(node, "status")
+    round_amounts(status, "capacity", "allocatable")
     if status.get("capacity") and status.get("allocatable") is None:
         status["allocatable"] = dict(status["capacity"])
     absent(child(child(status, "daemonEndpoints"), "kubeletEndpoint"), "Port", 0)

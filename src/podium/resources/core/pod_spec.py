@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from podium.machinery import quantity
 from podium.machinery.errors import Object
 from podium.resources.core import images, volumes
-from podium.resources.defaulting import absent, blank, child, drop_zero, given, items
+from podium.resources.defaulting import absent, blank, child, drop_zero, given, items, round_amounts
 
 GRACE_PERIOD_S = 30
 SCHEDULER = "default-scheduler"
@@ -51,7 +51,7 @@ def default_container(container: Object) -> None:
     blank(container, "imagePullPolicy", images.pull_policy(str(container.get("image") or "")))
     blank(container, "terminationMessagePath", "/dev/termination-log")
     blank(container, "terminationMessagePolicy", "File")
-    child(container, "resources")
+    round_amounts(child(container, "resources"), "limits", "requests")
     drop_zero(
         container, "stdin", "stdinOnce", "tty", "workingDir", "command", "args", "env", "envFrom", "ports"
     )

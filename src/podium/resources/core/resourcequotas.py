@@ -5,13 +5,13 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.core import quota_validation
-from podium.resources.defaulting import child
+from podium.resources.defaulting import child, round_amounts
 from podium.resources.printing import AGE, NAME, column, quantity_text, status
 
 
 def _defaults(quota: Object) -> None:
-    child(quota, "spec")
-    child(quota, "status")
+    round_amounts(child(quota, "spec"), "hard")
+    round_amounts(child(quota, "status"), "hard", "used")
 
 
 def _prepare_create(quota: Object) -> None:

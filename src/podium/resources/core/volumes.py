@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.resources.core import images
-from podium.resources.defaulting import absent, blank, child, drop_zero, given, items
+from podium.resources.defaulting import absent, blank, child, drop_zero, given, items, round_amounts
 
 FILE_MODE = 0o644
 TOKEN_EXPIRATION_S = 3600
@@ -76,5 +76,5 @@ def default_field_refs(source: Object | None) -> None:
 
 def default_claim_spec(spec: Object) -> None:
     """Fill in the spec of a persistent volume claim."""
-    child(spec, "resources")
+    round_amounts(child(spec, "resources"), "limits", "requests")
     absent(spec, "volumeMode", "Filesystem")
