@@ -65,8 +65,10 @@ def apply(
     base = live if live is not None else schema.skeleton() if schema is not None else {}
     base = {**_without_managed_fields(base), "apiVersion": api_version, "kind": kind}
     request = _Apply(base, config, shape, manager, subresource, api_version, of_paths(ignored), now)
-    entries = request.entries_before(live, schema)
-    conflicts = request.merge(entries)
+    try:
+        conflicts = request.merge(request.entries_before(live, schema))
+    except CompareError as error:
+        raise PlainError(f"failed to create typed live object: {error}") from None
     if conflicts and not force and not _is_own_past(conflicts, manager, base, shape, api_version):
         raise _conflict(conflicts)
     result = request.result(live)
@@ -77,12 +79,22 @@ def apply(
 
 
 def _check_kind(config: Object, api_version: str, kind: str) -> None:
-    sent_version, sent_kind = config.get("apiVersion") or "", config.get("kind") or ""
+    sent_version, sent_kind = _text(config.get("apiVersion")), _text(config.get("kind"))
     if (sent_version, sent_kind) != (api_version, kind):
         group, version = metadata.split_api_version(sent_version)
         raise BadRequest(f"invalid object type: {group}/{version}, Kind={sent_kind}")
-    if (config.get("metadata") or {}).get("managedFields") is not None:
+    if _meta(config).get("managedFields") is not None:
         raise BadRequest("metadata.managedFields must be nil")
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _meta(config: Object) -> Object:
+    """Return a configuration's metadata before its type is known to be right."""
+    meta = config.get("metadata")
+    return meta if isinstance(meta, dict) else {}
 
 
 def _without_managed_fields(obj: Object) -> Object:
@@ -381,7 +393,7 @@ def _check_types(config: Object, shape: Shape) -> None:
     errors = _type_errors(config, shape, "")
     if not errors:
         return
-    meta = config.get("metadata") or {}
+    meta = _meta(config)
     group, version = metadata.split_api_version(config.get("apiVersion") or "")
     name = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}"
     what = f"{name}; {group}/{version}, Kind={config.get('kind')}"
