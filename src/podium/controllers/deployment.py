@@ -19,7 +19,6 @@ from podium.base.clock import parse_rfc3339, rfc3339
 from podium.controllers.common import pods as podlib
 from podium.controllers.common.claim import ORPHANS, claim, controlled_by, plan_claims
 from podium.controllers.common.percent import scaled
-from podium.controllers.common.pod_control import namespace_is_terminating
 from podium.controllers.common.status import condition_of, drop_condition, put_condition, without_zeros
 from podium.controllers.common.template import POD_TEMPLATE_HASH, same_template, template_hash
 from podium.machinery import labels, meta
@@ -27,7 +26,7 @@ from podium.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound,
 from podium.resources.apps.deployments import DEPLOYMENTS
 from podium.resources.apps.replicasets import REPLICASETS
 from podium.resources.core.pods import PODS
-from podium.runtime.controller import Caches, Context, Controller, Watch, own_key
+from podium.runtime.controller import Caches, Context, Controller, Watch, namespace_is_terminating, own_key
 from podium.runtime.informer import Delta
 
 REVISION = "deployment.kubernetes.io/revision"

@@ -26,13 +26,12 @@ from podium.controllers.common.pod_control import (
     create_pod,
     delete_pod,
     in_parallel,
-    namespace_is_terminating,
     pod_from_template,
     slow_start,
 )
 from podium.controllers.common.status import condition_of, without_zeros
 from podium.machinery import labels, meta
-from podium.machinery.errors import ApiError, NotFound, Object
+from podium.machinery.errors import NotFound, Object
 from podium.resources.batch.jobs import JOBS
 from podium.resources.core.pods import PODS
 from podium.runtime.controller import Caches, Context, Controller, Watch, own_key
@@ -357,7 +356,7 @@ async def _reconcile(context: Context, key: str) -> float | None:
     error = await in_parallel(decided.release, release)
     error = await in_parallel(decided.delete, delete) or error
     error = await slow_start(decided.create, create) or error
-    if error is not None and not (isinstance(error, ApiError) and namespace_is_terminating(error)):
+    if error is not None:
         raise error
     return decided.again_s
 

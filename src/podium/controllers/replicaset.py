@@ -19,7 +19,6 @@ from podium.controllers.common.pod_control import (
     create_pod,
     delete_pod,
     in_parallel,
-    namespace_is_terminating,
     pod_from_template,
     slow_start,
 )
@@ -31,7 +30,14 @@ from podium.machinery.resource import Resource
 from podium.resources.apps.replicasets import REPLICASETS
 from podium.resources.core.pods import PODS
 from podium.resources.core.replicationcontrollers import REPLICATIONCONTROLLERS
-from podium.runtime.controller import Caches, Context, Controller, KeysOf, Watch, own_key
+from podium.runtime.controller import (
+    Caches,
+    Context,
+    Controller,
+    KeysOf,
+    Watch,
+    own_key,
+)
 from podium.runtime.informer import Delta
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -171,7 +177,7 @@ async def _reconcile(context: Context, resource: Resource, key: str) -> float | 
     status = status_of(replica_set, owned, failure, now)
     if status != replica_set.get("status"):
         await context.client.update(resource, {**replica_set, "status": status}, subresource="status")
-    if error is not None and not (isinstance(error, ApiError) and namespace_is_terminating(error)):
+    if error is not None:
         raise error
     return decided.again_s
 

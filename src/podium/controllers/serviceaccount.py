@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from podium.controllers.common.pod_control import namespace_is_terminating
 from podium.machinery import meta
 from podium.machinery.errors import AlreadyExists, Forbidden
 from podium.resources.core.namespaces import NAMESPACES
 from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
-from podium.runtime.controller import Caches, Context, Controller, Watch, own_key
+from podium.runtime.controller import Caches, Context, Controller, Watch, namespace_is_terminating, own_key
 from podium.runtime.informer import Delta
 
 NAME = "default"

@@ -15,7 +15,7 @@ from podium.controllers.common import pods as podlib
 from podium.controllers.common import revisions as revisions_io
 from podium.controllers.common.claim import ORPHANS, claim, controlled_by, plan_claims
 from podium.controllers.common.history import HASH, expendable, plan_history, template_of
-from podium.controllers.common.pod_control import namespace_is_terminating, pod_from_template
+from podium.controllers.common.pod_control import pod_from_template
 from podium.controllers.common.status import without_zeros
 from podium.machinery import labels, meta
 from podium.machinery.errors import AlreadyExists, ApiError, NotFound, Object
@@ -23,7 +23,7 @@ from podium.resources.apps.controllerrevisions import CONTROLLERREVISIONS
 from podium.resources.apps.statefulsets import STATEFULSETS
 from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
 from podium.resources.core.pods import PODS
-from podium.runtime.controller import Caches, Context, Controller, Watch, own_key
+from podium.runtime.controller import Caches, Context, Controller, Watch, namespace_is_terminating, own_key
 from podium.runtime.informer import Delta
 
 POD_NAME = "statefulset.kubernetes.io/pod-name"

@@ -22,7 +22,7 @@ from podium.base.clock import Clock, WallClock
 from podium.base.log import Log
 from podium.client.client import Client
 from podium.machinery import meta
-from podium.machinery.errors import ApiError, Conflict, Object
+from podium.machinery.errors import ApiError, Conflict, NotFound, Object
 from podium.machinery.resource import Resource
 from podium.runtime.events import Recorder
 from podium.runtime.informer import Delta, Informer, Informers
@@ -55,6 +55,12 @@ class Context:
     clock: Clock
     queue: WorkQueue[str]
     """The controller's own queue, to have other keys looked at."""
+
+
+def namespace_is_terminating(error: ApiError) -> bool:
+    """Tell whether a create was refused because its namespace is being deleted."""
+    causes = (error.details or {}).get("causes") or ()
+    return error.code == 403 and any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
 
 
 KeysOf = Callable[[Delta, Caches], Iterable[str]]
@@ -198,10 +204,19 @@ class ControllerRun:
             self.counters.retries += 1
             _log.debug("conflict", controller=self.controller.name, key=key, error=error.message)
             self.queue.add_rate_limited(key)
-        except (ApiError, ConnectionError, TimeoutError, OSError) as error:
-            self.counters.failures += 1
-            _log.warning("reconcile failed", controller=self.controller.name, key=key, error=repr(error))
+        except NotFound as error:
+            # Gone in between; if that is what the cache says too, the next look ends it.
+            self.counters.retries += 1
+            _log.debug("gone", controller=self.controller.name, key=key, error=error.message)
             self.queue.add_rate_limited(key)
+        except (ApiError, ConnectionError, TimeoutError, OSError) as error:
+            if isinstance(error, ApiError) and namespace_is_terminating(error):
+                # Nothing can be made there any more, and the object itself will go: no use in trying again.
+                self.queue.forget(key)
+            else:
+                self.counters.failures += 1
+                _log.warning("reconcile failed", controller=self.controller.name, key=key, error=repr(error))
+                self.queue.add_rate_limited(key)
         except Exception:
             self.counters.failures += 1
             _log.exception("reconcile crashed", controller=self.controller.name, key=key)

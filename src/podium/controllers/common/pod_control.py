@@ -10,7 +10,7 @@ from podium.machinery import meta
 from podium.machinery.errors import ApiError, NotFound, Object
 from podium.machinery.validation import is_dns1123_subdomain
 from podium.resources.core.pods import PODS
-from podium.runtime.controller import Context
+from podium.runtime.controller import Context, namespace_is_terminating
 
 T = TypeVar("T")
 
@@ -65,12 +65,6 @@ async def delete_pod(context: Context, owner: Object, pod: Object) -> None:
         context.recorder.event(owner, "Warning", "FailedDelete", f"Error deleting: {error.message}")
         raise
     context.recorder.event(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {meta.name(pod)}")
-
-
-def namespace_is_terminating(error: ApiError) -> bool:
-    """Tell whether a create was refused because its namespace is being deleted: no use in trying again."""
-    causes = (error.details or {}).get("causes") or ()
-    return error.code == 403 and any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
 
 
 async def slow_start(items: Sequence[T], act: Callable[[T], Awaitable[object]]) -> Exception | None:
