@@ -1,6 +1,6 @@
 """Upstream's recorded answers, replayed against a real server.
 
-The recordings are reference data outside the tree; without them (PODIUM_WIRE) there is nothing to compare, and
+The recordings are reference data outside the tree. Without them (PODIUM_WIRE) there is nothing to compare and
 the tests are skipped. `known_differences.txt` names the scenarios that differ, with the reason. It only
 shrinks: a scenario in it that passes is a failure too.
 """

@@ -17,7 +17,7 @@ from podium.apiserver.registry.decode import (
 )
 from podium.apiserver.registry.registry import Registry
 from podium.base.http.message import Request
-from podium.machinery.codec import json, yaml
+from podium.machinery.codec import json, protobuf, yaml
 from podium.machinery.codec.json import cannot_be_handled
 from podium.machinery.errors import BadRequest, Object, UnsupportedMediaType
 from podium.machinery.resource import Resource
@@ -56,7 +56,7 @@ async def read_object(
     wanted_kind, wanted_version = kind or resource.kind, api_version or resource.api_version
     duplicates: Sequence[str]
     if type == PROTOBUF:
-        obj, duplicates = _decode_protobuf(raw, schema or resource.schema), []
+        obj, duplicates = _decode_protobuf(raw, schema or resource.schema, wanted_kind), ()
     elif type == YAML:
         obj = decode_yaml(raw, wanted_kind)
         duplicates = yaml_duplicates(call, raw)
@@ -77,10 +77,12 @@ async def read_object(
     return obj
 
 
-def _decode_protobuf(raw: bytes, schema: str) -> Object:
+def _decode_protobuf(raw: bytes, schema: str, kind: str) -> Object:
     """Return what an envelope holds, read as the kind of `schema`; `_check_kind` compares what it says."""
-    from podium.machinery.codec import protobuf  # noqa: PLC0415 - not every server meets it
-
+    if not raw.startswith(protobuf.MAGIC):
+        prefix = " ".join(str(byte) for byte in protobuf.MAGIC)
+        why = f"provided data does not appear to be a protobuf message, expected prefix [{prefix}]"
+        raise json.unrecognized(kind, why, raw)
     try:
         envelope = protobuf.unwrap(raw)
         return {
@@ -130,7 +132,7 @@ async def read_options(request: Request, resource: Resource) -> Object | None:
         raise UnsupportedMediaType(_UNKNOWN_FORMAT)
     try:
         if type == PROTOBUF:
-            obj = _decode_protobuf(raw, _DELETE_OPTIONS)
+            obj = _decode_protobuf(raw, _DELETE_OPTIONS, "DeleteOptions")
         else:
             obj = json.decode(raw) if type == JSON else yaml.decode(raw)
     except json.JsonError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from podium.apiserver.registry.call import Call
+from podium.apiserver.registry.special.certificates import is_certificate_request
 from podium.machinery import managed_fields
 from podium.machinery.errors import Object
 
@@ -17,7 +18,11 @@ _NOT_STATUS = (("spec",),)
 
 def ignored(call: Call) -> tuple[tuple[str, ...], ...]:
     """Return the fields that a write of this kind cannot set, so nobody comes to own them by it."""
-    if not call.served.resource.status:
+    resource = call.served.resource
+    if is_certificate_request(resource) and not call.subresource:
+        # Its spec never changes and says who asked: nobody owns any of it.
+        return (*_STATUS, *_NOT_STATUS)
+    if not resource.status:
         return ()
     if call.subresource == "status":
         return _NOT_STATUS

@@ -235,13 +235,22 @@ _PRINTED = Resource(
     namespaced=True,
     schema=_SCHEMA,
     columns=(
-        Column(name="Name", value=lambda scale, _now: scale["metadata"]["name"]),
-        Column(name="Desired", type="integer", value=lambda scale, _now: scale["spec"].get("replicas", 0)),
-        Column(name="Available", type="integer", value=lambda scale, _now: scale["status"]["replicas"]),
         Column(
-            name="Age",
-            value=age,
+            name="Name", description="The scaled object.", value=lambda obj, _now: obj["metadata"]["name"]
         ),
+        Column(
+            name="Desired",
+            type="integer",
+            description="Replicas wanted.",
+            value=lambda obj, _now: obj["spec"].get("replicas", 0),
+        ),
+        Column(
+            name="Available",
+            type="integer",
+            description="Replicas there are.",
+            value=lambda obj, _now: obj["status"]["replicas"],
+        ),
+        Column(name="Age", description="Time since the object was created.", value=age),
     ),
 )
 

@@ -13,12 +13,14 @@ from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.served import Served
 from podium.base.clock import Clock, rfc3339
 from podium.base.ids import new_uid
+from podium.machinery import managed_fields
 from podium.machinery.errors import Object
 from podium.store.protocol import KeyExists, KeyMissing, RevisionMismatch
 
 _FAMILY_LABEL = "ipaddress.kubernetes.io/ip-family"
 _MANAGED_BY_LABEL = "ipaddress.kubernetes.io/managed-by"
 _MANAGED_BY = "ipallocator.k8s.io"
+_MANAGER = "kube-apiserver"
 
 
 async def follow_service(
@@ -31,6 +33,14 @@ async def follow_service(
     for address in after - before:
         assert new is not None
         obj = address_object(address, new, registry.clock)
+        managed_fields.update(
+            obj,
+            None,
+            manager=_MANAGER,
+            api_version=resource.api_version,
+            now=registry.clock.now(),
+            schema=registry.schema_of(resource.schema),
+        )
         try:
             record = await store.create(
                 root.prefix + address, encode(obj, resource.kind, resource.api_version)
