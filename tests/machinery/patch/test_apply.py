@@ -106,6 +106,26 @@ def test_force_takes_the_field_over() -> None:
     assert [entry["manager"] for entry in obj["metadata"]["managedFields"]] == ["two"]
 
 
+def test_leaving_out_all_labels_leaves_the_rest_of_the_metadata() -> None:
+    config: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "a", "labels": {"x": "y"}},
+    }
+    options: dict[str, Any] = {
+        "manager": "me",
+        "force": False,
+        "api_version": "v1",
+        "kind": "ConfigMap",
+        "now": NOW,
+        "schema": CONFIG_MAP,
+    }
+    live = server_side.apply(None, config, **options)
+    live["metadata"]["uid"] = "u"
+    result = server_side.apply(live, {**config, "metadata": {"name": "a"}}, **options)
+    assert result["metadata"] == {"name": "a", "uid": "u"}
+
+
 def test_the_same_value_is_no_conflict() -> None:
     obj = apply_data(None, {"k": "1"}, "one")
     obj = apply_data(obj, {"k": "1"}, "two")

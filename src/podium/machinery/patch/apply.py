@@ -124,7 +124,9 @@ class _Apply:
         self._shape = shape
         self._ignored = ignored
         self._now = now
-        fields = managed.strip_meta(without_below(field_set(config, shape), ignored))
+        self._named = without_below(field_set(config, shape), ignored)
+        """All that the configuration names, also what nobody owns, such as metadata.name."""
+        fields = managed.strip_meta(self._named)
         self._mine = managed.new_entry(manager, "Apply", api_version, subresource, fields, None)
         self._merged = base
         self._entries: list[Object] = []
@@ -189,7 +191,7 @@ class _Apply:
         shape = self._shape
         named_last = _with_named(last, shape)
         without_last = _remove(merged, named_last, shape)
-        owned = managed.fields_of(self._mine)
+        owned = self._named
         for entry in others:
             owned = union(owned, managed.fields_of(entry))
         everything = _with_named(field_set(merged, shape), shape)
