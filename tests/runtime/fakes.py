@@ -78,6 +78,7 @@ class FakeApi:
         """Resources whose watchers see nothing after this revision."""
         self.changed = asyncio.Event()
         self.epoch = 0
+        self.lists = 0
         self.fail: Callable[[str, Resource, Object], Exception | None] = lambda verb, resource, obj: None
         """Asked before each write (verb, resource, object): an exception to raise instead of writing."""
         self.fail_after: Callable[[str, Resource, Object], Exception | None] = lambda verb, resource, obj: (
@@ -217,6 +218,7 @@ class FakeClient(Client):
         limit: int = 0,
     ) -> Object:
         await asyncio.sleep(0)
+        self.api.lists += 1
         selector = selectors.parse(label_selector)
         items = [
             {k: v for k, v in _sent(obj).items() if k not in ("apiVersion", "kind")}
