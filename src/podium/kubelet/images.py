@@ -17,6 +17,8 @@ from podium.machinery.errors import Object
 PULL_BACKOFF = Backoff(initial_s=10, max_s=300)
 SHOWN_S = 3.0
 """How long a failed pull shows as ErrImagePull before it shows as ImagePullBackOff."""
+LOOK_AGAIN_S = 10.0
+"""How often, during a back-off, it is looked whether the image has come by another way."""
 PULLS_MAX = 5
 """Pulls at a time on this node; more wait their turn."""
 
@@ -92,7 +94,7 @@ class Images:
                 event("Normal", "BackOff", f'Back-off pulling image "{name}"')
                 event("Warning", "Failed", "Error: ImagePullBackOff")
                 message = f'Back-off pulling image "{name}": ErrImagePull: {failures.error}'
-                raise ImageFault("ImagePullBackOff", message, retry_s=due_s)
+                raise ImageFault("ImagePullBackOff", message, retry_s=min(due_s, LOOK_AGAIN_S))
         event("Normal", "Pulling", f'Pulling image "{name}"')
         asked_s = self._clock.monotonic_s()
         try:
