@@ -123,6 +123,8 @@ def test_nothing_fails_on_an_empty_object(resource: Resource) -> None:
     kept.validate_update(obj, deep_copy(obj))
     kept.validate_status_update(obj, deep_copy(obj))
     kept.prepare_update(obj, deep_copy(obj))
+    for check in kept.validate_subresources.values():
+        check(obj, deep_copy(obj))
     resource.from_storage(obj)
     for getter in resource.selectable.values():
         assert isinstance(getter(obj), str)
@@ -138,6 +140,8 @@ def test_nothing_fails_on_a_full_object(name: str, resource: Resource) -> None:
     kept.validate_update(obj, deep_copy(obj))
     kept.validate_status_update(obj, deep_copy(obj))
     kept.prepare_update(obj, deep_copy(obj))
+    for check in kept.validate_subresources.values():
+        check(obj, deep_copy(obj))
     for getter in resource.selectable.values():
         assert isinstance(getter(obj), str)
 

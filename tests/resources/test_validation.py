@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from podium.machinery.patch import merge
 from podium.machinery.schema import Schemas
 from podium.machinery.validation import validate_object_meta, validate_object_meta_update
 from podium.resources.batch.schedule import schedule_error
+from podium.resources.certificates.certificatesigningrequests import CERTIFICATESIGNINGREQUESTS
 from podium.resources.core.pods import PODS
 from tests.resources.recorded import (
     Step,
@@ -110,6 +112,13 @@ CHECKED = frozenset(
         "storageclasses",
         "csinodes",
         "volumeattachments",
+        "mutatingwebhookconfigurations",
+        "validatingadmissionpolicybindings",
+        "poddisruptionbudgets",
+        "priorityclasses",
+        "events",
+        "horizontalpodautoscalers",
+        "certificatesigningrequests",
     )
 )
 WINDOWS = "for a windows pod"
@@ -280,3 +289,123 @@ def _pod(**spec: object) -> Object:
 )
 def test_changes_of_pods(old: Object, new: Object, fields: list[str]) -> None:
     assert [error.field for error in PODS.validate_update(new, old)] == fields
+
+
+def _container(**fields: object) -> Object:
+    return {"name": "c", "image": "i", **fields}
+
+
+def _resources(**requests: str) -> Object:
+    return {"requests": requests, "limits": {"cpu": "1", "memory": "1Gi"}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "messages"),
+    [
+        pytest.param(
+            _pod(containers=[_container(resources=_resources(cpu="100m", memory="1Mi"))]),
+            _pod(containers=[_container(resources=_resources(cpu="200m", memory="1Mi"))]),
+            [],
+            id="more cpu",
+        ),
+        pytest.param(
+            _pod(containers=[_container(resources=_resources(cpu="100m", memory="1Mi"))]),
+            _pod(containers=[_container(resources=_resources(cpu="1", memory="1Gi"))]),
+            ['Invalid value: "Burstable": Pod QOS Class may not change as a result of resizing'],
+            id="another quality of service",
+        ),
+        pytest.param(
+            _pod(containers=[_container(resources=_resources(cpu="100m"))]),
+            _pod(containers=[_container(resources=_resources(**{"cpu": "100m", "ephemeral-storage": "1"}))]),
+            ["Forbidden: only cpu and memory resources are mutable"],
+            id="another resource",
+        ),
+    ],
+)
+def test_resizes_of_pods(old: Object, new: Object, messages: list[str]) -> None:
+    new["status"] = old["status"]
+    errors = PODS.validate_subresources["resize"](new, old)
+    assert [error.message for error in errors] == messages
+
+
+def _debugged(*containers: Object) -> Object:
+    pod = _pod()
+    pod["spec"]["ephemeralContainers"] = [{"image": "i", **container} for container in containers]
+    PODS.defaults(pod)
+    return pod
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "messages"),
+    [
+        pytest.param(_debugged(), _debugged({"name": "d", "targetContainerName": "c"}), [], id="added"),
+        pytest.param(
+            _debugged({"name": "d"}),
+            _debugged(),
+            ['Forbidden: existing ephemeral containers "d" may not be removed\n'],
+            id="removed",
+        ),
+        pytest.param(
+            _debugged({"name": "d"}),
+            _debugged({"name": "d", "image": "j"}),
+            ['Forbidden: existing ephemeral containers "d" may not be changed<diff>'],
+            id="changed",
+        ),
+        pytest.param(
+            _debugged(),
+            _debugged(
+                {"name": "c"}, {"name": "d", "ports": [{"containerPort": 5}], "targetContainerName": "x"}
+            ),
+            [
+                'Duplicate value: "c"',
+                'Not found: "x"',
+                "Forbidden: cannot be set for an Ephemeral Container",
+            ],
+            id="wrong",
+        ),
+    ],
+)
+def test_ephemeral_containers_of_pods(old: Object, new: Object, messages: list[str]) -> None:
+    errors = PODS.validate_subresources["ephemeralcontainers"](new, old)
+    assert [normal(error.message) for error in errors] == messages
+
+
+def _request(certificate: str = "", **verdicts: str) -> Object:
+    request: Object = {
+        "metadata": {"name": "r"},
+        "spec": {
+            "request": base64.b64encode(b"-----BEGIN CERTIFICATE REQUEST-----").decode(),
+            "signerName": "example.com/mine",
+            "usages": ["client auth"],
+        },
+        "status": {"conditions": [{"type": kind, "status": status} for kind, status in verdicts.items()]},
+    }
+    if certificate:
+        request["status"]["certificate"] = base64.b64encode(certificate.encode()).decode()
+    return request
+
+
+PEM = "-----BEGIN CERTIFICATE-----"
+
+
+@pytest.mark.parametrize(
+    ("way", "old", "new", "message"),
+    [
+        ("status", _request(), _request(Approved="True"), "may not add a condition of type"),
+        ("approval", _request(), _request(Approved="True"), ""),
+        ("approval", _request(), _request(Approved="False"), "Unsupported value"),
+        ("approval", _request(Approved="True"), _request(Denied="True"), "may not remove a condition"),
+        ("approval", _request(), _request(Approved="True", Denied="True"), "mutually exclusive"),
+        ("approval", _request(), _request(PEM), "may not set certificate content"),
+        ("status", _request(), _request(PEM), ""),
+        ("status", _request(), _request("no"), "must contain at least one CERTIFICATE PEM block"),
+        ("status", _request(PEM), _request(PEM + "2"), "may not modify existing certificate content"),
+    ],
+)
+def test_verdicts_and_certificates_have_their_ways(way: str, old: Object, new: Object, message: str) -> None:
+    checks = {
+        "status": CERTIFICATESIGNINGREQUESTS.validate_status_update,
+        **CERTIFICATESIGNINGREQUESTS.validate_subresources,
+    }
+    errors = [error.message for error in checks[way](new, old)]
+    assert errors == [] if not message else message in errors[0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
-from podium.resources.admissionregistration import defaults, validation
+from podium.resources import deferred
+from podium.resources.admissionregistration import defaults
 from podium.resources.printing import AGE, NAME, column
 
 MUTATINGWEBHOOKCONFIGURATIONS = Resource(
@@ -23,6 +24,6 @@ MUTATINGWEBHOOKCONFIGURATIONS = Resource(
         AGE,
     ),
     unconditional_update=False,
-    validate=validation.validate_webhooks,
-    validate_update=lambda new, _old: validation.validate_webhooks(new),
+    validate=deferred.check("admissionregistration.validation", "validate_webhooks"),
+    validate_update=deferred.check_new("admissionregistration.validation", "validate_webhooks"),
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
-from podium.resources.admissionregistration import defaults, validation
+from podium.resources import deferred
+from podium.resources.admissionregistration import defaults
 from podium.resources.admissionregistration.columns import param_ref
 from podium.resources.printing import AGE, NAME, column, spec
 
@@ -24,6 +25,6 @@ VALIDATINGADMISSIONPOLICYBINDINGS = Resource(
         AGE,
     ),
     unconditional_update=False,
-    validate=validation.validate_policy_binding,
-    validate_update=lambda new, _old: validation.validate_policy_binding(new),
+    validate=deferred.check("admissionregistration.validation", "validate_policy_binding"),
+    validate_update=deferred.check_new("admissionregistration.validation", "validate_policy_binding"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.apiextensions import validation
+from podium.resources import deferred
 from podium.resources.defaulting import absent, blank, child, given, items
 
 WEBHOOK_PORT = 443
@@ -71,6 +71,6 @@ CUSTOMRESOURCEDEFINITIONS = Resource(
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
     unconditional_update=False,
-    validate=validation.validate_definition,
-    validate_update=validation.validate_definition_update,
+    validate=deferred.check("apiextensions.validation", "validate_definition"),
+    validate_update=deferred.update_check("apiextensions.validation", "validate_definition_update"),
 )

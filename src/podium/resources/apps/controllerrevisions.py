@@ -5,7 +5,7 @@ from __future__ import annotations
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.apps import validation
+from podium.resources import deferred
 from podium.resources.printing import AGE, NAME, NONE, column
 
 
@@ -31,6 +31,6 @@ CONTROLLERREVISIONS = Resource(
         column("Revision", lambda obj: obj.get("revision") or 0),
         AGE,
     ),
-    validate=validation.validate_revision,
-    validate_update=validation.validate_revision_update,
+    validate=deferred.check("apps.validation", "validate_revision"),
+    validate_update=deferred.update_check("apps.validation", "validate_revision_update"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.apps import validation
+from podium.resources import deferred
 from podium.resources.core import pod_spec
 from podium.resources.defaulting import absent, blank, child, drop_zero
 from podium.resources.printing import (
@@ -94,7 +94,7 @@ DAEMONSETS = Resource(
         *container_columns(template_containers),
         column("Selector", lambda obj: selector_text(spec(obj).get("selector")), wide=True),
     ),
-    validate=validation.validate_daemon_set,
-    validate_update=validation.validate_daemon_set_update,
-    validate_status_update=validation.validate_daemon_set_status,
+    validate=deferred.check("apps.validation", "validate_daemon_set"),
+    validate_update=deferred.update_check("apps.validation", "validate_daemon_set_update"),
+    validate_status_update=deferred.update_check("apps.validation", "validate_daemon_set_status"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from podium.machinery import labels
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
-from podium.resources.apps import validation
+from podium.resources import deferred
 from podium.resources.core import pod_spec
 from podium.resources.defaulting import absent, blank, child, drop_zero
 from podium.resources.printing import (
@@ -83,7 +83,7 @@ DEPLOYMENTS = Resource(
         *container_columns(template_containers),
         column("Selector", _selector, wide=True),
     ),
-    validate=validation.validate_deployment,
-    validate_update=validation.validate_deployment_update,
-    validate_status_update=validation.validate_deployment_status,
+    validate=deferred.check("apps.validation", "validate_deployment"),
+    validate_update=deferred.update_check("apps.validation", "validate_deployment_update"),
+    validate_status_update=deferred.update_check("apps.validation", "validate_deployment_status"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
-from podium.resources.apps import validation
+from podium.resources import deferred
 from podium.resources.core import pod_spec
 from podium.resources.defaulting import absent, child, drop_zero
 from podium.resources.printing import (
@@ -60,7 +60,7 @@ REPLICASETS = Resource(
         column("Selector", lambda obj: selector_text(spec(obj).get("selector")), wide=True),
     ),
     selectable={"status.replicas": number("status.replicas")},
-    validate=validation.validate_replica_set,
-    validate_update=validation.validate_replica_set_update,
-    validate_status_update=validation.validate_replica_set_status,
+    validate=deferred.check("apps.validation", "validate_replica_set"),
+    validate_update=deferred.update_check("apps.validation", "validate_replica_set_update"),
+    validate_status_update=deferred.update_check("apps.validation", "validate_replica_set_status"),
 )

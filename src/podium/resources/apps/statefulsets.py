@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
-from podium.resources.apps import validation
+from podium.resources import deferred
 from podium.resources.core import pod_spec, volumes
 from podium.resources.defaulting import absent, blank, child, drop_zero, given, items
 from podium.resources.printing import (
@@ -75,7 +75,7 @@ STATEFULSETS = Resource(
         AGE,
         *container_columns(template_containers),
     ),
-    validate=validation.validate_stateful_set,
-    validate_update=validation.validate_stateful_set_update,
-    validate_status_update=validation.validate_stateful_set_status,
+    validate=deferred.check("apps.validation", "validate_stateful_set"),
+    validate_update=deferred.update_check("apps.validation", "validate_stateful_set_update"),
+    validate_status_update=deferred.update_check("apps.validation", "validate_stateful_set_status"),
 )

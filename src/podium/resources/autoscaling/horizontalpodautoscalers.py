@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.autoscaling import columns, validation
+from podium.resources import deferred
+from podium.resources.autoscaling import columns
 from podium.resources.defaulting import absent, child, drop_zero, given
 
 CPU_UTILIZATION = 80
@@ -51,6 +52,6 @@ HORIZONTALPODAUTOSCALERS = Resource(
     defaults=_defaults,
     prepare_create=_prepare_create,
     columns=columns.COLUMNS,
-    validate=validation.validate_autoscaler,
-    validate_update=lambda new, _old: validation.validate_autoscaler(new),
+    validate=deferred.check("autoscaling.validation", "validate_autoscaler"),
+    validate_update=deferred.check_new("autoscaling.validation", "validate_autoscaler"),
 )

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.batch import validation
+from podium.resources import deferred
 from podium.resources.batch.jobs import default_job_spec_template
 from podium.resources.defaulting import absent, blank, child
 from podium.resources.printing import (
@@ -82,6 +82,6 @@ CRONJOBS = Resource(
         *container_columns(_containers),
         column("Selector", lambda obj: selector_text(_job_spec(obj).get("selector")), wide=True),
     ),
-    validate=validation.validate_cron_job,
-    validate_update=validation.validate_cron_job_update,
+    validate=deferred.check("batch.validation", "validate_cron_job"),
+    validate_update=deferred.update_check("batch.validation", "validate_cron_job_update"),
 )

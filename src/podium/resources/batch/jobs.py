@@ -7,8 +7,7 @@ from datetime import datetime
 from podium.base.clock import parse_rfc3339
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.batch import validation
-from podium.resources.batch.validation import LEGACY_NAME_LABEL, LEGACY_UID_LABEL, NAME_LABEL, UID_LABEL
+from podium.resources import deferred
 from podium.resources.core import pod_spec
 from podium.resources.defaulting import absent, blank, child, given, items
 from podium.resources.printing import (
@@ -29,6 +28,10 @@ from podium.resources.printing import (
 )
 from podium.resources.selecting import number
 
+UID_LABEL = "batch.kubernetes.io/controller-uid"
+NAME_LABEL = "batch.kubernetes.io/job-name"
+LEGACY_UID_LABEL = "controller-uid"
+LEGACY_NAME_LABEL = "job-name"
 BACKOFF_LIMIT = 6
 BACKOFF_LIMIT_MAX = 2**31 - 1
 
@@ -144,6 +147,6 @@ JOBS = Resource(
         column("Selector", lambda obj: selector_text(spec(obj).get("selector")), wide=True),
     ),
     selectable={"status.successful": number("status.succeeded")},
-    validate=validation.validate_job,
-    validate_update=validation.validate_job_update,
+    validate=deferred.check("batch.validation", "validate_job"),
+    validate_update=deferred.update_check("batch.validation", "validate_job_update"),
 )

@@ -7,15 +7,11 @@ import re
 from podium.machinery import labels, validation
 from podium.machinery.errors import FieldError, Object
 from podium.machinery.meta import deep_copy
+from podium.resources.batch.jobs import LEGACY_NAME_LABEL, LEGACY_UID_LABEL, NAME_LABEL, UID_LABEL
 from podium.resources.batch.schedule import schedule_error
 from podium.resources.checks import Errors, immutable, metadata_of, nonnegative, objects, one_of, spec_of
 from podium.resources.core.pod_validation import validate_template
 from podium.resources.defaulting import given
-
-UID_LABEL = "batch.kubernetes.io/controller-uid"
-NAME_LABEL = "batch.kubernetes.io/job-name"
-LEGACY_UID_LABEL = "controller-uid"
-LEGACY_NAME_LABEL = "job-name"
 
 _ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
 _REPLACEMENTS = ("Failed", "TerminatingOrFailed")

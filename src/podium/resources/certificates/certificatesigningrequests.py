@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
-from podium.resources.certificates import validation
+from podium.resources import deferred
 from podium.resources.defaulting import child, items
 from podium.resources.printing import AGE, NAME, NONE, column, duration
 from podium.resources.printing import spec as spec_of
@@ -64,8 +64,8 @@ CERTIFICATESIGNINGREQUESTS = Resource(
         column("Condition", _state),
     ),
     selectable=fields("spec.signerName"),
-    validate=validation.validate_request,
-    validate_update=validation.validate_update,
-    validate_status_update=validation.validate_status,
-    validate_subresources={"approval": validation.validate_approval},
+    validate=deferred.check("certificates.validation", "validate_request"),
+    validate_update=deferred.update_check("certificates.validation", "validate_update"),
+    validate_status_update=deferred.update_check("certificates.validation", "validate_status"),
+    validate_subresources={"approval": deferred.update_check("certificates.validation", "validate_approval")},
 )

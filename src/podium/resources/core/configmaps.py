@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.core import config_validation
+from podium.resources import deferred
 from podium.resources.defaulting import drop_zero
 from podium.resources.printing import AGE, NAME, column
 
@@ -26,6 +26,6 @@ CONFIGMAPS = Resource(
         column("Data", lambda obj: len(obj.get("data") or ()) + len(obj.get("binaryData") or ())),
         AGE,
     ),
-    validate=config_validation.validate_config_map,
-    validate_update=config_validation.validate_config_map_update,
+    validate=deferred.check("core.config_validation", "validate_config_map"),
+    validate_update=deferred.update_check("core.config_validation", "validate_config_map_update"),
 )

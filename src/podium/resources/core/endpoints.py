@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.core import endpoint_validation
+from podium.resources import deferred
 from podium.resources.defaulting import blank, drop_zero, items
 from podium.resources.printing import AGE, NAME, NONE, column, joined
 
@@ -49,6 +49,6 @@ ENDPOINTS = Resource(
         column("Endpoints", _addresses),
         AGE,
     ),
-    validate=endpoint_validation.validate_endpoints,
-    validate_update=lambda new, _old: endpoint_validation.validate_endpoints(new),
+    validate=deferred.check("core.endpoint_validation", "validate_endpoints"),
+    validate_update=deferred.check_new("core.endpoint_validation", "validate_endpoints"),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.machinery.validation import path_segment_errors
-from podium.resources.core import event_columns, event_validation
+from podium.resources import deferred
+from podium.resources.core import event_columns
 from podium.resources.defaulting import absent, child, drop_zero
 from podium.resources.selecting import field, fields
 
@@ -43,6 +44,6 @@ EVENTS = Resource(
     selectable=fields(*(f"involvedObject.{name}" for name in REFERENCE_FIELDS), "reason", "type")
     | {"reportingComponent": field("reportingComponent"), "source": _source},
     name_errors=path_segment_errors,
-    validate=event_validation.validate_event,
-    validate_update=lambda new, _old: event_validation.validate_event(new),
+    validate=deferred.check("core.event_validation", "validate_event"),
+    validate_update=deferred.check_new("core.event_validation", "validate_event"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.core import quota_validation
+from podium.resources import deferred
 from podium.resources.defaulting import child, drop_zero, items, round_amounts
 
 
@@ -31,6 +31,6 @@ LIMITRANGES = Resource(
     schema="io.k8s.api.core.v1.LimitRange",
     create_on_update=True,
     defaults=_defaults,
-    validate=quota_validation.validate_limit_range,
-    validate_update=lambda new, _old: quota_validation.validate_limit_range(new),
+    validate=deferred.check("core.quota_validation", "validate_limit_range"),
+    validate_update=deferred.check_new("core.quota_validation", "validate_limit_range"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
-from podium.resources.core import node_validation
+from podium.resources import deferred
 from podium.resources.defaulting import absent, child, drop_zero, round_amounts
 from podium.resources.printing import AGE, NAME, NONE, UNKNOWN, column, condition
 from podium.resources.printing import spec as spec_of
@@ -110,7 +110,7 @@ NODES = Resource(
         column("Container-Runtime", lambda obj: _info(obj, "containerRuntimeVersion") or UNKNOWN, wide=True),
     ),
     selectable={"spec.unschedulable": flag("spec.unschedulable")},
-    validate=node_validation.validate_node,
-    validate_update=node_validation.validate_node_update,
-    validate_status_update=node_validation.validate_node_update,
+    validate=deferred.check("core.node_validation", "validate_node"),
+    validate_update=deferred.update_check("core.node_validation", "validate_node_update"),
+    validate_status_update=deferred.update_check("core.node_validation", "validate_node_update"),
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.core import storage_validation, volumes
+from podium.resources import deferred
+from podium.resources.core import volumes
 from podium.resources.core.persistentvolumes import phase, storage_class
 from podium.resources.defaulting import blank, child, drop_zero, given
 from podium.resources.printing import AGE, NAME, UNSET, access_modes_text, column, quantity_text
@@ -74,6 +75,6 @@ PERSISTENTVOLUMECLAIMS = Resource(
         AGE,
         column("VolumeMode", lambda obj: spec_of(obj).get("volumeMode") or UNSET, wide=True),
     ),
-    validate=storage_validation.validate_claim,
-    validate_update=storage_validation.validate_claim_update,
+    validate=deferred.check("core.storage_validation", "validate_claim"),
+    validate_update=deferred.update_check("core.storage_validation", "validate_claim_update"),
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.core import storage_validation, volumes
+from podium.resources import deferred
+from podium.resources.core import volumes
 from podium.resources.defaulting import absent, blank, child, drop_zero, given
 from podium.resources.printing import AGE, NAME, UNSET, access_modes_text, column, deleting, quantity_text
 from podium.resources.printing import spec as spec_of
@@ -73,6 +74,6 @@ PERSISTENTVOLUMES = Resource(
         column("VolumeMode", lambda obj: spec_of(obj).get("volumeMode") or UNSET, wide=True),
     ),
     delete_returns_object=True,
-    validate=storage_validation.validate_volume,
-    validate_update=storage_validation.validate_volume_update,
+    validate=deferred.check("core.storage_validation", "validate_volume"),
+    validate_update=deferred.update_check("core.storage_validation", "validate_volume_update"),
 )

@@ -277,6 +277,11 @@ def validate_template(template: Object, path: str) -> Errors:
     return errors
 
 
+def validate_pod_template(pod_template: Object) -> Errors:
+    """Check a PodTemplate."""
+    return validate_template(given(pod_template, "template") or {}, "template")
+
+
 def validate_pod(pod: Object) -> Errors:
     """Check what new and changed pods have in common."""
     spec: Json = given(pod, "spec") or {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
-from podium.resources.core import pod_columns, pod_spec, pod_subresources, pod_update, pod_validation
+from podium.resources import deferred
+from podium.resources.core import pod_columns, pod_spec
 from podium.resources.core.qos import qos_class
 from podium.resources.defaulting import child, items
 from podium.resources.selecting import field, fields, flag
@@ -77,11 +78,13 @@ PODS = Resource(
     grace_period_s=_grace_period_s,
     selectable=_SELECTABLE,
     prepare_create=_prepare_create,
-    validate=pod_validation.validate_new_pod,
-    validate_update=pod_update.validate_update,
-    validate_status_update=pod_update.validate_status_update,
+    validate=deferred.check("core.pod_validation", "validate_new_pod"),
+    validate_update=deferred.update_check("core.pod_update", "validate_update"),
+    validate_status_update=deferred.update_check("core.pod_update", "validate_status_update"),
     validate_subresources={
-        "ephemeralcontainers": pod_subresources.validate_ephemeral_containers,
-        "resize": pod_subresources.validate_resize,
+        "ephemeralcontainers": deferred.update_check(
+            "core.pod_subresources", "validate_ephemeral_containers"
+        ),
+        "resize": deferred.update_check("core.pod_subresources", "validate_resize"),
     },
 )

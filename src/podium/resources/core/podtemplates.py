@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from podium.machinery.errors import FieldError, Object
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.core import pod_spec
-from podium.resources.core.pod_validation import validate_template
 from podium.resources.defaulting import child
 from podium.resources.printing import NAME, column, container_columns, map_text
 
@@ -28,10 +28,6 @@ def _containers(obj: Object) -> list[Object]:
 _CONTAINERS, _IMAGES = (replace(c, priority=0) for c in container_columns(_containers))
 
 
-def _validate(template: Object) -> list[FieldError]:
-    return validate_template(_pod_template(template), "template")
-
-
 PODTEMPLATES = Resource(
     version="v1",
     kind="PodTemplate",
@@ -46,6 +42,6 @@ PODTEMPLATES = Resource(
         _IMAGES,
         column("Pod Labels", lambda obj: map_text((_pod_template(obj).get("metadata") or {}).get("labels"))),
     ),
-    validate=_validate,
-    validate_update=lambda new, _old: _validate(new),
+    validate=deferred.check("core.pod_validation", "validate_pod_template"),
+    validate_update=deferred.check_new("core.pod_validation", "validate_pod_template"),
 )

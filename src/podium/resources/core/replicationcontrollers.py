@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
-from podium.resources.apps.validation import validate_replica_set_status
-from podium.resources.core import controller_validation, pod_spec
+from podium.resources import deferred
+from podium.resources.core import pod_spec
 from podium.resources.defaulting import absent, child, drop_zero, given
 from podium.resources.printing import (
     AGE,
@@ -61,7 +61,7 @@ REPLICATIONCONTROLLERS = Resource(
         column("Selector", lambda obj: map_text(spec(obj).get("selector")), wide=True),
     ),
     selectable={"status.replicas": number("status.replicas")},
-    validate=controller_validation.validate_controller,
-    validate_update=lambda new, _old: controller_validation.validate_controller(new),
-    validate_status_update=validate_replica_set_status,
+    validate=deferred.check("core.controller_validation", "validate_controller"),
+    validate_update=deferred.check_new("core.controller_validation", "validate_controller"),
+    validate_status_update=deferred.update_check("apps.validation", "validate_replica_set_status"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.core import quota_validation
+from podium.resources import deferred
 from podium.resources.defaulting import child, round_amounts
 from podium.resources.printing import AGE, NAME, column, quantity_text, status
 
@@ -44,7 +44,7 @@ RESOURCEQUOTAS = Resource(
         column("Limit", lambda obj: _used(obj, limits=True)),
         AGE,
     ),
-    validate=quota_validation.validate_quota,
-    validate_update=quota_validation.validate_quota_update,
-    validate_status_update=quota_validation.validate_quota_status,
+    validate=deferred.check("core.quota_validation", "validate_quota"),
+    validate_update=deferred.update_check("core.quota_validation", "validate_quota_update"),
+    validate_status_update=deferred.update_check("core.quota_validation", "validate_quota_status"),
 )

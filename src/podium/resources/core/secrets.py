@@ -6,7 +6,7 @@ import base64
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.core import config_validation
+from podium.resources import deferred
 from podium.resources.defaulting import blank, drop_zero
 from podium.resources.printing import AGE, NAME, column
 from podium.resources.selecting import fields
@@ -37,6 +37,6 @@ SECRETS = Resource(
         AGE,
     ),
     selectable=fields("type"),
-    validate=config_validation.validate_secret,
-    validate_update=config_validation.validate_secret_update,
+    validate=deferred.check("core.config_validation", "validate_secret"),
+    validate_update=deferred.update_check("core.config_validation", "validate_secret_update"),
 )

@@ -15,6 +15,7 @@ from podium.resources.checks import (
     spec_of,
 )
 from podium.resources.core.addresses import endpoint_errors, ip_errors, is_ipv6
+from podium.resources.core.services import reachable_from_outside
 from podium.resources.defaulting import given
 
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
@@ -32,12 +33,6 @@ _RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
 def headless(spec: Object) -> bool:
     """Say whether the service has no address on purpose."""
     return (spec.get("clusterIPs") or [spec.get("clusterIP")]) == ["None"]
-
-
-def reachable_from_outside(spec: Object) -> bool:
-    """Say whether the service has an address outside the cluster, so that traffic policies apply."""
-    kind = spec.get("type")
-    return kind in ("LoadBalancer", "NodePort") or (kind == "ClusterIP" and bool(spec.get("externalIPs")))
 
 
 def needs_health_check(spec: Object) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
 from podium.machinery.validation import dns1123_label_errors
-from podium.resources.core import service_validation
-from podium.resources.core.service_validation import reachable_from_outside
+from podium.resources import deferred
 from podium.resources.defaulting import absent, blank, child, drop_zero, given, items
 from podium.resources.printing import AGE, NAME, NONE, UNKNOWN, column, load_balancer_addresses, map_text
 from podium.resources.printing import spec as spec_of
@@ -42,6 +41,12 @@ def _defaults(service: Object) -> None:
         for ingress in items(balancer, "ingress"):
             if ingress.get("ip"):
                 absent(ingress, "ipMode", "VIP")
+
+
+def reachable_from_outside(spec: Object) -> bool:
+    """Say whether the service has an address outside the cluster, so that traffic policies apply."""
+    kind = spec.get("type")
+    return kind in ("LoadBalancer", "NodePort") or (kind == "ClusterIP" and bool(spec.get("externalIPs")))
 
 
 def _external_ip(service: Object) -> str:
@@ -105,6 +110,6 @@ SERVICES = Resource(
     ),
     name_errors=dns1123_label_errors,
     selectable=fields("spec.clusterIP", "spec.type"),
-    validate=service_validation.validate_service,
-    validate_update=service_validation.validate_service_update,
+    validate=deferred.check("core.service_validation", "validate_service"),
+    validate_update=deferred.update_check("core.service_validation", "validate_service_update"),
 )

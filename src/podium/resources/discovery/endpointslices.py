@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.resources.core import endpoint_validation
+from podium.resources import deferred
 from podium.resources.defaulting import absent, child, items
 from podium.resources.printing import AGE, NAME, UNSET, column, joined
 
@@ -49,6 +49,6 @@ ENDPOINTSLICES = Resource(
         column("Endpoints", _addresses),
         AGE,
     ),
-    validate=endpoint_validation.validate_slice,
-    validate_update=endpoint_validation.validate_slice_update,
+    validate=deferred.check("core.endpoint_validation", "validate_slice"),
+    validate_update=deferred.update_check("core.endpoint_validation", "validate_slice_update"),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import child
-from podium.resources.networking import validation
 from podium.resources.printing import AGE, NAME, NONE, column, load_balancer_addresses, spec
 
 
@@ -53,6 +53,6 @@ INGRESSES = Resource(
         column("Ports", lambda obj: "80, 443" if spec(obj).get("tls") else "80"),
         AGE,
     ),
-    validate=validation.validate_ingress,
-    validate_update=lambda new, _old: validation.validate_ingress(new),
+    validate=deferred.check("networking.validation", "validate_ingress"),
+    validate_update=deferred.check_new("networking.validation", "validate_ingress"),
 )

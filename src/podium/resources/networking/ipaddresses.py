@@ -5,8 +5,8 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.machinery.validation import ip_errors
+from podium.resources import deferred
 from podium.resources.defaulting import child
-from podium.resources.networking import validation
 from podium.resources.printing import NAME, NONE, column, spec
 
 
@@ -37,6 +37,6 @@ IPADDRESSES = Resource(
         column("ParentRef", _parent),
     ),
     name_errors=ip_errors,
-    validate=validation.validate_address,
-    validate_update=validation.validate_address_update,
+    validate=deferred.check("networking.validation", "validate_address"),
+    validate_update=deferred.update_check("networking.validation", "validate_address_update"),
 )

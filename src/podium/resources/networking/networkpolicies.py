@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import blank, child, drop_zero, items
-from podium.resources.networking import validation
 from podium.resources.printing import AGE, NAME, column, selector_text, spec
 
 
@@ -36,6 +36,6 @@ NETWORKPOLICIES = Resource(
         column("Pod-Selector", lambda obj: selector_text(spec(obj).get("podSelector"))),
         AGE,
     ),
-    validate=validation.validate_network_policy,
-    validate_update=lambda new, _old: validation.validate_network_policy(new),
+    validate=deferred.check("networking.validation", "validate_network_policy"),
+    validate_update=deferred.check_new("networking.validation", "validate_network_policy"),
 )

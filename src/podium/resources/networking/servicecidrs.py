@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import child
-from podium.resources.networking import validation
 from podium.resources.printing import AGE, NAME, column, spec
 
 
@@ -33,6 +33,6 @@ SERVICECIDRS = Resource(
         column("CIDRs", lambda obj: ",".join(spec(obj).get("cidrs") or ())),
         AGE,
     ),
-    validate=validation.validate_service_cidr,
-    validate_update=validation.validate_service_cidr_update,
+    validate=deferred.check("networking.validation", "validate_service_cidr"),
+    validate_update=deferred.update_check("networking.validation", "validate_service_cidr_update"),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import absent, child
-from podium.resources.policy import validation
 from podium.resources.printing import AGE, NAME, column, count, spec, status
 
 _COUNTS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
@@ -49,7 +49,7 @@ PODDISRUPTIONBUDGETS = Resource(
         AGE,
     ),
     unconditional_update=False,
-    validate=validation.validate_budget,
-    validate_update=lambda new, _old: validation.validate_budget(new),
-    validate_status_update=validation.validate_budget_status,
+    validate=deferred.check("policy.validation", "validate_budget"),
+    validate_update=deferred.check_new("policy.validation", "validate_budget"),
+    validate_status_update=deferred.update_check("policy.validation", "validate_budget_status"),
 )

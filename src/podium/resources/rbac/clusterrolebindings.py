@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from podium.machinery.resource import Resource
 from podium.machinery.validation import path_segment_errors
-from podium.resources.rbac import columns, defaults, validation
+from podium.resources import deferred
+from podium.resources.rbac import columns, defaults
 
 CLUSTERROLEBINDINGS = Resource(
     group="rbac.authorization.k8s.io",
@@ -17,6 +18,6 @@ CLUSTERROLEBINDINGS = Resource(
     defaults=defaults.default_binding,
     name_errors=path_segment_errors,
     columns=columns.COLUMNS,
-    validate=validation.validate_cluster_role_binding,
-    validate_update=validation.validate_cluster_role_binding_update,
+    validate=deferred.check("rbac.validation", "validate_cluster_role_binding"),
+    validate_update=deferred.update_check("rbac.validation", "validate_cluster_role_binding_update"),
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from podium.machinery.resource import Resource
 from podium.machinery.validation import path_segment_errors
-from podium.resources.rbac import defaults, validation
+from podium.resources import deferred
+from podium.resources.rbac import defaults
 
 ROLES = Resource(
     group="rbac.authorization.k8s.io",
@@ -16,6 +17,6 @@ ROLES = Resource(
     create_on_update=True,
     defaults=defaults.default_role,
     name_errors=path_segment_errors,
-    validate=validation.validate_role,
-    validate_update=lambda new, _old: validation.validate_role(new),
+    validate=deferred.check("rbac.validation", "validate_role"),
+    validate_update=deferred.check_new("rbac.validation", "validate_role"),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import absent, drop_zero
 from podium.resources.printing import AGE, NAME, column, count
-from podium.resources.scheduling import validation
 
 
 def _defaults(priority_class: Object) -> None:
@@ -32,6 +32,6 @@ PRIORITYCLASSES = Resource(
         AGE,
         column("PreemptionPolicy", lambda obj: obj.get("preemptionPolicy") or "", wide=True),
     ),
-    validate=validation.validate_class,
-    validate_update=validation.validate_class_update,
+    validate=deferred.check("scheduling.validation", "validate_class"),
+    validate_update=deferred.update_check("scheduling.validation", "validate_class_update"),
 )

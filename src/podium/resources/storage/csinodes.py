@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import child
 from podium.resources.printing import AGE, NAME, column, spec
-from podium.resources.storage import validation
 
 
 def _defaults(node: Object) -> None:
@@ -28,6 +28,6 @@ CSINODES = Resource(
     ),
     delete_returns_object=True,
     unconditional_update=False,
-    validate=validation.validate_csi_node,
-    validate_update=lambda new, _old: validation.validate_csi_node(new),
+    validate=deferred.check("storage.validation", "validate_csi_node"),
+    validate_update=deferred.check_new("storage.validation", "validate_csi_node"),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import absent, drop_zero
 from podium.resources.printing import AGE, column, name
-from podium.resources.storage import validation
 
 
 def _defaults(storage_class: Object) -> None:
@@ -49,6 +49,6 @@ STORAGECLASSES = Resource(
         AGE,
     ),
     delete_returns_object=True,
-    validate=validation.validate_class,
-    validate_update=validation.validate_class_update,
+    validate=deferred.check("storage.validation", "validate_class"),
+    validate_update=deferred.update_check("storage.validation", "validate_class_update"),
 )

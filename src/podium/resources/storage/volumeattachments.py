@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import absent, child
 from podium.resources.printing import AGE, NAME, column
 from podium.resources.printing import spec as spec_of
 from podium.resources.printing import status as status_of
-from podium.resources.storage import validation
 
 
 def _defaults(attachment: Object) -> None:
@@ -40,6 +40,6 @@ VOLUMEATTACHMENTS = Resource(
     ),
     delete_returns_object=True,
     unconditional_update=False,
-    validate=validation.validate_attachment,
-    validate_update=validation.validate_attachment_update,
+    validate=deferred.check("storage.validation", "validate_attachment"),
+    validate_update=deferred.update_check("storage.validation", "validate_attachment_update"),
 )

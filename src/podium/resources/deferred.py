@@ -1,0 +1,49 @@
+"""Checks that are loaded when they are first needed.
+
+Every process declares resources, but only the API server checks objects, and few kinds of them at its start;
+the modules of the checks are half of what the declarations would otherwise load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from podium.machinery.errors import FieldError, Object
+
+Check = Callable[[Object], list[FieldError]]
+UpdateCheck = Callable[[Object, Object], list[FieldError]]
+
+
+@cache
+def _loaded(module: str, name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = getattr(import_module(f"podium.resources.{module}"), name)
+    return found
+
+
+def check(module: str, name: str) -> Check:
+    """Return the check of one object that `name` is in `module`, a path below `podium.resources`."""
+
+    def deferred(obj: Object) -> list[FieldError]:
+        errors: list[FieldError] = _loaded(module, name)(obj)
+        return errors
+
+    return deferred
+
+
+def update_check(module: str, name: str) -> UpdateCheck:
+    """Return the check of a new and an old object that `name` is in `module`."""
+
+    def deferred(new: Object, old: Object) -> list[FieldError]:
+        errors: list[FieldError] = _loaded(module, name)(new, old)
+        return errors
+
+    return deferred
+
+
+def check_new(module: str, name: str) -> UpdateCheck:
+    """Return the check of an update that looks at the new object alone."""
+    of_one = check(module, name)
+    return lambda new, _old: of_one(new)
