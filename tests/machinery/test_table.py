@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -112,3 +113,10 @@ def test_a_kind_without_columns_shows_name_and_creation() -> None:
     made = tables.table(plain, [{"metadata": {"name": "a"}}], now=NOW)
     assert [column["name"] for column in made["columnDefinitions"]] == ["Name", "Created At"]
     assert made["rows"][0]["cells"] == ["a", "<unknown>"]
+
+
+def test_rows_say_what_has_completed() -> None:
+    done = {"type": "Completed", "status": "True"}
+    resource = replace(RESOURCE, row_conditions=lambda obj: [done] if "done" in obj else [])
+    rows = tables.table(resource, [THING, {**THING, "done": 1}], now=NOW)["rows"]
+    assert [row.get("conditions") for row in rows] == [None, [done]]

@@ -156,6 +156,8 @@ class Resource:
     """Field selectors beyond metadata.name and metadata.namespace: path -> value in the object."""
     columns: tuple[Column, ...] = ()
     """Printer columns; empty means Name and Created At, as upstream prints unknown kinds."""
+    row_conditions: Callable[[Object], list[Object]] | None = None
+    """Return what a table's row says about its object besides the cells: that it has completed."""
 
     @property
     def api_version(self) -> str:

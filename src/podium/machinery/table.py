@@ -149,10 +149,12 @@ def _definition(column: Column) -> Object:
 
 
 def _row(resource: Resource, columns: tuple[Column, ...], obj: Object, now: datetime, include: str) -> Object:
-    return {
-        "cells": [column.value(obj, now) for column in columns],
-        "object": _row_object(resource, obj, include),
-    }
+    row: Object = {"cells": [column.value(obj, now) for column in columns]}
+    conditions = resource.row_conditions(obj) if resource.row_conditions is not None else []
+    if conditions:
+        row["conditions"] = conditions
+    row["object"] = _row_object(resource, obj, include)
+    return row
 
 
 def _row_object(resource: Resource, obj: Object, include: str) -> Object | None:

@@ -175,6 +175,20 @@ def _readiness_gates(pod: Object) -> Json:
     return f"{true}/{len(gates)}"
 
 
+_COMPLETED = {
+    "Succeeded": "The pod has completed successfully.",
+    "Failed": "The pod failed.",
+}
+
+
+def row_conditions(pod: Object) -> list[Object]:
+    """Return the condition by which clients tell rows of pods that are done."""
+    phase = str(status(pod).get("phase") or "")
+    if phase not in _COMPLETED:
+        return []
+    return [{"type": "Completed", "status": "True", "reason": phase, "message": _COMPLETED[phase]}]
+
+
 COLUMNS = (
     NAME,
     column("Ready", _ready, description="Containers that are ready, of all"),

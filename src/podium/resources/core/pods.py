@@ -75,6 +75,7 @@ PODS = Resource(
     delete_returns_object=True,
     defaults=_defaults,
     columns=pod_columns.COLUMNS,
+    row_conditions=pod_columns.row_conditions,
     grace_period_s=_grace_period_s,
     selectable=_SELECTABLE,
     prepare_create=_prepare_create,
