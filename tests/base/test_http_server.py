@@ -156,6 +156,14 @@ def test_a_trailer_never_becomes_a_header() -> None:
             413,
             id="long chunked body",
         ),
+        pytest.param(
+            post(b"Transfer-Encoding: chunked", body=b"0\r\nX: " + b"x" * 200_000), 431, id="endless trailer"
+        ),
+        pytest.param(
+            post(b"Transfer-Encoding: chunked", body=b"1;" + b"x" * 200_000),
+            431,
+            id="endless chunk extension",
+        ),
     ],
 )
 @WIRES

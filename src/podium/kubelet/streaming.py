@@ -311,7 +311,9 @@ class _Exec:
         listening = asyncio.ensure_future(self._listen())
         ending = asyncio.ensure_future(self._finish(error, outputs))
         try:
-            await asyncio.wait((listening, ending), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((listening, ending), return_when=asyncio.FIRST_COMPLETED)
+            for over in done:
+                over.result()
         finally:
             for task in (listening, ending):
                 task.cancel()
@@ -342,14 +344,9 @@ class _Exec:
         """Carry the outputs to their end, then say how the command ended."""
         async with asyncio.TaskGroup() as tasks:
             for channel, output in outputs:
-                tasks.create_task(self._carry(channel, output))
+                tasks.create_task(_carry(self._channels, channel, output))
             status = tasks.create_task(_read_all(error))
         await self._send_status(status.result())
-
-    async def _carry(self, channel: int, output: spdy.Stream) -> None:
-        while data := await _read(output):
-            for start in range(0, len(data), spdy.DATA_BYTES):
-                await self._channels.send(channel, data[start : start + spdy.DATA_BYTES])
 
     async def _send_status(self, status: bytes) -> None:
         if self._status_as_json:
@@ -371,6 +368,14 @@ async def _read(stream: spdy.Stream) -> bytes:
         return await stream.read()
     except ConnectionError:
         return b""
+
+
+async def _carry(channels: _Channels, channel: int, source: spdy.Stream) -> None:
+    """Send what a stream says until it ends, or the client is gone (which the listener sees too)."""
+    with contextlib.suppress(ConnectionError):
+        while data := await _read(source):
+            for start in range(0, len(data), spdy.DATA_BYTES):
+                await channels.send(channel, data[start : start + spdy.DATA_BYTES])
 
 
 async def _read_all(stream: spdy.Stream) -> bytes:
@@ -406,11 +411,6 @@ async def _forward(channels: _Channels, session: spdy.Session, ports: list[int])
     """Carry one connection to each port until all have ended, or the client has left."""
     data_streams: dict[int, spdy.Stream] = {}
 
-    async def carry(channel: int, stream: spdy.Stream) -> None:
-        while data := await _read(stream):
-            for start in range(0, len(data), spdy.DATA_BYTES):
-                await channels.send(channel, data[start : start + spdy.DATA_BYTES])
-
     async def listen() -> None:
         while (message := await channels.receive()) is not None:
             target = data_streams.get(message[0])
@@ -436,7 +436,7 @@ async def _forward(channels: _Channels, session: spdy.Session, ports: list[int])
     async def run(sources: list[tuple[int, spdy.Stream]]) -> None:
         async with asyncio.TaskGroup() as tasks:
             for channel, source in sources:
-                tasks.create_task(carry(channel, source))
+                tasks.create_task(_carry(channels, channel, source))
 
     async with asyncio.TaskGroup() as tasks:
         reading = tasks.create_task(session.run())
@@ -445,7 +445,9 @@ async def _forward(channels: _Channels, session: spdy.Session, ports: list[int])
             # What the client sends at once waits unread until there is somewhere to carry it.
             sources = await connect()
             jobs = [asyncio.ensure_future(run(sources)), asyncio.ensure_future(listen())]
-            await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+            for over in done:
+                over.result()
         except ConnectionError:
             pass  # Either side is gone: the other is told by closing it.
         finally:

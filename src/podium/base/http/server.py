@@ -187,7 +187,7 @@ class Body:
     """A request's body as it arrives."""
 
     __slots__ = (
-        "_chunks",
+        "_buffer",
         "_connection",
         "_error",
         "_paused",
@@ -195,12 +195,12 @@ class Body:
         "complete",
         "expect",
         "length",
-        "size",
     )
 
     def __init__(self, connection: Connection, *, length: int | None, expect: bool) -> None:
         self._connection = connection
-        self._chunks: deque[bytes] = deque()
+        # One buffer: as many pieces as a peer cares to make of a body would cost many times its size.
+        self._buffer = bytearray()
         self._error: Exception | None = None
         self._paused = False
         self._wanted: asyncio.Future[None] | None = None
@@ -209,14 +209,11 @@ class Body:
         self.expect = expect
         """The peer waits for `100 Continue`."""
         self.complete = False
-        self.size = 0
-        """Bytes held."""
 
     def feed(self, data: bytes) -> None:
-        self._chunks.append(data)
-        self.size += len(data)
+        self._buffer += data
         if self._wanted is None:
-            if self.size > UNREAD_BODY_BYTES_MAX and not self._paused:
+            if len(self._buffer) > UNREAD_BODY_BYTES_MAX and not self._paused:
                 self._paused = True
                 self._connection.pause_reading()
         else:
@@ -242,7 +239,7 @@ class Body:
 
     async def _more(self) -> None:
         """Return when more has arrived, or all, or raise what went wrong."""
-        if self.expect and not self._chunks:
+        if self.expect and not self._buffer:
             self.expect = False
             self._connection.send_continue()
         if self._paused:
@@ -265,27 +262,26 @@ class Body:
             self._connection.end_after_answer()
             raise BodyTooLarge(limit)
         while not self.complete:
-            if self.size > limit:
+            if len(self._buffer) > limit:
                 break
             if self._error is not None:
                 raise self._error
             await self._more()
-        if self.size > limit:
+        if len(self._buffer) > limit:
             self._connection.end_after_answer()
             raise BodyTooLarge(limit)
         return self._take()
 
     async def read_chunk(self) -> bytes:
-        while not self._chunks and not self.complete:
+        while not self._buffer and not self.complete:
             if self._error is not None:
                 raise self._error
             await self._more()
         return self._take()
 
     def _take(self) -> bytes:
-        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        self.size = 0
+        data = bytes(self._buffer)
+        self._buffer.clear()
         return data
 
 
@@ -322,6 +318,7 @@ class Connection(asyncio.Protocol):
         "_reading",
         "_remote",
         "_stream",
+        "_tail_bytes",
         "_task",
         "_transport",
         "_unparsed",
@@ -343,6 +340,7 @@ class Connection(asyncio.Protocol):
         self._head_fields: list[tuple[str, str]] = []
         self._head_bytes = 0
         self._in_head = False
+        self._tail_bytes = 0
         self._incoming: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
         self._current: Exchange | None = None
@@ -466,6 +464,12 @@ class Connection(asyncio.Protocol):
                 if self._head_bytes > self.server.head_bytes_max:
                     self._fail(HttpError(431, "BadRequest", "request header fields too large"))
                     break
+            if self._incoming is not None:
+                # Chunk extensions and trailers: read past, but not without end. `on_body` starts anew.
+                self._tail_bytes += len(piece)
+                if self._tail_bytes > self.server.head_bytes_max + SLICE_BYTES:
+                    self._fail(HttpError(431, "BadRequest", "request trailer fields too large"))
+                    break
             if self._waiting and self._incoming is None:
                 if offset < len(data):
                     self._hold(data[offset:])
@@ -530,8 +534,10 @@ class Connection(asyncio.Protocol):
             version=version,
         )
         self._waiting.append(self._incoming)
+        self._tail_bytes = 0
 
     def on_body(self, data: bytes) -> None:
+        self._tail_bytes = 0
         if self._incoming is not None:
             self._incoming.body.feed(data)
 

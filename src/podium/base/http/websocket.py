@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from podium.base.http.client import HttpTransport
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+PARTS_MAX = 256
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOO_BIG = 1009
 
@@ -111,6 +112,9 @@ class WebSocket:
                 await self.close(_TOO_BIG)
                 return
             self._parts.append(event.data)
+            if len(self._parts) > PARTS_MAX:
+                # Tiny fragments would cost many times their size.
+                self._parts = ["".join(self._parts) if isinstance(event.data, str) else b"".join(self._parts)]
             if event.message_finished:
                 text = isinstance(event, events.TextMessage)
                 self._ready.append("".join(self._parts) if text else b"".join(self._parts))
