@@ -84,6 +84,14 @@ def test_deep_copy_shares_no_container() -> None:
     assert original == {"a": [{"b": 1}], "c": {"d": "e"}}
 
 
+@pytest.mark.parametrize("odd", [2**70, "\ud800", 1.5, None], ids=repr)
+def test_deep_copy_takes_any_value(odd: object) -> None:
+    original = {"a": [odd]}
+    copy = meta.deep_copy(original)
+    assert copy == original
+    assert copy["a"] is not original["a"]
+
+
 def test_copy_path_leaves_the_original_alone() -> None:
     copy = meta.copy_path(POD, "metadata", "annotations")
     copy["metadata"]["annotations"]["x"] = "y"

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from podium.base.clock import rfc3339
 from podium.machinery.errors import Json, Object
 
@@ -124,15 +126,22 @@ def object_reference(obj: Object) -> Object:
 
 
 def deep_copy(value: Json) -> Json:
-    """Return a copy that shares no dict or list with `value`."""
-    if type(value) is dict:
-        return {k: deep_copy(v) if type(v) in _CONTAINERS else v for k, v in value.items()}
-    if type(value) is list:
-        return [deep_copy(v) if type(v) in _CONTAINERS else v for v in value]
+    """Return a copy of a JSON value that shares no dict or list with it."""
+    kind = type(value)
+    if kind is not dict and kind is not list:
+        return value
+    try:
+        return orjson.loads(orjson.dumps(value))  # twice as fast as walking it
+    except (TypeError, orjson.JSONDecodeError):  # a number or a text that orjson does not take
+        return _walked_copy(value)
+
+
+def _walked_copy(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _walked_copy(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_walked_copy(part) for part in value]
     return value
-
-
-_CONTAINERS = frozenset((dict, list))
 
 
 def copy_path(obj: Object, *path: str) -> Object:
