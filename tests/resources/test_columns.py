@@ -11,9 +11,9 @@ import pytest
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.machinery.table import duration
 from podium.resources.catalogue import BUILTIN, find_kind
 from podium.resources.core.pods import PODS
-from podium.resources.printing import duration
 from tests.resources.recorded import SHARED, scenarios, step_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

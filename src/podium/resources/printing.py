@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from podium.base.clock import parse_rfc3339
 from podium.machinery import labels, quantity
 from podium.machinery.errors import Json, Object
 from podium.machinery.resource import Column
+from podium.machinery.table import age
 from podium.resources.defaulting import given, items
 
 NONE = "<none>"
@@ -83,49 +83,6 @@ def _of_stored(column: Column, to_storage: Callable[[Object], Object]) -> Column
 def name(obj: Object) -> str:
     """Return the object's name."""
     return str((given(obj, "metadata") or {}).get("name") or "")
-
-
-def since(timestamp: Json, now: datetime) -> str:
-    """Return how long ago a timestamp was, roughly."""
-    if not timestamp:
-        return UNKNOWN
-    return duration((now - parse_rfc3339(str(timestamp))).total_seconds())
-
-
-def age(obj: Object, now: datetime) -> str:
-    """Return how long ago the object was created."""
-    return since((given(obj, "metadata") or {}).get("creationTimestamp"), now)
-
-
-def duration(seconds_exact: float) -> str:
-    """Return a length of time as upstream prints it for people: `45s`, `2m5s`, `4d2h`, `3y`."""
-    if seconds_exact < -1:
-        return "<invalid>"
-    if seconds_exact < 0:
-        return "0s"
-    seconds = int(seconds_exact)
-    minutes, hours = seconds // 60, seconds // 3600
-    if seconds < 120:
-        return f"{seconds}s"
-    if minutes < 10:
-        return _two(minutes, "m", seconds % 60, "s")
-    if minutes < 180:
-        return f"{minutes}m"
-    if hours < 8:
-        return _two(hours, "h", minutes % 60, "m")
-    if hours < 48:
-        return f"{hours}h"
-    if hours < 24 * 8:
-        return _two(hours // 24, "d", hours % 24, "h")
-    if hours < 24 * 365 * 2:
-        return f"{hours // 24}d"
-    if hours < 24 * 365 * 8:
-        return _two(hours // 24 // 365, "y", hours // 24 % 365, "d")
-    return f"{hours // 24 // 365}y"
-
-
-def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
-    return f"{large}{large_unit}{small}{small_unit}" if small else f"{large}{large_unit}"
 
 
 NAME = column("Name", name, format="name", description="Name, unique within the namespace and kind")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.machinery.table import since
 from podium.resources import deferred
 from podium.resources.batch.jobs import default_job_spec_template
 from podium.resources.defaulting import absent, blank, child
@@ -17,7 +18,6 @@ from podium.resources.printing import (
     column,
     container_columns,
     selector_text,
-    since,
     spec,
     status,
     timed,

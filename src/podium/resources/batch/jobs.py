@@ -7,6 +7,7 @@ from datetime import datetime
 from podium.base.clock import parse_rfc3339
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.machinery.table import duration, since
 from podium.resources import deferred
 from podium.resources.core import pod_spec
 from podium.resources.defaulting import absent, blank, child, given, items
@@ -18,9 +19,7 @@ from podium.resources.printing import (
     container_columns,
     count,
     deleting,
-    duration,
     selector_text,
-    since,
     spec,
     status,
     template_containers,

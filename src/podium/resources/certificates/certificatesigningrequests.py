@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
+from podium.machinery.table import duration
 from podium.resources import deferred
 from podium.resources.defaulting import child, items
-from podium.resources.printing import AGE, NAME, NONE, column, duration
+from podium.resources.printing import AGE, NAME, NONE, column
 from podium.resources.printing import spec as spec_of
 from podium.resources.printing import status as status_of
 from podium.resources.selecting import fields

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from podium.machinery.errors import Object
+from podium.machinery.table import since
 from podium.resources.defaulting import given
-from podium.resources.printing import column, count, name, since, timed
+from podium.resources.printing import column, count, name, timed
 
 
 def _first_seen(event: Object, now: datetime) -> str:

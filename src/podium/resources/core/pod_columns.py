@@ -8,6 +8,7 @@ from datetime import datetime
 
 from podium.base.clock import parse_rfc3339
 from podium.machinery.errors import Json, Object
+from podium.machinery.table import duration
 from podium.resources.defaulting import given, items
 from podium.resources.printing import (
     AGE,
@@ -17,7 +18,6 @@ from podium.resources.printing import (
     condition_true,
     count,
     deleting,
-    duration,
     spec,
     status,
     timed,
