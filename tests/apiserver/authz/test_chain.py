@@ -240,7 +240,7 @@ def ask(resource: Resource, spec: Object, who: User, reader: FakeReader, namespa
     obj: Object = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": {}, "spec": spec}
     question = Question(resource=resource, namespace=namespace, object=obj, user=who)
     answers = authz.build(reader, node_rules=node_rules()).answers
-    answer: Object = asyncio.run(answers[resource.group_plural](question))
+    answer: Object = asyncio.run(answers[resource.group_plural](question))  # type: ignore[arg-type]
     return answer
 
 

@@ -1,0 +1,238 @@
+"""LimitRanger and ResourceQuota."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from podium.apiserver.admission.limit_ranger import LimitRanger
+from podium.apiserver.admission.resource_quota import RESERVED_S, ResourceQuota
+from podium.machinery.errors import Object
+from podium.resources.core.limitranges import LIMITRANGES
+from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
+from podium.resources.core.pods import PODS
+from podium.resources.core.resourcequotas import RESOURCEQUOTAS
+from podium.resources.core.secrets import SECRETS
+from podium.resources.core.services import SERVICES
+from tests.apiserver.admission.helpers import admit, attributes_for, pod, why
+from tests.apiserver.fakes import FakeClock, FakeReader
+
+
+def ranger(*limits: Object) -> LimitRanger:
+    reader = FakeReader()
+    metadata = {"name": "lr", "namespace": "ns"}
+    reader.put(LIMITRANGES, {"metadata": metadata, "spec": {"limits": list(limits)}})
+    return LimitRanger(reader)
+
+
+def container(name: str = "c", requests: Object | None = None, limits: Object | None = None) -> Object:
+    resources = {k: v for k, v in (("requests", requests), ("limits", limits)) if v is not None}
+    return {"name": name, "image": "i", "resources": resources}
+
+
+def test_defaults_are_filled_in_and_told() -> None:
+    defaults = {
+        "type": "Container",
+        "default": {"cpu": "500m", "memory": "64Mi"},
+        "defaultRequest": {"cpu": "100m", "memory": "64Mi"},
+    }
+    written = pod(
+        containers=[container("c"), container("d", {"cpu": "1"}, {"cpu": "1"})],
+        initContainers=[container("i")],
+    )
+    assert admit(ranger(defaults), attributes_for(PODS, written)) is None
+    first, second = written["spec"]["containers"]
+    assert first["resources"] == {
+        "requests": {"cpu": "100m", "memory": "64Mi"},
+        "limits": {"cpu": "500m", "memory": "64Mi"},
+    }
+    assert second["resources"] == {
+        "requests": {"cpu": "1", "memory": "64Mi"},
+        "limits": {"cpu": "1", "memory": "64Mi"},
+    }
+    assert written["metadata"]["annotations"]["kubernetes.io/limit-ranger"] == (
+        "LimitRanger plugin set: cpu, memory request for container c; cpu, memory limit for container c; "
+        "memory request for container d; memory limit for container d; "
+        "cpu, memory request for init container i; cpu, memory limit for init container i"
+    )
+
+
+CONTAINER = {
+    "type": "Container",
+    "min": {"cpu": "100m"},
+    "max": {"cpu": "1"},
+    "maxLimitRequestRatio": {"cpu": "2"},
+}
+POD = {"type": "Pod", "max": {"cpu": "1500m"}}
+
+
+@pytest.mark.parametrize(
+    ("containers", "message"),
+    [
+        ([container("c", {"cpu": "500m"}, {"cpu": "1"})], ""),
+        (
+            [container("c", {"cpu": "10m"}, {"cpu": "2"})],
+            "[minimum cpu usage per Container is 100m, but request is 10m, maximum cpu usage per Container "
+            "is 1, but limit is 2, cpu max limit to request ratio per Container is 2, but provided ratio is "
+            "200.000000, maximum cpu usage per Pod is 1500m, but limit is 2]",
+        ),
+        (
+            [container("c", {"cpu": "1"}, {"cpu": "1"}), container("d", {"cpu": "1"}, {"cpu": "1"})],
+            "maximum cpu usage per Pod is 1500m, but limit is 2",
+        ),
+        (
+            [container("c")],
+            "[minimum cpu usage per Container is 100m.  No request is specified, maximum cpu usage per "
+            "Container is 1.  No limit is specified, cpu max limit to request ratio per Container is 2, but "
+            "no request is specified or request is 0, maximum cpu usage per Pod is 1500m.  "
+            "No limit is specified]",
+        ),
+    ],
+    ids=["within", "beyond", "the sum", "unsaid"],
+)
+def test_limits(containers: list[Object], message: str) -> None:
+    written = pod(containers=containers)
+    assert why(admit(ranger(CONTAINER, POD), attributes_for(PODS, written))) == message
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ("1Gi", ""),
+        ("5Gi", "maximum storage usage per PersistentVolumeClaim is 2Gi, but request is 5Gi"),
+        ("1Mi", "minimum storage usage per PersistentVolumeClaim is 1Gi, but request is 1Mi"),
+    ],
+)
+def test_claim_sizes(size: str, message: str) -> None:
+    limit = {"type": "PersistentVolumeClaim", "min": {"storage": "1Gi"}, "max": {"storage": "2Gi"}}
+    claim = {"metadata": {"name": "c"}, "spec": {"resources": {"requests": {"storage": size}}}}
+    assert why(admit(ranger(limit), attributes_for(PERSISTENTVOLUMECLAIMS, claim))) == message
+
+
+def test_an_init_container_counts_when_it_is_larger() -> None:
+    written = pod(
+        containers=[container("c", {"cpu": "1"}, {"cpu": "1"})],
+        initContainers=[container("i", {"cpu": "2"}, {"cpu": "2"})],
+    )
+    assert why(admit(ranger(POD), attributes_for(PODS, written))) == (
+        "maximum cpu usage per Pod is 1500m, but limit is 2"
+    )
+
+
+# --- quota
+
+
+class Quotas:
+    def __init__(self, hard: Object, **spec: object) -> None:
+        self.reader = FakeReader()
+        self.clock = FakeClock()
+        metadata = {"name": "q", "namespace": "ns"}
+        quota = {"metadata": metadata, "spec": {"hard": hard, **spec}, "status": {"hard": hard}}
+        self.reader.put(RESOURCEQUOTAS, quota)
+        self.plugin = ResourceQuota(self.reader, clock=self.clock)
+
+
+def secret(name: str) -> Object:
+    return {"metadata": {"name": name, "namespace": "ns"}}
+
+
+def test_counts() -> None:
+    quotas = Quotas({"count/secrets": "2"})
+    for name in ("a", "b"):
+        assert admit(quotas.plugin, attributes_for(SECRETS, secret(name))) is None
+        quotas.reader.put(SECRETS, secret(name))
+    third = attributes_for(SECRETS, secret("third"))
+    assert why(admit(quotas.plugin, third)) == (
+        "exceeded quota: q, requested: count/secrets=1, used: count/secrets=2, limited: count/secrets=2"
+    )
+    quotas.reader.cached(SECRETS).remove("ns", "a")
+    assert admit(quotas.plugin, third) is None
+    update = attributes_for(SECRETS, secret("b"), old=secret("b"))
+    assert admit(quotas.plugin, update) is None, "what does not grow is not asked"
+
+
+def test_what_is_in_flight_counts() -> None:
+    quotas = Quotas({"secrets": "1"})
+    asyncio.run(quotas.plugin.validate(attributes_for(SECRETS, secret("a"))))
+    assert admit(quotas.plugin, attributes_for(SECRETS, secret("b"))) is not None
+    quotas.clock.advance(RESERVED_S)
+    assert admit(quotas.plugin, attributes_for(SECRETS, secret("b"))) is None, "the write of a has failed"
+
+
+def test_a_dry_run_reserves_nothing() -> None:
+    quotas = Quotas({"secrets": "1"})
+    dry = attributes_for(SECRETS, secret("a"))
+    dry.dry_run = True
+    assert admit(quotas.plugin, dry) is None
+    assert admit(quotas.plugin, attributes_for(SECRETS, secret("b"))) is None
+
+
+def test_a_quota_without_status_restrains_nothing() -> None:
+    quotas = Quotas({"secrets": "0"})
+    bare = {"metadata": {"name": "q", "namespace": "ns"}, "spec": {"hard": {"secrets": "0"}}}
+    quotas.reader.put(RESOURCEQUOTAS, bare)
+    assert admit(quotas.plugin, attributes_for(SECRETS, secret("a"))) is None
+
+
+def test_pods_must_say_what_they_use() -> None:
+    quotas = Quotas({"requests.cpu": "1", "limits.memory": "1Gi", "pods": "5"})
+    written = pod(containers=[container("a"), container("b", {"cpu": "1"})])
+    assert why(admit(quotas.plugin, attributes_for(PODS, written))) == (
+        "failed quota: q: must specify limits.memory for: a,b; requests.cpu for: a"
+    )
+
+
+def test_compute() -> None:
+    quotas = Quotas({"requests.cpu": "1", "cpu": "1"})
+    running = pod("running", containers=[container("c", {"cpu": "600m"})])
+    finished = pod("finished", containers=[container("c", {"cpu": "900m"})])
+    quotas.reader.put(PODS, running, {**finished, "status": {"phase": "Succeeded"}})
+    more = pod("more", containers=[container("c", {"cpu": "500m"})])
+    assert why(admit(quotas.plugin, attributes_for(PODS, more))) == (
+        "exceeded quota: q, requested: cpu=500m,requests.cpu=500m, used: cpu=600m,requests.cpu=600m, "
+        "limited: cpu=1,requests.cpu=1"
+    )
+    less = pod("less", containers=[container("c", {"cpu": "400m"})])
+    assert admit(quotas.plugin, attributes_for(PODS, less)) is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "written", "counted"),
+    [
+        ({"scopes": ["Terminating"]}, pod(activeDeadlineSeconds=5), True),
+        ({"scopes": ["Terminating"]}, pod(), False),
+        ({"scopes": ["NotTerminating"]}, pod(), True),
+        ({"scopes": ["BestEffort"]}, pod(), True),
+        ({"scopes": ["NotBestEffort"]}, pod(), False),
+        ({"scopes": ["NotBestEffort"]}, pod(containers=[container("c", {"cpu": "1"})]), True),
+        (
+            {
+                "scopeSelector": {
+                    "matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["high"]}]
+                }
+            },
+            pod(priorityClassName="high"),
+            True,
+        ),
+        (
+            {"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "Exists"}]}},
+            pod(),
+            False,
+        ),
+    ],
+    ids=str,
+)
+def test_scopes(spec: Object, written: Object, counted: bool) -> None:
+    quotas = Quotas({"pods": "0"}, **spec)
+    assert (admit(quotas.plugin, attributes_for(PODS, written)) is not None) is counted
+
+
+def test_services_and_claims() -> None:
+    quotas = Quotas({"services.nodeports": "1", "requests.storage": "1Gi"})
+    service = {"metadata": {"name": "s"}, "spec": {"type": "NodePort", "ports": [{"port": 1}, {"port": 2}]}}
+    assert "services.nodeports=2" in why(admit(quotas.plugin, attributes_for(SERVICES, service)))
+    claim = {"metadata": {"name": "c"}, "spec": {"resources": {"requests": {"storage": "2Gi"}}}}
+    assert "requested: requests.storage=2Gi, used: requests.storage=0" in why(
+        admit(quotas.plugin, attributes_for(PERSISTENTVOLUMECLAIMS, claim))
+    )
