@@ -25,6 +25,7 @@ from podium.kubelet.cri.client import CriClient
 from podium.kubelet.cri.runtime import ContainerConfig, SandboxConfig
 from podium.machinery.errors import ApiError
 from tests.base.certs import authority
+from tests.base.cri_double import Streams, exec_double
 from tests.base.http_tools import run, serving, url
 from tests.kubelet.containerd import BUSYBOX, available, private_containerd
 
@@ -199,6 +200,39 @@ def _kubeconfig(folder: Path, server: str) -> Path:
     path = folder / "kubeconfig"
     path.write_bytes(orjson.dumps(config))
     return path
+
+
+@WAYS
+def test_exec_with_a_runtime_of_our_own_spdy(tmp_path: Path, websockets: str) -> None:
+    """Over SPDY kubectl talks to our framing directly: nothing between them decodes it."""
+
+    async def shout(streams: Streams) -> None:
+        while data := await streams["stdin"].read():
+            await streams["stdout"].write(data.upper())
+        await streams["stderr"].write(b"done\n")
+        await streams["stdout"].end()
+        await streams["stderr"].end()
+        await streams["error"].write(b'{"metadata":{},"status":"Success"}')
+        await streams["error"].end()
+
+    async def main() -> tuple[int, bytes, bytes]:
+        async with exec_double(shout, "stdin", "stdout", "stderr") as runtime:
+
+            async def kubelet(request: Request) -> Response:
+                return await streaming.stream(request, runtime)
+
+            connections = KubeletConnections(authority().client_context())
+            async with (
+                serving(kubelet, tls=True) as node,
+                serving(_apiserver(connections, node.port), tls=True) as server,
+            ):
+                c = Cluster(server_url=url(server), kubeconfig=_kubeconfig(tmp_path, url(server)))
+                data = b"hello\n" * 50_000
+                answer = await c.kubectl("exec", "-i", "p", "--", "x", stdin=data, websockets=websockets)
+                await connections.close()
+                return answer
+
+    assert run(main()) == (0, b"HELLO\n" * 50_000, b"done\n")
 
 
 @WAYS

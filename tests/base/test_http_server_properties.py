@@ -1,0 +1,178 @@
+"""The server's parsing as a property: however requests are cut, the same requests come out, and whatever
+bytes come in, every answer is well formed and nothing fails."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from podium.base.http.message import Request, Response
+from podium.base.http.server import Connection, Server
+
+
+class Wire:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.closed = False
+        self.reading = True
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.sent += data
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+async def converse(pieces: list[bytes], seen: list[tuple[str, str, bytes]]) -> bytes:
+    """Send `pieces` to a connection, as a transport would, and return what it answers."""
+
+    async def handler(request: Request) -> Response:
+        body = await request.read_body()
+        seen.append((request.method, request.target, body))
+        return Response(body=request.target.encode("latin-1"))
+
+    server = Server(handler)
+    server.loop = asyncio.get_running_loop()
+    connection, wire = Connection(server), Wire()
+    connection.connection_made(cast(Any, wire))
+    for piece in pieces:
+        await _settle(server, lambda: not wire.reading and not wire.closed)
+        if wire.closed:
+            break
+        connection.data_received(piece)
+    await _settle(server, lambda: False)
+    if not wire.closed:
+        connection.eof_received()
+    connection.connection_lost(None)
+    await _settle(server, lambda: bool(server.tasks))
+    await server.stop()
+    return wire.sent
+
+
+async def _settle(server: Server, waiting: Callable[[], bool]) -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)
+    while waiting():
+        await asyncio.sleep(0)
+    for _ in range(3 * len(server.tasks) + 3):
+        await asyncio.sleep(0)
+
+
+TARGETS = st.text("abc/%20?=&", max_size=20).map(lambda t: "/" + t)
+BODIES = st.binary(max_size=300)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[bytes, tuple[str, str, bytes]]:
+    """Draw a request, as bytes and as what it means."""
+    method, target = draw(st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE"])), draw(TARGETS)
+    body = b"" if method == "GET" else draw(BODIES)
+    head = f"{method} {target} HTTP/1.1\r\nHost: a\r\n".encode()
+    if method == "GET":
+        return head + b"\r\n", (method, target, b"")
+    if draw(st.booleans()):
+        return head + b"Content-Length: %d\r\n\r\n" % len(body) + body, (method, target, body)
+    size = draw(st.integers(1, 50))
+    chunks = [body[i : i + size] for i in range(0, len(body), size)]
+    coded = b"".join(b"%x;e=1\r\n%b\r\n" % (len(c), c) for c in chunks) + b"0\r\nT: x\r\n\r\n"
+    return head + b"Transfer-Encoding: chunked\r\n\r\n" + coded, (method, target, body)
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    edges = sorted({0, len(data), *(p % (len(data) + 1) for p in places)})
+    return [data[a:b] for a, b in itertools.pairwise(edges)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(requests(), min_size=1, max_size=8), st.lists(st.integers(0, 5000), max_size=12))
+def test_requests_survive_any_cutting(
+    drawn: list[tuple[bytes, tuple[str, str, bytes]]], places: list[int]
+) -> None:
+    seen: list[tuple[str, str, bytes]] = []
+    answer = asyncio.run(converse(cut(b"".join(data for data, _ in drawn), places), seen))
+    assert seen == [meaning for _, meaning in drawn]
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == len(drawn)
+
+
+NOISE = st.lists(
+    st.one_of(
+        st.binary(max_size=30),
+        st.sampled_from(
+            [
+                b"GET / HTTP/1.1\r\n",
+                b"POST / HTTP/1.1\r\n",
+                b"Host: a\r\n",
+                b"Content-Length: 5\r\n",
+                b"Transfer-Encoding: chunked\r\n",
+                b"Connection: Upgrade\r\nUpgrade: x\r\n",
+                b"Expect: 100-continue\r\n",
+                b"\r\n",
+                b"\n",
+                b"5\r\nhello\r\n",
+                b"0\r\n\r\n",
+            ]
+        ),
+        requests().map(lambda drawn: drawn[0]),
+    ),
+    max_size=15,
+)
+
+
+@pytest.fixture
+def quiet(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.ERROR)
+    return caplog
+
+
+@settings(max_examples=300, deadline=None)
+@given(NOISE, st.lists(st.integers(0, 2000), max_size=6))
+def test_noise_gets_refusals_and_never_a_failure(parts: list[bytes], places: list[int]) -> None:
+    seen: list[tuple[str, str, bytes]] = []
+    answer = asyncio.run(converse(cut(b"".join(parts), places), seen))
+    statuses = {line.split(b" ")[1] for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")}
+    assert statuses <= {b"100", b"200", b"400", b"408", b"431"}
+    # A refusal is the last word.
+    if b"HTTP/1.1 4" in answer:
+        assert b"HTTP/1.1 200" not in answer[answer.index(b"HTTP/1.1 4") :]
+
+
+def test_the_wire_of_these_tests_shows_failures(quiet: pytest.LogCaptureFixture) -> None:
+    """Guard the harness: a request that is served leaves an answer, and one cut short leaves none."""
+    seen: list[tuple[str, str, bytes]] = []
+    assert b"200 OK" in asyncio.run(converse([b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"], seen))
+    assert asyncio.run(converse([b"GET /x HTTP/1.1\r\nHost: a\r\n"], seen)) == b""
+    assert [target for _, target, _ in seen] == ["/x"]
+    assert not quiet.records
