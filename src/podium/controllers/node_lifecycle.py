@@ -189,7 +189,8 @@ def node_lifecycle(grace_s: float, clock: Clock | None = None) -> Controller:
         limit_s = grace_s if _ready(node) else max(grace_s, STARTUP_GRACE_S)
         silent_s = heard.silent_s(key)
         nodes = context.caches[NODES].list()
-        evict = any(_ready(other) == "True" for other in nodes)
+        # Some node must be well, and not merely not yet found out to be silent as well.
+        evict = any(_ready(n) == "True" and heard.silent_s(meta.name(n)) < grace_s for n in nodes)
         now = context.clock.now()
         decided = plan(node, silent=silent_s >= limit_s, evict=evict, now=now)
         before = last_ready.get(key)

@@ -1,0 +1,240 @@
+"""Jobs: every end is counted once, and there are no more pods than needed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from podium.controllers.common import indexes
+from podium.controllers.job import INDEX, JOB, TRACKING
+from podium.machinery import meta
+from podium.machinery.errors import Object
+from podium.resources.batch.jobs import JOBS
+from podium.resources.core.pods import PODS
+from tests.controllers.builders import running, template
+from tests.runtime.fakes import FakeApi, api_error
+
+KEY = "default/j"
+
+
+def job(**spec: Any) -> Object:
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "j", "namespace": "default", "uid": "uid-j"},
+        "spec": {
+            "parallelism": 1,
+            "completions": 1,
+            "backoffLimit": 6,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": template(),
+            **spec,
+        },
+    }
+
+
+def end(api: FakeApi, key: str, phase: str) -> None:
+    now = api.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    terminated = {"state": {"terminated": {"finishedAt": now}}}
+    api.change(PODS, key, lambda p: p.update(status={"phase": phase, "containerStatuses": [terminated]}))
+
+
+def unfinished(api: FakeApi) -> list[str]:
+    return [
+        key
+        for key, pod in api.table(PODS).items()
+        if pod["status"]["phase"] not in ("Succeeded", "Failed") and not meta.deleting(pod)
+    ]
+
+
+def conditions(api: FakeApi) -> dict[str, str]:
+    status = api.table(JOBS)[KEY]["status"]
+    return {c["type"]: c["reason"] for c in status.get("conditions", []) if c["status"] == "True"}
+
+
+@pytest.mark.parametrize("numbers", [set(), {0}, {1, 2}, {0, 2, 3, 4, 7}])
+def test_index_texts(numbers: set[int]) -> None:
+    assert indexes.parse(indexes.text(numbers)) == numbers
+
+
+def test_index_text() -> None:
+    assert indexes.text([7, 0, 2, 4, 3, 8]) == "0,2-4,7,8"
+
+
+def test_to_completion() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(JOBS, job(parallelism=2, completions=3))
+        async with running(api, [JOB]):
+            await api.clock.advance(1)
+            assert len(unfinished(api)) == 2
+            assert all(TRACKING in meta.finalizers(p) for p in api.all(PODS))
+            assert api.table(JOBS)[KEY]["status"]["active"] == 2
+            while unfinished(api):
+                end(api, unfinished(api)[0], "Succeeded")
+                await api.clock.advance(1)
+            status = api.table(JOBS)[KEY]["status"]
+            assert status["succeeded"] == 3
+            assert status["uncountedTerminatedPods"] == {}
+            assert status["completionTime"]
+            assert conditions(api) == {
+                "SuccessCriteriaMet": "CompletionsReached",
+                "Complete": "CompletionsReached",
+            }
+            assert len(api.all(PODS)) == 3
+            assert not any(meta.finalizers(p) for p in api.all(PODS))
+
+    asyncio.run(go())
+
+
+def test_failures_wait_longer_each_time_and_end_the_job() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(JOBS, job(backoffLimit=2))
+        async with running(api, [JOB]):
+            for wait_s in (10, 20):
+                await api.clock.advance(1)
+                end(api, unfinished(api)[0], "Failed")
+                await api.clock.advance(wait_s - 2)
+                assert unfinished(api) == []
+                await api.clock.advance(2)
+                assert len(unfinished(api)) == 1
+            end(api, unfinished(api)[0], "Failed")
+            await api.clock.advance(100)
+            assert unfinished(api) == []
+            assert api.table(JOBS)[KEY]["status"]["failed"] == 3
+            assert conditions(api)["Failed"] == "BackoffLimitExceeded"
+
+    asyncio.run(go())
+
+
+def test_a_deadline_ends_the_job() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(JOBS, job(activeDeadlineSeconds=30))
+        async with running(api, [JOB]):
+            await api.clock.advance(29)
+            assert len(unfinished(api)) == 1
+            await api.clock.advance(5)
+            assert unfinished(api) == []
+            assert conditions(api)["FailureTarget"] == "DeadlineExceeded"
+            await api.clock.advance(5)
+            assert conditions(api)["Failed"] == "DeadlineExceeded"
+
+    asyncio.run(go())
+
+
+def test_suspend_and_resume() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(JOBS, job(suspend=True))
+        async with running(api, [JOB]):
+            await api.clock.advance(1)
+            assert api.all(PODS) == []
+            assert conditions(api) == {"Suspended": "JobSuspended"}
+            api.change(JOBS, KEY, lambda j: j["spec"].update(suspend=False))
+            await api.clock.advance(1)
+            assert len(unfinished(api)) == 1
+            assert conditions(api) == {}
+            api.change(JOBS, KEY, lambda j: j["spec"].update(suspend=True))
+            await api.clock.advance(1)
+            assert unfinished(api) == []
+            assert api.table(JOBS)[KEY]["status"].get("failed", 0) == 0
+
+    asyncio.run(go())
+
+
+def test_indexes_are_each_done_once() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(JOBS, job(completionMode="Indexed", parallelism=2, completions=4))
+        async with running(api, [JOB]):
+            await api.clock.advance(1)
+            first = api.all(PODS)[0]
+            assert first["metadata"]["annotations"][INDEX] == "0"
+            assert first["spec"]["hostname"] == "j-0"
+            assert first["metadata"]["generateName"] == "j-0-"
+            assert first["spec"]["containers"][0]["env"][0]["name"] == "JOB_COMPLETION_INDEX"
+            end(api, unfinished(api)[0], "Failed")
+            await api.clock.advance(30)
+            while unfinished(api):
+                end(api, unfinished(api)[0], "Succeeded")
+                await api.clock.advance(1)
+            status = api.table(JOBS)[KEY]["status"]
+            assert (status["completedIndexes"], status["succeeded"], status["failed"]) == ("0-3", 4, 1)
+            assert "Complete" in conditions(api)
+
+    asyncio.run(go())
+
+
+def test_pods_of_a_deleted_job_are_let_go() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(JOBS, job())
+        async with running(api, [JOB]):
+            await api.clock.advance(1)
+            api.remove(JOBS, KEY)
+            await api.clock.advance(1)
+            assert not any(TRACKING in meta.finalizers(p) for p in api.all(PODS))
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_every_end_is_counted_once_whatever_happens(seed: int) -> None:
+    async def go() -> None:
+        rand = random.Random(seed)
+        api = FakeApi()
+        completions = rand.randint(1, 6)
+        api.put(JOBS, job(parallelism=rand.randint(1, 4), completions=completions, backoffLimit=1000))
+        failed = 0
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(running(api, [JOB]))
+            for _ in range(300):
+                if "Complete" in conditions(api) if api.table(JOBS)[KEY].get("status") else False:
+                    break
+                choice = rand.random()
+                candidates = unfinished(api)
+                if choice < 0.5 and candidates:
+                    phase = rand.choice(("Succeeded", "Failed"))
+                    failed += phase == "Failed"
+                    end(api, rand.choice(candidates), phase)
+                elif choice < 0.6:
+                    api.hold(rand.choice((PODS, JOBS)))
+                elif choice < 0.75:
+                    api.held.clear()
+                    api.break_watches()
+                elif choice < 0.85:
+                    spent: list[bool] = []
+
+                    def once(
+                        verb: str, resource: object, obj: object, spent: list[bool] = spent
+                    ) -> Exception | None:
+                        if spent:
+                            return None
+                        spent.append(True)
+                        return rand.choice((ConnectionError("lost"), api_error(500)))
+
+                    setattr(api, rand.choice(("fail", "fail_after")), once)
+                elif choice < 0.9:
+                    await stack.aclose()
+                    await stack.enter_async_context(running(api, [JOB]))
+                await api.clock.advance(rand.choice((0.01, 1, 700)))
+            api.held.clear()
+            api.break_watches()
+            await api.clock.advance(2000)
+            while unfinished(api):
+                end(api, unfinished(api)[0], "Succeeded")
+                await api.clock.advance(700)
+            status = api.table(JOBS)[KEY]["status"]
+            assert "Complete" in conditions(api)
+            ended = [p["status"]["phase"] for p in api.all(PODS)]
+            assert status["succeeded"] == ended.count("Succeeded") >= completions
+            assert status.get("failed", 0) == ended.count("Failed") == failed
+            assert not any(meta.finalizers(p) for p in api.all(PODS))
+
+    asyncio.run(go())

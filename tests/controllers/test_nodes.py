@@ -1,0 +1,242 @@
+"""Nodes that fall silent, taints and who has to leave, pods of nodes that are gone, ranges of addresses."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from podium.controllers.node_ipam import node_ipam
+from podium.controllers.node_ipam import plan as plan_ranges
+from podium.controllers.node_lifecycle import NOT_READY, UNREACHABLE, node_lifecycle, plan
+from podium.controllers.pod_gc import pod_gc
+from podium.controllers.taint_eviction import TAINT_EVICTION, evict_at
+from podium.machinery import meta
+from podium.machinery.errors import Object
+from podium.resources.coordination.leases import LEASES
+from podium.resources.core.events import EVENTS
+from podium.resources.core.nodes import NODES
+from podium.resources.core.pods import PODS
+from tests.controllers.builders import pod, running
+from tests.runtime.fakes import FakeApi
+
+NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
+
+
+def node(name: str = "n1", ready: str = "True", **spec: Any) -> Object:
+    conditions = (
+        [{"type": "Ready", "status": ready, "lastHeartbeatTime": "2026-01-01T00:00:00Z"}] if ready else []
+    )
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": spec,
+        "status": {"conditions": conditions},
+    }
+
+
+def taints(obj: Object) -> set[tuple[str, str]]:
+    return {
+        (t["key"].removeprefix("node.kubernetes.io/"), t["effect"]) for t in obj["spec"].get("taints") or ()
+    }
+
+
+def test_a_silent_node_becomes_unknown() -> None:
+    decided = plan(node(), silent=True, evict=True, now=NOW)
+    assert decided.conditions is not None
+    assert {c["type"]: (c["status"], c["reason"]) for c in decided.conditions} == {
+        "Ready": ("Unknown", "NodeStatusUnknown"),
+        "MemoryPressure": ("Unknown", "NodeStatusNeverUpdated"),
+        "DiskPressure": ("Unknown", "NodeStatusNeverUpdated"),
+        "PIDPressure": ("Unknown", "NodeStatusNeverUpdated"),
+    }
+    assert decided.conditions[0]["message"] == "Kubelet stopped posting node status."
+    assert decided.taints is not None
+    assert {(t["key"], t["effect"]) for t in decided.taints} == {
+        (UNREACHABLE, "NoSchedule"),
+        (UNREACHABLE, "NoExecute"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "ready", "evict", "expected"),
+    [
+        ([], "True", True, None),
+        ([], "False", True, {(NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")}),
+        ([], "False", False, {(NOT_READY, "NoSchedule")}),
+        ([{"key": NOT_READY, "effect": "NoSchedule"}], "True", True, set()),
+        (
+            [{"key": "mine", "effect": "NoExecute"}, {"key": UNREACHABLE, "effect": "NoExecute"}],
+            "True",
+            True,
+            {("mine", "NoExecute")},
+        ),
+    ],
+)
+def test_taints_follow_the_conditions(before: list[Object], ready: str, evict: bool, expected: Any) -> None:
+    decided = plan(node(ready=ready, taints=before), silent=False, evict=evict, now=NOW)
+    found = None if decided.taints is None else {(t["key"], t["effect"]) for t in decided.taints}
+    assert found == expected
+
+
+def test_a_cordoned_node_is_tainted() -> None:
+    decided = plan(node(unschedulable=True), silent=False, evict=True, now=NOW)
+    assert decided.taints is not None
+    assert [t["key"] for t in decided.taints] == ["node.kubernetes.io/unschedulable"]
+
+
+TAINT = {"key": "k", "value": "v", "effect": "NoExecute", "timeAdded": "2026-01-01T00:59:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("tolerations", "expected_s"),
+    [
+        pytest.param([], 0, id="none"),
+        pytest.param([{"key": "k", "operator": "Exists"}], None, id="for ever"),
+        pytest.param([{"operator": "Exists"}], None, id="everything"),
+        pytest.param(
+            [{"key": "k", "value": "v", "effect": "NoExecute", "tolerationSeconds": 300}], 240, id="a while"
+        ),
+        pytest.param([{"key": "k", "value": "other"}], 0, id="another value"),
+        pytest.param([{"key": "k", "operator": "Exists", "effect": "NoSchedule"}], 0, id="another effect"),
+    ],
+)
+def test_when_a_pod_has_to_leave(tolerations: list[Object], expected_s: int | None) -> None:
+    leave = evict_at({"spec": {"tolerations": tolerations}}, [TAINT], NOW)
+    assert leave == (None if expected_s is None else NOW + timedelta(seconds=expected_s))
+
+
+def test_a_node_that_stops_renewing_loses_its_pods_in_time() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(NODES, node("n1"))
+        api.put(NODES, node("n2"))
+        for name in ("n1", "n2"):
+            lease = {"metadata": {"name": name, "namespace": "kube-node-lease"}, "spec": {"renewTime": "0"}}
+            api.put(LEASES, lease)
+        patient, stubborn = pod("patient"), pod("stubborn")
+        tolerate = {"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute"}
+        patient["spec"]["tolerations"] = [{**tolerate, "tolerationSeconds": 300}]
+        stubborn["spec"]["tolerations"] = [tolerate]
+        for each in (patient, stubborn):
+            api.put(PODS, each)
+
+        async def beat(seconds: int, *names: str) -> None:
+            for _ in range(seconds // 10):
+                await api.clock.advance(10)
+                for name in names:
+                    lease = meta.deep_copy(api.table(LEASES)[f"kube-node-lease/{name}"])
+                    api.put(LEASES, {**lease, "spec": {"renewTime": str(api.clock.monotonic_s())}})
+
+        controllers = [node_lifecycle(40, api.clock), TAINT_EVICTION]
+        async with running(api, controllers):
+            await beat(120, "n1", "n2")
+            assert taints(api.table(NODES)["n1"]) == set()
+            await beat(60, "n2")
+            silent = api.table(NODES)["n1"]
+            assert {c["type"]: c["status"] for c in silent["status"]["conditions"]}["Ready"] == "Unknown"
+            assert taints(silent) == {("unreachable", "NoSchedule"), ("unreachable", "NoExecute")}
+            assert taints(api.table(NODES)["n2"]) == set()
+            assert not meta.condition_true(api.table(PODS)["default/stubborn"], "Ready")
+            assert "NodeNotReady" in {e["reason"] for e in api.all(EVENTS)}
+            assert not meta.deleting(api.table(PODS)["default/patient"])
+            await beat(300, "n2")
+            assert meta.deleting(api.table(PODS)["default/patient"])
+            conditions = api.table(PODS)["default/patient"]["status"]["conditions"]
+            assert [c["reason"] for c in conditions if c["type"] == "DisruptionTarget"] == [
+                "DeletionByTaintManager"
+            ]
+            assert not meta.deleting(api.table(PODS)["default/stubborn"])
+            api.change(
+                NODES,
+                "n1",
+                lambda o: o["status"].update(
+                    conditions=[
+                        {"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T09:00:00Z"}
+                    ]
+                ),
+            )
+            await beat(30, "n1", "n2")
+            assert taints(api.table(NODES)["n1"]) == set()
+
+    asyncio.run(go())
+
+
+def test_when_every_node_is_silent_nobody_is_evicted() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(NODES, node("n1"))
+        api.put(PODS, pod("a"))
+        async with running(api, [node_lifecycle(40, api.clock), TAINT_EVICTION]):
+            await api.clock.advance(1000)
+            assert taints(api.table(NODES)["n1"]) == {("unreachable", "NoSchedule")}
+            assert not meta.deleting(api.table(PODS)["default/a"])
+
+    asyncio.run(go())
+
+
+def test_a_new_node_has_a_minute_to_speak() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(NODES, node("n1", ready=""))
+        async with running(api, [node_lifecycle(40, api.clock)]):
+            await api.clock.advance(55)
+            assert api.table(NODES)["n1"]["status"]["conditions"] == []
+            await api.clock.advance(10)
+            (first, *_) = api.table(NODES)["n1"]["status"]["conditions"]
+            assert (first["status"], first["reason"]) == ("Unknown", "NodeStatusNeverUpdated")
+            assert first["message"] == "Kubelet never posted node status."
+
+    asyncio.run(go())
+
+
+def test_pods_of_missing_nodes_are_ended() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(NODES, node("n1"))
+        api.put(PODS, pod("stays", node="n1"))
+        api.put(PODS, pod("orphan", node="gone"))
+        unscheduled = pod("unscheduled", node="", deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x"])
+        api.put(PODS, unscheduled)
+        async with running(api, [pod_gc(api.clock)]):
+            await api.clock.advance(30)
+            assert "default/orphan" in api.table(PODS)
+            await api.clock.advance(20)
+            assert sorted(api.table(PODS)) == ["default/stays", "default/unscheduled"]
+            assert ("delete", "pods", "unscheduled") in api.writes
+
+    asyncio.run(go())
+
+
+def test_ranges() -> None:
+    nodes = [node(name, podCIDR=cidr) if cidr else node(name) for name, cidr in
+             (("a", "10.244.0.0/24"), ("b", ""), ("c", "10.244.2.0/24"), ("d", ""))]  # fmt: skip
+    assert plan_ranges(nodes, "10.244.0.0/16", 24, "10.244.3.0/24") == {
+        "b": "10.244.1.0/24",
+        "d": "10.244.4.0/24",
+    }
+    assert plan_ranges([node("x"), node("y")], "10.0.0.0/24", 24, "") == {"x": "10.0.0.0/24", "y": None}
+
+
+def test_no_range_is_given_twice_and_ranges_come_back() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        async with running(api, [node_ipam("10.0.0.0/22", 24, "")]):
+            for number in range(6):
+                api.put(NODES, node(f"n{number}"))
+                if number == 2:
+                    api.hold(NODES)
+                    await api.clock.advance(1)
+                    api.release(NODES)
+            await api.clock.advance(5)
+            given = [n["spec"].get("podCIDR") for n in api.all(NODES)]
+            assert len({cidr for cidr in given if cidr}) == 4
+            assert given.count(None) == 2
+            api.remove(NODES, "n0")
+            await api.clock.advance(5)
+            assert sum(1 for n in api.all(NODES) if n["spec"].get("podCIDR")) == 4
+
+    asyncio.run(go())
