@@ -100,9 +100,11 @@ def reconciled_role(wanted: Object, current: Object) -> Object | None:
     if not _follows_updates(current):
         return None
     new = _with_metadata(wanted, current)
-    missing = [rule for rule in wanted["rules"] if uncovered(current.get("rules") or (), (rule,))]
+    rules = current.get("rules") or []
+    # Comparing is cheap; working out what covers what is not, and hardly ever needed.
+    missing = [rule for rule in wanted["rules"] if rule not in rules and uncovered(rules, (rule,))]
     if missing:
-        new["rules"] = [*(current.get("rules") or ()), *missing]
+        new["rules"] = [*rules, *missing]
     selectors = (current.get("aggregationRule") or {}).get("clusterRoleSelectors") or []
     wanted_selectors = (wanted.get("aggregationRule") or {}).get("clusterRoleSelectors") or []
     lacking = [selector for selector in wanted_selectors if selector not in selectors]

@@ -104,6 +104,12 @@ class Entry:
             self._object = {"kind": kind, "apiVersion": api_version, **self.decode()}
         return self._object
 
+    def passing(self, kind: str, api_version: str) -> Object:
+        """As `shared`, but not kept for the next one who asks: for readers that look once."""
+        if self._object is not None:
+            return self._object
+        return {"kind": kind, "apiVersion": api_version, **self.decode()}
+
     def at(self, revision: int) -> Entry:
         """Return the same object bearing another revision: the last state of what was deleted then."""
         return Entry(self.key, _at_revision(self.item, revision), revision)

@@ -31,12 +31,15 @@ class CachedView:
         return [self._object(entry) for entry in self._root.range(prefix)]
 
     def subscribe(self, handler: Callable[[ViewChange], None]) -> None:
+        kind, api_version = self._resource.kind, self._resource.api_version
+
         def translate(event: Event) -> None:
+            # Not kept: a decoded pod weighs ten times its bytes, and a subscriber takes what it needs.
             old, new = event.previous, event.entry
             handler(
                 ViewChange(
-                    old=None if old is None else self._object(old),
-                    new=None if new is None else self._object(new),
+                    old=None if old is None else old.passing(kind, api_version),
+                    new=None if new is None else new.passing(kind, api_version),
                 )
             )
 
