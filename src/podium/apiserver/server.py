@@ -69,8 +69,6 @@ class Config:
     service_node_port_range: tuple[int, int] = (30000, 32767)
     client_ca_pem: str = ""
     """The authorities of client certificates, published for aggregated servers."""
-    shared_store: bool = False
-    """Other API servers write to the same store: reads ask it for its revision first."""
 
     @property
     def minor(self) -> str:

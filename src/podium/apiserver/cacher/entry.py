@@ -166,9 +166,7 @@ class Event:
 
     @property
     def size_bytes(self) -> int:
-        size = 64
-        if self.entry is not None:
-            size += len(self.entry.item)
-        if self.previous is not None:
-            size += len(self.previous.item)
-        return size
+        """What keeping this event costs; the previous state is the event before's, and counted there."""
+        entry = self.entry or self.previous
+        assert entry is not None
+        return 64 + len(entry.item)

@@ -11,8 +11,9 @@ from podium.apiserver.cacher.selection import Selection
 from podium.apiserver.cacher.watcher import Lines, Watcher
 from podium.machinery.errors import Expired
 
-EVENTS_KEPT_MAX = 8192
-EVENTS_KEPT_BYTES_MAX = 8 * 1024 * 1024
+EVENTS_KEPT_MAX = 4096
+EVENTS_KEPT_BYTES_MAX = 4 * 1024 * 1024
+"""How much of the past a root remembers, for watches that come back; older ones are told to list again."""
 
 _Index = dict[str, set[Watcher]]
 

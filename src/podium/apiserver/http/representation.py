@@ -196,7 +196,13 @@ class TableForm:
 
     def list(self, listing: Listing) -> Sequence[bytes]:
         objects = [self._served.object(entry) for entry in listing.entries]
-        return (orjson.dumps(self._table(objects, orjson.loads(list_metadata(listing)))),)
+        made = self._table(objects, orjson.loads(list_metadata(listing)))
+        if self._served.converted:
+            # What conversion hides in annotations is no part of what upstream's tables show.
+            for row, entry in zip(made["rows"] or (), listing.entries, strict=True):
+                if row.get("object"):
+                    row["object"]["metadata"] = entry.decode()["metadata"]
+        return (orjson.dumps(made),)
 
     def line(self, type: str, entry: Entry) -> bytes:
         obj = self._served.object(entry)

@@ -114,6 +114,8 @@ def check_create(call: Call, stored: Object) -> None:
     """Raise `Invalid` with everything that is wrong."""
     storage = call.served.storage
     errors = validate_object_meta(stored, storage) + storage.validate(stored)
+    if call.served.converted:
+        errors += call.served.resource.validate(stored)
     if errors:
         name = stored["metadata"].get("name") or ""
         raise Invalid.of(storage.kind, storage.group, name, errors)

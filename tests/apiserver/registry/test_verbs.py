@@ -1,0 +1,208 @@
+"""The generic verbs through the whole chain, over a real store."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from tests.apiserver.harness import Api, api
+
+CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
+PODS = "/api/v1/namespaces/default/pods"
+
+
+def configmap(name: str, **data: str) -> Any:
+    return {"metadata": {"name": name}, "data": data}
+
+
+def pod(name: str, **spec: Any) -> Any:
+    return {"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}], **spec}}
+
+
+def test_a_write_is_visible_to_the_next_read(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            created = await server.ok("POST", CONFIGMAPS, configmap("a", x="1"))
+            assert await server.ok("GET", f"{CONFIGMAPS}/a") == created
+            listed = await server.ok("GET", CONFIGMAPS)
+            assert [item["metadata"]["name"] for item in listed["items"]] == ["a"]
+            assert "kind" not in listed["items"][0]
+
+    asyncio.run(main())
+
+
+def test_state_survives_a_restart(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            created = await server.ok("POST", CONFIGMAPS, configmap("a", x="1"))
+        async with api(tmp_path) as server:
+            assert await server.ok("GET", f"{CONFIGMAPS}/a") == created
+
+    asyncio.run(main())
+
+
+def test_an_update_that_changes_nothing_keeps_the_version(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            created = await server.ok("POST", CONFIGMAPS, configmap("a", x="1"))
+            before = await server.store.current_revision()
+            same = await server.ok("PUT", f"{CONFIGMAPS}/a", configmap("a", x="1"))
+            assert same == created
+            assert await server.store.current_revision() == before
+
+    asyncio.run(main())
+
+
+def test_a_stale_version_conflicts(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            old = await server.ok("POST", CONFIGMAPS, configmap("a", x="1"))
+            await server.ok("PUT", f"{CONFIGMAPS}/a", configmap("a", x="2"))
+            status, answer = await server.call("PUT", f"{CONFIGMAPS}/a", old)
+            assert (status, answer["reason"]) == (409, "Conflict")
+            assert "please apply your changes to the latest version" in answer["message"]
+
+    asyncio.run(main())
+
+
+def test_writers_without_a_version_do_not_lose_each_other(tmp_path: Path) -> None:
+    """Forty patches at once, each of its own key: every one of them is there in the end."""
+
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            await server.ok("POST", CONFIGMAPS, configmap("a"))
+            answers = await asyncio.gather(
+                *(
+                    server.call(
+                        "PATCH",
+                        f"{CONFIGMAPS}/a",
+                        {"data": {f"k{number}": "v"}},
+                        type="application/merge-patch+json",
+                    )
+                    for number in range(40)
+                )
+            )
+            assert {status for status, _ in answers} == {200}
+            final = await server.ok("GET", f"{CONFIGMAPS}/a")
+            assert len(final["data"]) == 40
+
+    asyncio.run(main())
+
+
+def test_generated_names_differ(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            body = {"metadata": {"generateName": "x-"}}
+            made = await asyncio.gather(*(server.ok("POST", CONFIGMAPS, body) for _ in range(20)))
+            names = {one["metadata"]["name"] for one in made}
+            assert len(names) == 20
+            assert all(name.startswith("x-") and len(name) == 7 for name in names)
+
+    asyncio.run(main())
+
+
+def test_finalizers_hold_up_a_deletion(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            body = configmap("a")
+            body["metadata"]["finalizers"] = ["example.com/x"]
+            await server.ok("POST", CONFIGMAPS, body)
+            left = await server.ok("DELETE", f"{CONFIGMAPS}/a")
+            assert left["metadata"]["deletionTimestamp"]
+            status, _ = await server.call("GET", f"{CONFIGMAPS}/a")
+            assert status == 200
+            merge = "application/merge-patch+json"
+            await server.ok("PATCH", f"{CONFIGMAPS}/a", {"metadata": {"finalizers": None}}, type=merge)
+            status, _ = await server.call("GET", f"{CONFIGMAPS}/a")
+            assert status == 404
+
+    asyncio.run(main())
+
+
+def test_a_running_pod_is_deleted_in_two_steps(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            await server.ok("POST", PODS, pod("p", nodeName="n1", terminationGracePeriodSeconds=20))
+            left = await server.ok("DELETE", f"{PODS}/p")
+            assert left["metadata"]["deletionGracePeriodSeconds"] == 20
+            assert left["metadata"]["generation"] == 2
+            again = await server.ok("DELETE", f"{PODS}/p")
+            assert again["metadata"]["resourceVersion"] == left["metadata"]["resourceVersion"]
+            await server.ok("DELETE", f"{PODS}/p", {"gracePeriodSeconds": 0})
+            status, _ = await server.call("GET", f"{PODS}/p")
+            assert status == 404
+
+    asyncio.run(main())
+
+
+def test_pages_are_of_one_snapshot(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            for name in "abcd":
+                await server.ok("POST", CONFIGMAPS, configmap(name))
+            first = await server.ok("GET", f"{CONFIGMAPS}?limit=2")
+            assert first["metadata"]["remainingItemCount"] == 2
+            await server.ok("DELETE", f"{CONFIGMAPS}/c")
+            await server.ok("POST", CONFIGMAPS, configmap("e"))
+            token = first["metadata"]["continue"]
+            rest = await server.ok("GET", f"{CONFIGMAPS}?limit=2&continue={token}")
+            assert [item["metadata"]["name"] for item in rest["items"]] == ["c", "d"]
+            assert "continue" not in rest["metadata"]
+            assert rest["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+    asyncio.run(main())
+
+
+def test_binding_gives_a_pod_its_node_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            await server.ok("POST", PODS, pod("p"))
+            binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}
+            await server.ok("POST", f"{PODS}/p/binding", binding)
+            found = await server.ok("GET", f"{PODS}/p")
+            assert found["spec"]["nodeName"] == "n1"
+            assert found["status"]["conditions"][0]["type"] == "PodScheduled"
+            status, answer = await server.call("POST", f"{PODS}/p/binding", binding)
+            assert status == 409
+            assert 'already assigned to node "n1"' in answer["message"]
+
+    asyncio.run(main())
+
+
+def test_an_eviction_asks_the_budget(tmp_path: Path) -> None:
+    budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+
+    async def evict(server: Api) -> tuple[int, Any]:
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}
+        return await server.call("POST", f"{PODS}/p/eviction", body)
+
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            body = pod("p", nodeName="n1")
+            body["metadata"]["labels"] = {"app": "x"}
+            await server.ok("POST", PODS, body)
+            merge = "application/merge-patch+json"
+            running = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+            await server.ok("PATCH", f"{PODS}/p/status", running, type=merge)
+            spec = {"minAvailable": 1, "selector": {"matchLabels": {"app": "x"}}}
+            await server.ok("POST", budgets, {"metadata": {"name": "b"}, "spec": spec})
+            status, answer = await evict(server)
+            assert (status, answer["reason"]) == (429, "TooManyRequests")
+            allowed = {
+                "status": {
+                    "observedGeneration": 1,
+                    "disruptionsAllowed": 1,
+                    "currentHealthy": 2,
+                    "desiredHealthy": 1,
+                    "expectedPods": 2,
+                }
+            }
+            await server.ok("PATCH", f"{budgets}/b/status", allowed, type=merge)
+            status, answer = await evict(server)
+            assert status == 201, answer
+            spent = await server.ok("GET", f"{budgets}/b")
+            assert spent["status"]["disruptionsAllowed"] == 0
+            assert "p" in spent["status"]["disruptedPods"]
+
+    asyncio.run(main())
