@@ -100,7 +100,8 @@ class Resource:
     """The resource in whose version objects are kept where two versions share one storage (events.k8s.io/v1
     is kept as core/v1, autoscaling/v1 as v2); None: its own. Requests decode, patch and default in the
     version they name; `to_storage` then gives what the storage resource prepares, validates and keeps, and
-    `from_storage` what this version answers. The keys in the store are the storage resource's."""
+    `from_storage` what this version answers. The keys in the store are the storage resource's. What this
+    version checks of itself comes on top, and sees the storage form too."""
     to_storage: Callable[[Object], Object] = _as_it_is
     """Return the object in the storage resource's version; the argument stays as it is."""
     from_storage: Callable[[Object], Object] = _as_it_is

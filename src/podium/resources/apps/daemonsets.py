@@ -26,6 +26,8 @@ _COUNTS = ("currentNumberScheduled", "numberMisscheduled", "desiredNumberSchedul
 
 def _defaults(daemon_set: Object) -> None:
     spec = child(daemon_set, "spec")
+    # Upstream keeps this count in a field of its own, which v1 always shows as an annotation.
+    child(child(daemon_set, "metadata"), "annotations").setdefault(TEMPLATE_GENERATION, "0")
     pod_spec.default_template(child(spec, "template"))
     strategy = child(spec, "updateStrategy")
     blank(strategy, "type", "RollingUpdate")
@@ -58,9 +60,7 @@ def _template_generation(daemon_set: Object) -> int:
 
 
 def _set_template_generation(daemon_set: Object, generation: int) -> None:
-    # Upstream keeps this count in a field of its own that v1 shows as an annotation; 0 is not shown.
-    if generation:
-        child(child(daemon_set, "metadata"), "annotations")[TEMPLATE_GENERATION] = str(generation)
+    child(child(daemon_set, "metadata"), "annotations")[TEMPLATE_GENERATION] = str(generation)
 
 
 def _node_selector(daemon_set: Object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import Errors, metadata_of, named
+from podium.resources.checks import Errors, immutable, metadata_of, named, same
 from podium.resources.defaulting import given
 
 _MISMATCH = "does not match event.namespace"
@@ -35,3 +35,55 @@ def validate_event(event: Object) -> Errors:
     if len(str(event.get("message") or "").encode()) > 1024:
         errors.append(FieldError.invalid("message", "", "can have at most 1024 characters"))
     return errors
+
+
+def validate_new_api(event: Object) -> Errors:
+    """Check what events.k8s.io/v1 asks of new events beyond that."""
+    errors = _series(event)
+    if not event.get("eventTime"):
+        errors.append(FieldError.required("eventTime"))
+    kind = event.get("type") or ""
+    if kind not in ("Normal", "Warning"):
+        errors.append(FieldError.invalid("type", "", f"has invalid value: {kind}"))
+    for key in ("firstTimestamp", "lastTimestamp", "count"):
+        if event.get(key):
+            errors.append(FieldError.invalid(key, "", "needs to be unset"))
+    if any((given(event, "source") or {}).values()):
+        errors.append(FieldError.invalid("source", "", "needs to be unset"))
+    return errors
+
+
+def _series(event: Object) -> Errors:
+    series = given(event, "series")
+    if series is None:
+        return []
+    errors: Errors = []
+    if (series.get("count") or 0) < 2:
+        errors.append(FieldError.invalid("series.count", "", "should be at least 2"))
+    if not series.get("lastObservedTime"):
+        errors.append(FieldError.required("series.lastObservedTime"))
+    return errors
+
+
+def validate_new_api_update(new: Object, old: Object) -> Errors:
+    """Check what events.k8s.io/v1 asks of changed events beyond that: all but the series stays."""
+    errors = _series(new) if not same(new.get("series"), old.get("series")) else []
+    errors += immutable(
+        new,
+        old,
+        "involvedObject",
+        "reason",
+        "message",
+        "source",
+        "firstTimestamp",
+        "lastTimestamp",
+        "count",
+        "type",
+        "eventTime",
+        "action",
+        "related",
+    )
+    errors += validation.validate_immutable(
+        new.get("reportingComponent"), old.get("reportingComponent"), "reportingController"
+    )
+    return errors + immutable(new, old, "reportingInstance")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.core import event_columns
 from podium.resources.core import events as core
 from podium.resources.defaulting import child, drop_zero
@@ -62,4 +63,6 @@ EVENTS = Resource(
     selectable=fields(
         *(f"regarding.{name}" for name in core.REFERENCE_FIELDS), "reason", "type", "reportingController"
     ),
+    validate=deferred.check("core.event_validation", "validate_new_api"),
+    validate_update=deferred.update_check("core.event_validation", "validate_new_api_update"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import blank, child
 from podium.resources.printing import AGE, NAME, NONE, column, condition, count
 from podium.resources.printing import spec as spec_of
@@ -52,4 +53,6 @@ FLOWSCHEMAS = Resource(
         AGE,
         column("MissingPL", _missing),
     ),
+    validate=deferred.check("flowcontrol.validation", "validate_schema"),
+    validate_update=deferred.check_new("flowcontrol.validation", "validate_schema"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Json, Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import absent, blank, child, given
 from podium.resources.printing import AGE, NAME, NONE, column
 from podium.resources.printing import spec as spec_of
@@ -61,4 +62,6 @@ PRIORITYLEVELCONFIGURATIONS = Resource(
         column("QueueLengthLimit", lambda obj: _queuing(obj, "queueLengthLimit")),
         AGE,
     ),
+    validate=deferred.check("flowcontrol.validation", "validate_level"),
+    validate_update=deferred.check_new("flowcontrol.validation", "validate_level"),
 )

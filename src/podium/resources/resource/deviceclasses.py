@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import child
 from podium.resources.printing import AGE, NAME
 
@@ -26,4 +27,6 @@ DEVICECLASSES = Resource(
         AGE,
     ),
     delete_returns_object=True,
+    validate=deferred.check("resource.validation", "validate_class"),
+    validate_update=deferred.check_new("resource.validation", "validate_class"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import child
 from podium.resources.printing import AGE, NAME, column, deleting, status
 from podium.resources.resource import defaults
@@ -45,4 +46,6 @@ RESOURCECLAIMS = Resource(
         AGE,
     ),
     delete_returns_object=True,
+    validate=deferred.check("resource.validation", "validate_claim"),
+    validate_update=deferred.update_check("resource.validation", "validate_claim_update"),
 )

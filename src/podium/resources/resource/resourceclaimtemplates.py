@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import child
 from podium.resources.printing import AGE, NAME
 from podium.resources.resource import defaults
@@ -28,4 +29,6 @@ RESOURCECLAIMTEMPLATES = Resource(
         AGE,
     ),
     delete_returns_object=True,
+    validate=deferred.check("resource.validation", "validate_template"),
+    validate_update=deferred.update_check("resource.validation", "validate_claim_update"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import absent, child
 from podium.resources.printing import AGE, NAME, column, spec
 from podium.resources.selecting import fields
@@ -32,4 +33,6 @@ RESOURCESLICES = Resource(
     ),
     delete_returns_object=True,
     selectable=fields("spec.nodeName", "spec.driver"),
+    validate=deferred.check("resource.validation", "validate_slice"),
+    validate_update=deferred.update_check("resource.validation", "validate_slice_update"),
 )
