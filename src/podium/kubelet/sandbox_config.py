@@ -222,10 +222,6 @@ def sandbox_config(
         # CRI takes a group only together with a user.
         run_as_group=context.get("runAsGroup") if context.get("runAsUser") is not None else None,
         supplemental_groups=supplemental_groups(pod),
-        seccomp=seccomp_profile(None if privileged else context.get("seccompProfile") or _runtime_default()),
+        # The sandbox's own process needs nothing, whatever its containers may do.
+        seccomp=SeccompProfile(type="RuntimeDefault"),
     )
-
-
-def _runtime_default() -> Object:
-    # The sandbox's own process needs nothing, whatever its containers may do.
-    return {"type": "RuntimeDefault"}
