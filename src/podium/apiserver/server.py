@@ -135,20 +135,23 @@ class ApiServer:
             asyncio.create_task(self._follow(), name="apiserver-cacher"),
             asyncio.create_task(self._compact_for_ever(), name="apiserver-compaction"),
         ]
-        await self._cacher.wait_for(await self._bootstrap())
+        options = self._bootstrap_options()
+        written = await bootstrap.run(self._store, self.reader, options, clock=self._clock)
+        await self._cacher.wait_for(written)
         await mend(self.registry, self.catalog.of(IPADDRESSES), self.catalog.of(SERVICES))
+        keeping = bootstrap.keep(self._store, self.reader, options, clock=self._clock)
+        self._tasks.append(asyncio.create_task(keeping, name="apiserver-bootstrap"))
         self._ready = True
 
-    async def _bootstrap(self) -> int:
+    def _bootstrap_options(self) -> bootstrap.Options:
         config = self._config
-        options = bootstrap.Options(
+        return bootstrap.Options(
             advertise_address=config.advertise_address,
             port=config.port,
             service_cidr=config.service_cluster_ip_range,
             client_ca_pem=config.client_ca_pem,
             group_versions=list(self.catalog.versions()),
         )
-        return await bootstrap.run(self._store, self.reader, options, clock=self._clock)
 
     async def stop(self) -> None:
         """End every background task. The store stays open; it is the caller's."""

@@ -12,13 +12,15 @@ import pytest
 from podium.apiserver import bootstrap
 from podium.apiserver.authz.rbac import GROUP
 from podium.apiserver.bootstrap import rbac
-from podium.apiserver.bootstrap.planning import Options, Write, plan
+from podium.apiserver.bootstrap.planning import Options, Write, missing, plan
 from podium.apiserver.bootstrap.roles import CLUSTER_ROLES
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.catalogue import BUILTIN
 from podium.resources.core.endpoints import ENDPOINTS
+from podium.resources.core.namespaces import NAMESPACES
+from podium.resources.core.services import SERVICES
 from podium.resources.discovery.endpointslices import ENDPOINTSLICES
 from podium.resources.flowcontrol.flowschemas import FLOWSCHEMAS
 from podium.resources.rbac.clusterrolebindings import CLUSTERROLEBINDINGS
@@ -173,6 +175,21 @@ def test_a_new_address_is_followed() -> None:
     assert [write.resource for write in writes] == [ENDPOINTS, ENDPOINTSLICES]
     assert writes[0].object["subsets"][0]["addresses"] == [{"ip": "192.0.2.77"}]
     assert writes[1].object["endpoints"][0]["addresses"] == ["192.0.2.77"]
+
+
+def test_only_what_is_indispensable_is_put_back_while_running() -> None:
+    reader = filled()
+    for resource, namespace, name in (
+        (SERVICES, "default", "kubernetes"),
+        (ENDPOINTSLICES, "default", "kubernetes"),
+        (NAMESPACES, "", "kube-node-lease"),
+        (CLUSTERROLES, "", "view"),
+        (FLOWSCHEMAS, "", "probes"),
+    ):
+        reader.cached(resource).remove(namespace, name)
+    elsewhere = Options(advertise_address="192.0.2.77", port=6443)
+    writes = missing(reader, elsewhere, CLOCK.now())
+    assert [write.resource for write in writes] == [NAMESPACES, SERVICES, ENDPOINTSLICES]
 
 
 class _Store:

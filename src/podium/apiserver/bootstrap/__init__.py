@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import asyncio
 
-from podium.apiserver.bootstrap.planning import Options, Write, plan
+from podium.apiserver.bootstrap.planning import Options, Write, missing, plan
 from podium.apiserver.bootstrap.rbac import node_rules
 from podium.apiserver.cacher.entry import encode
 from podium.apiserver.chain import Reader
 from podium.base.clock import Clock, WallClock, rfc3339
 from podium.base.ids import new_uid
+from podium.base.log import Log
 from podium.machinery import meta
 from podium.machinery.errors import Object
-from podium.store.protocol import KeyExists, KeyMissing, RevisionMismatch, Store
+from podium.store.protocol import KeyExists, KeyMissing, RevisionMismatch, Store, StoreError
 
-__all__ = ["Options", "node_rules", "run"]
+__all__ = ["Options", "keep", "node_rules", "run"]
+
+KEEP_INTERVAL_S = 10.0
+"""As often as upstream looks after its own Service. A look costs two milliseconds and writes nothing."""
+
+_log = Log("bootstrap")
 
 
 async def run(store: Store, reader: Reader, options: Options, *, clock: Clock | None = None) -> int:
@@ -32,6 +38,18 @@ async def run(store: Store, reader: Reader, options: Options, *, clock: Clock | 
     writes = plan(reader, options, clock.now())
     revisions = await asyncio.gather(*(_perform(store, write, clock) for write in writes))
     return max(revisions, default=0)
+
+
+async def keep(store: Store, reader: Reader, options: Options, *, clock: Clock | None = None) -> None:
+    """For ever, put back the API's own Service, its endpoints and the system namespaces when they go."""
+    clock = clock or WallClock()
+    while True:
+        await clock.sleep(KEEP_INTERVAL_S)
+        for write in missing(reader, options, clock.now()):
+            try:
+                await _perform(store, write, clock)
+            except StoreError as error:
+                _log.warning("cannot put an object back", object=meta.key(write.object), error=error)
 
 
 async def _perform(store: Store, write: Write, clock: Clock) -> int:

@@ -59,6 +59,21 @@ def plan(reader: Reader, options: Options, now: datetime) -> list[Write]:
     return list(_writes(reader, options, now))
 
 
+def missing(reader: Reader, options: Options, now: datetime) -> list[Write]:
+    """Return the writes that put back what pods cannot do without and what somebody has deleted.
+
+    Only what is gone: another API server may have written its own address into what is there.
+    """
+    return [
+        write
+        for write in _writes(reader, options, now)
+        if write.current is None and write.resource in _INDISPENSABLE
+    ]
+
+
+_INDISPENSABLE = (NAMESPACES, SERVICES, ENDPOINTS, ENDPOINTSLICES)
+
+
 def _writes(reader: Reader, options: Options, now: datetime) -> Iterator[Write]:
     addresses, port = [options.advertise_address], options.port
     service_address = cluster.service_address(options.service_cidr)
