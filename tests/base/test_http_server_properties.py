@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podium.base.http.connection import Connection
 from podium.base.http.message import Request, Response
-from podium.base.http.server import Connection, Server
+from podium.base.http.server import Server
 
 
 class Wire:
