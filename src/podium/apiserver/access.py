@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from podium.apiserver import admission, authn, authz
 from podium.apiserver.authn.impersonation import HeaderImpersonator
@@ -16,6 +16,7 @@ def access_factory(
     *,
     modes: Sequence[str] = ("Node", "RBAC"),
     anonymous: bool = True,
+    disabled_plugins: Collection[str] = (),
     clock: Clock | None = None,
 ) -> AccessFactory:
     """Return what composes the access rooms once the server's reader is there."""
@@ -29,12 +30,13 @@ def access_factory(
             impersonator=HeaderImpersonator(authorization.authorizer),
             # The escalation checks judge what the plugins have made of an object.
             admission=(
-                *admission.build(reader, authorization.authorizer, clock=clock),
+                *admission.build(reader, authorization.authorizer, clock=clock, disabled=disabled_plugins),
                 *authorization.admission,
             ),
             answers={**authentication.answers, **authorization.answers},
             token_issuer=authentication.token_issuer,
-            anonymous=anonymous,
+            # Where everything is allowed, at least somebody must have asked for it.
+            anonymous=anonymous and "AlwaysAllow" not in modes,
         )
 
     return build

@@ -29,8 +29,8 @@ _log = Log("kube-apiserver")
 
 # Upstream's flags that make no difference here: what they ask for is how Podium works, or is not limited.
 _IGNORED = (
+    "--enable-admission-plugins",
     "--allow-privileged",
-    "--enable-bootstrap-token-auth",
     "--etcd-servers",
     "--etcd-cafile",
     "--etcd-certfile",
@@ -68,6 +68,15 @@ def parser() -> argparse.ArgumentParser:
     add("--authorization-mode", default="Node,RBAC", help="authorizers, comma-separated")
     add("--anonymous-auth", default="true", choices=("true", "false"))
     add("--token-auth-file", default="", help="CSV of static tokens")
+    add(
+        "--enable-bootstrap-token-auth",
+        nargs="?",
+        const="true",
+        default="false",
+        choices=("true", "false"),
+        help="let the bootstrap tokens in kube-system authenticate",
+    )
+    add("--disable-admission-plugins", default="", help="plugins to leave out, comma-separated")
     add("--kubernetes-version", default=Config().version, help="the version that is served")
     add("-v", "--v", type=int, default=0, dest="verbosity", help="log verbosity")
     for flag in _IGNORED:
@@ -115,8 +124,9 @@ async def _run(arguments: argparse.Namespace, ports: tuple[int, int]) -> None:
     try:
         access = access_factory(
             _authentication(arguments),
-            modes=[mode for mode in arguments.authorization_mode.split(",") if mode],
+            modes=_names(arguments.authorization_mode),
             anonymous=arguments.anonymous_auth == "true",
+            disabled_plugins=_names(arguments.disable_admission_plugins),
         )
         kubelets, proxy = KubeletConnections(_kubelet_tls(arguments)), Proxy()
         api = ApiServer(store, config, access=access, streams=Streams(kubelets, proxy))
@@ -158,9 +168,14 @@ def _authentication(arguments: argparse.Namespace) -> AuthenticationOptions:
         issuer=arguments.service_account_issuer,
         service_account_keys=[_read(path) for path in arguments.service_account_key_file],
         signing_key=_read(signing) if signing else None,
-        audiences=[one for one in arguments.api_audiences.split(",") if one],
+        audiences=_names(arguments.api_audiences),
         token_file=tokens,
+        bootstrap_tokens=arguments.enable_bootstrap_token_auth == "true",
     )
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
 
 
 def _read(path: str) -> bytes:

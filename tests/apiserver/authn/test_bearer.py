@@ -179,6 +179,20 @@ def test_an_unusable_certificate_leaves_the_token() -> None:
         who(certificate=b"garbage")
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_bootstrap_tokens_only_when_asked_for(enabled: bool) -> None:
+    reader = FakeReader()
+    reader.put(SECRETS, bootstrap_secret())
+    options = authn.Options(issuer=ISSUER, bootstrap_tokens=enabled)
+    authenticator = authn.build(reader, options, clock=FakeClock()).authenticator
+    sent = request(("Authorization", f"Bearer {TOKEN}"))
+    if enabled:
+        assert asyncio.run(authenticator.authenticate(sent)) is not None
+    else:
+        with pytest.raises(Unauthorized):
+            asyncio.run(authenticator.authenticate(sent))
+
+
 def test_unknown_token() -> None:
     with pytest.raises(Unauthorized):
         who(("Authorization", "Bearer wrong"))

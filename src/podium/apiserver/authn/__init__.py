@@ -39,6 +39,8 @@ class Options:
     jwks_uri: str = ""
     token_file: Iterable[str] | None = None
     """The lines of --token-auth-file."""
+    bootstrap_tokens: bool = False
+    """--enable-bootstrap-token-auth"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,8 @@ def build(reader: Reader, options: Options, *, clock: Clock | None = None) -> Au
             issuers=(options.issuer,), keys=verification, audiences=audiences, bound=bound, clock=clock
         )
     )
-    tokens.append(BootstrapTokenAuthenticator(reader.cached(SECRETS), clock=clock))
+    if options.bootstrap_tokens:
+        tokens.append(BootstrapTokenAuthenticator(reader.cached(SECRETS), clock=clock))
     bearer = BearerAuthenticator(tokens, audiences)
 
     issuer: TokenIssuer | None = None
