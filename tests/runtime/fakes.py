@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from urllib.parse import parse_qsl
 
+import orjson
+
+from podium.base.http.message import Headers
 from podium.base.ids import new_uid, random_suffix
 from podium.client.client import Client, PatchType, WatchEvent
 from podium.machinery import labels as selectors
@@ -77,6 +81,8 @@ class FakeApi:
         self.held: dict[str, int] = {}
         """Resources whose watchers see nothing after this revision."""
         self.changed = asyncio.Event()
+        self.served: Sequence[Resource] = ()
+        """What discovery shows."""
         self.epoch = 0
         self.lists = 0
         self.fail: Callable[[str, Resource, Object], Exception | None] = lambda verb, resource, obj: None
@@ -169,6 +175,11 @@ class FakeApi:
         return gone
 
 
+def _field_matches(obj: Object, selector: str) -> bool:
+    path, _, value = selector.partition("=")
+    return not selector or str(meta.dig(obj, *path.split("."), default="")) == value
+
+
 def _sent(obj: Object) -> Object:
     return dict(meta.deep_copy(obj))
 
@@ -186,18 +197,96 @@ def merge(target: Json, patch: Json) -> Json:
     return result
 
 
-class _NoTransport:
-    def request(self, *args: Any, **kwargs: Any) -> Any:
-        raise AssertionError("the fake has no transport")
+class _Response:
+    """An answer of the fake transport."""
+
+    def __init__(self, status: int, body: AsyncIterator[bytes]) -> None:
+        self.status = status
+        self.headers = Headers()
+        self._body = body
+
+    async def read(self) -> bytes:
+        return b"".join([chunk async for chunk in self._body])
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        return self._body
+
+
+class _FakeTransport:
+    """Discovery, lists and watches over HTTP's form, for those who look below `Client`'s verbs."""
+
+    def __init__(self, client: FakeClient) -> None:
+        self._client = client
+
+    @asynccontextmanager
+    async def request(
+        self, method: str, target: str, *, headers: Mapping[str, str], body: bytes = b""
+    ) -> AsyncIterator[_Response]:
+        assert method == "GET", f"the fake transport only reads: {method} {target}"
+        path, _, query = target.partition("?")
+        parameters = dict(parse_qsl(query))
+        if path in ("/api", "/apis"):
+            yield _Response(200, _chunks(orjson.dumps(self._discovery(core=path == "/api"))))
+            return
+        resource, namespace = self._find(path)
+        if resource is None:
+            yield _Response(404, _chunks(orjson.dumps(NotFound("not served").status())))
+            return
+        if parameters.get("watch"):
+            version = parameters["resourceVersion"]
+            async with aclosing(self._client.watch(resource, namespace, resource_version=version)) as events:  # type: ignore[type-var]
+                yield _Response(200, _lines(events))
+            return
+        yield _Response(200, _chunks(orjson.dumps(await self._client.list(resource, namespace))))
 
     async def close(self) -> None: ...
+
+    def _find(self, path: str) -> tuple[Resource | None, str | None]:
+        for resource in self._client.api.served:
+            head, _, rest = path.partition("/namespaces/")
+            if rest.endswith(f"/{resource.plural}") and head == resource.group_version_path:
+                return resource, rest.split("/")[0]
+            if path == resource.path():
+                return resource, None
+        return None, None
+
+    def _discovery(self, *, core: bool) -> Object:
+        groups: dict[str, Object] = {}
+        for resource in self._client.api.served:
+            if (resource.group == "") is not core:
+                continue
+            group = groups.setdefault(
+                resource.group,
+                {
+                    "metadata": {"name": resource.group},
+                    "versions": [{"version": resource.version, "resources": []}],
+                },
+            )
+            group["versions"][0]["resources"].append(
+                {
+                    "resource": resource.plural,
+                    "responseKind": {"kind": resource.kind},
+                    "scope": "Namespaced" if resource.namespaced else "Cluster",
+                    "verbs": list(resource.verbs),
+                }
+            )
+        return {"kind": "APIGroupDiscoveryList", "items": list(groups.values())}
+
+
+async def _chunks(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def _lines(events: AsyncIterator[WatchEvent]) -> AsyncIterator[bytes]:
+    async for event in events:
+        yield orjson.dumps({"type": event.type, "object": event.object}) + b"\n"
 
 
 class FakeClient(Client):
     """The verbs, on a FakeApi."""
 
     def __init__(self, api: FakeApi) -> None:
-        super().__init__(_NoTransport())
+        super().__init__(_FakeTransport(self))
         self.api = api
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
@@ -225,7 +314,7 @@ class FakeClient(Client):
             for obj in self.api.all(resource)
             if (namespace is None or meta.namespace(obj) == namespace)
             and selector.matches(meta.labels(obj))
-            and (not field_selector or field_selector == f"metadata.name={meta.name(obj)}")
+            and _field_matches(obj, field_selector)
         ]
         return {
             "kind": resource.list_kind,
@@ -262,7 +351,9 @@ class FakeClient(Client):
                 position += 1
                 if revision <= after or plural != resource.group_plural:
                     continue
-                if namespace is None or meta.namespace(obj) == namespace:
+                if (namespace is None or meta.namespace(obj) == namespace) and _field_matches(
+                    obj, field_selector
+                ):
                     yield WatchEvent(type=type, object=_sent(obj))
                     if epoch != api.epoch:
                         raise ConnectionError("the watch was broken off")
@@ -310,7 +401,10 @@ class FakeClient(Client):
         version = meta.metadata(new).get("resourceVersion")
         if version and version != old["metadata"]["resourceVersion"]:
             raise Conflict.of(resource.plural, resource.group, meta.name(new), "the object has been modified")
-        if resource.status:
+        if subresource == "finalize":
+            if not (new.get("spec") or {}).get("finalizers"):
+                return self.api.remove(resource, meta.key(new))
+        elif resource.status:
             if subresource == "status":
                 new = {**new, "spec": old.get("spec")}
             else:
@@ -407,6 +501,19 @@ class FakeClient(Client):
         self.api.remove(resource, key)
         self._after("delete", resource, old)
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+
+    async def delete_collection(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> Object:
+        for obj in self.api.all(resource):
+            if namespace is None or meta.namespace(obj) == namespace:
+                await self.delete(resource, meta.name(obj), namespace)
+        return {}
 
     async def close(self) -> None: ...
 
