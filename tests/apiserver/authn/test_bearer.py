@@ -231,7 +231,9 @@ def test_token_review_for_other_audiences() -> None:
     assert status["audiences"] == ["vault"]
     refused = ask(TOKENREVIEWS, {"token": token, "audiences": ["x"]}, reader)["status"]
     assert "authenticated" not in refused
-    assert "invalid for the target audiences" in refused["error"]
+    assert refused["error"] == (
+        f'[invalid bearer token, token audiences ["vault" "{ISSUER}"] is invalid for the target audiences ["x"]]'
+    )
 
 
 def test_token_review_of_nonsense() -> None:

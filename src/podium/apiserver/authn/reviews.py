@@ -26,7 +26,10 @@ def answers(bearer: BearerAuthenticator, *, clock: Clock | None = None) -> Answe
         try:
             identified = await bearer.identify(token, asked)
         except Unauthorized as error:
-            why = error.why if isinstance(error, Refused) else "invalid bearer token"
+            why = "invalid bearer token"
+            if isinstance(error, Refused):
+                # Upstream's list of what each authenticator had to say.
+                why = f"[{why}, {error.why}]"
             review["status"] = {"user": {}, "error": why}
             return review
         review["status"] = {"authenticated": True, "user": user_info(identified.user)}
