@@ -9,7 +9,14 @@ import pytest
 
 from podium.controllers.common.percent import scaled
 from podium.controllers.common.template import same_template, template_hash
-from podium.controllers.deployment import DESIRED_REPLICAS, MAX_REPLICAS, REVISION, Plan, fenceposts, plan
+from podium.controllers.deployment_plan import (
+    DESIRED_REPLICAS,
+    MAX_REPLICAS,
+    REVISION,
+    Plan,
+    fenceposts,
+    plan,
+)
 from podium.machinery.errors import Object
 from tests.controllers.builders import deployment, replica_set, template
 

@@ -15,7 +15,8 @@ from dataclasses import replace
 import pytest
 
 from podium.controllers.common.pods import is_active, is_ready
-from podium.controllers.deployment import DEPLOYMENT, fenceposts
+from podium.controllers.deployment import DEPLOYMENT
+from podium.controllers.deployment_plan import fenceposts
 from podium.controllers.replicaset import REPLICASET
 from podium.machinery import meta
 from podium.machinery.errors import Object
