@@ -2,9 +2,9 @@
 
     python -m bench.start [--nodes 1] [--rounds 3]
 
-Times are from the start of the `podium up` process, except where a line says otherwise; the yardstick in the same
-run is a bare Python interpreter that imports what every component needs (asyncio and ssl). Memory is the resident
-set of each process, and its private part: pages shared with the other processes counted once (Pss).
+Times are from the start of the `podium up` process, except where a line says otherwise; the yardstick in the
+same run is a bare Python interpreter that imports what every component needs (asyncio and ssl). Memory is the
+resident set of each process, and its share of it: a page that several processes have is split among them (Pss).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main() -> None:
         for step in starts[0].steps_s:
             _line(f"step: {step}", [s.steps_s.get(step, 0.0) for s in starts], yardstick_s)
         _line("everything ready", [s.whole_s for s in starts], yardstick_s)
-    print(f"\nmemory {SETTLE_S:.0f} s after the start, MB" + " " * 16 + "resident  private share")
+    print(f"\nmemory {SETTLE_S:.0f} s after the start, MB" + " " * 16 + "resident    share")
     for name, (resident, share) in memory.items():
         print(f"  {name:<40} {resident:8.0f} {share:8.0f}")
     plane = [memory[name] for name in CONTROL_PLANE if name in memory]
