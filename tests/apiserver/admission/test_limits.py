@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from podium.apiserver.admission.amounts import pod_amounts
 from podium.apiserver.admission.limit_ranger import LimitRanger
 from podium.apiserver.admission.resource_quota import RESERVED_S, ResourceQuota
 from podium.machinery.errors import Object
@@ -118,6 +119,35 @@ def test_an_init_container_counts_when_it_is_larger() -> None:
     assert why(admit(ranger(POD), attributes_for(PODS, written))) == (
         "maximum cpu usage per Pod is 1500m, but limit is 2"
     )
+
+
+def sidecar(name: str, cpu: str) -> Object:
+    return {**container(name, {"cpu": cpu}), "restartPolicy": "Always"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "cpu"),
+    [
+        ({"containers": [container("a", {"cpu": "1"}), container("b", {"cpu": "500m"})]}, "1500m"),
+        ({"containers": [container("a", {"cpu": "1"})], "initContainers": [sidecar("s", "1")]}, "2"),
+        (
+            {
+                "containers": [container("a", {"cpu": "1"})],
+                "initContainers": [sidecar("s", "1"), container("i", {"cpu": "3"}), sidecar("t", "1")],
+            },
+            "4",
+        ),
+        ({"containers": [container("a", {"cpu": "1"})], "overhead": {"cpu": "250m"}}, "1250m"),
+        (
+            {"containers": [container("a", {"cpu": "1"})], "resources": {"requests": {"cpu": "2"}}},
+            "2",
+        ),
+        ({"containers": [container("a")]}, "None"),
+    ],
+    ids=str,
+)
+def test_what_a_pod_asks_for(spec: Object, cpu: str) -> None:
+    assert str(pod_amounts(spec, "requests").get("cpu")) == cpu
 
 
 # --- quota

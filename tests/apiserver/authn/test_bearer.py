@@ -232,7 +232,8 @@ def test_token_review_for_other_audiences() -> None:
     refused = ask(TOKENREVIEWS, {"token": token, "audiences": ["x"]}, reader)["status"]
     assert "authenticated" not in refused
     assert refused["error"] == (
-        f'[invalid bearer token, token audiences ["vault" "{ISSUER}"] is invalid for the target audiences ["x"]]'
+        f'[invalid bearer token, token audiences ["vault" "{ISSUER}"] is invalid '
+        'for the target audiences ["x"]]'
     )
 
 

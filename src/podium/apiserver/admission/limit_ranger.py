@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-
+from podium.apiserver.admission.amounts import Amounts, amounts, pod_amounts
 from podium.apiserver.admission.plugin import Plugin
 from podium.apiserver.admission.writes import concerns, refused, spec_of
 from podium.apiserver.chain import Attributes, Reader
@@ -15,8 +14,6 @@ from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
 from podium.resources.core.pods import PODS
 
 ANNOTATION = "kubernetes.io/limit-ranger"
-
-Amounts = Mapping[str, Quantity]
 
 
 class LimitRanger(Plugin):
@@ -92,12 +89,10 @@ def pod_violations(limit: Object, spec: Object) -> list[str]:
         errors: list[str] = []
         for container in containers:
             resources = container.get("resources") or {}
-            errors += violations(
-                limit, _amounts(resources.get("requests")), _amounts(resources.get("limits"))
-            )
+            errors += violations(limit, amounts(resources.get("requests")), amounts(resources.get("limits")))
         return errors
     if limit.get("type") == "Pod":
-        return violations(limit, _pod_amounts(spec, "requests"), _pod_amounts(spec, "limits"))
+        return violations(limit, pod_amounts(spec, "requests"), pod_amounts(spec, "limits"))
     return []
 
 
@@ -107,9 +102,9 @@ def claim_violations(limit: Object, spec: Object) -> list[str]:
     storage = meta.dig(spec, "resources", "requests", "storage", default="0")
     errors: list[str] = []
     requests = {"storage": parse(storage)}
-    for name, enforced in _amounts(limit.get("min")).items():
+    for name, enforced in amounts(limit.get("min")).items():
         errors += _below_minimum("PersistentVolumeClaim", name, enforced, requests, {})
-    for name, enforced in _amounts(limit.get("max")).items():
+    for name, enforced in amounts(limit.get("max")).items():
         request = requests.get(name)
         if request is not None and enforced < request:
             errors.append(
@@ -122,11 +117,11 @@ def violations(limit: Object, requests: Amounts, limits: Amounts) -> list[str]:
     """Return the breaches of min, max and ratio, in this order."""
     kind = limit["type"]
     errors: list[str] = []
-    for name, enforced in _amounts(limit.get("min")).items():
+    for name, enforced in amounts(limit.get("min")).items():
         errors += _below_minimum(kind, name, enforced, requests, limits)
-    for name, enforced in _amounts(limit.get("max")).items():
+    for name, enforced in amounts(limit.get("max")).items():
         errors += _above_maximum(kind, name, enforced, requests, limits)
-    for name, enforced in _amounts(limit.get("maxLimitRequestRatio")).items():
+    for name, enforced in amounts(limit.get("maxLimitRequestRatio")).items():
         errors += _above_ratio(kind, name, enforced, requests, limits)
     return errors
 
@@ -163,31 +158,3 @@ def _above_ratio(kind: str, name: str, enforced: Quantity, requests: Amounts, li
     if enforced.nanos * request.nanos < limit.nanos * 10**9:
         return [f"{head} provided ratio is {limit.nanos / request.nanos:.6f}"]
     return []
-
-
-def _amounts(texts: Mapping[str, str] | None) -> dict[str, Quantity]:
-    return {name: parse(text) for name, text in (texts or {}).items()}
-
-
-def _pod_amounts(spec: Object, part: str) -> dict[str, Quantity]:
-    """Return what a pod needs in all: its containers together, or its largest init container if more.
-
-    A resource counts only when every container says something about it, as upstream has it for limits.
-    """
-    containers = [_amounts((c.get("resources") or {}).get(part)) for c in spec.get("containers") or ()]
-    starters = [_amounts((c.get("resources") or {}).get(part)) for c in spec.get("initContainers") or ()]
-    total = _combined(containers, lambda a, b: a + b)
-    for name, amount in _combined(starters, max).items():
-        if name not in total or total[name] < amount:
-            total[name] = amount
-    return total
-
-
-def _combined(
-    parts: Iterable[Amounts], combine: Callable[[Quantity, Quantity], Quantity]
-) -> dict[str, Quantity]:
-    total: dict[str, Quantity] = {}
-    for amounts in parts:
-        for name, amount in amounts.items():
-            total[name] = combine(total[name], amount) if name in total else amount
-    return total

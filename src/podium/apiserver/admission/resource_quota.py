@@ -7,22 +7,23 @@ controller has put its limits into the status.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from podium.apiserver.admission.amounts import Amounts, add, pod_amounts
 from podium.apiserver.admission.plugin import Plugin
 from podium.apiserver.admission.writes import refused
 from podium.apiserver.chain import Attributes, Reader
 from podium.base.clock import Clock, WallClock
 from podium.machinery import meta
 from podium.machinery.errors import Object
-from podium.machinery.quantity import ZERO, Quantity, parse
+from podium.machinery.quantity import ZERO, parse
 from podium.resources.core.resourcequotas import RESOURCEQUOTAS
 
 # Longer than a write takes; a write that failed after its reservation gives it back this late.
 RESERVED_S = 2.0
 
-Usage = dict[str, Quantity]
+Usage = Amounts
 
 _ONE = parse("1")
 # Counted under their plain plural, besides `count/...`.
@@ -104,9 +105,9 @@ class ResourceQuota(Plugin):
         for obj in objects:
             seen.add(meta.name(obj))
             if matches_scopes(quota, group_plural, obj):
-                _add(used, usage_of(group_plural, obj))
+                add(used, usage_of(group_plural, obj))
         for reservation in self._in_flight(attributes, seen):
-            _add(used, reservation.usage)
+            add(used, reservation.usage)
         return used
 
     def _in_flight(self, attributes: Attributes, seen: set[str]) -> list[_Reservation]:
@@ -152,7 +153,7 @@ def _pod_usage(pod: Object) -> Usage:
     if meta.dig(pod, "status", "phase") in ("Succeeded", "Failed"):
         return {}
     spec = pod.get("spec") or {}
-    requests, limits = _pod_amounts(spec, "requests"), _pod_amounts(spec, "limits")
+    requests, limits = pod_amounts(spec, "requests"), pod_amounts(spec, "limits")
     usage: Usage = {"pods": _ONE}
     for name, amount in requests.items():
         usage[f"requests.{name}"] = amount
@@ -161,18 +162,6 @@ def _pod_usage(pod: Object) -> Usage:
     for name, amount in limits.items():
         usage[f"limits.{name}"] = amount
     return usage
-
-
-def _pod_amounts(spec: Object, part: str) -> Usage:
-    """Return the sum over the containers, or the largest init container's amount where that is more."""
-    total: Usage = {}
-    for container in spec.get("containers") or ():
-        _add(total, _amounts(meta.dig(container, "resources", part, default={})))
-    for container in spec.get("initContainers") or ():
-        for name, amount in _amounts(meta.dig(container, "resources", part, default={})).items():
-            total[name] = max(total.get(name, ZERO), amount)
-    _add(total, _amounts(spec.get("overhead") or {}))
-    return total
 
 
 def _claim_usage(claim: Object) -> Usage:
@@ -271,15 +260,6 @@ def _best_effort(spec: Object) -> bool:
 
 
 # --- amounts
-
-
-def _amounts(texts: Mapping[str, str]) -> Usage:
-    return {name: parse(text) for name, text in texts.items()}
-
-
-def _add(total: Usage, more: Usage) -> None:
-    for name, amount in more.items():
-        total[name] = total.get(name, ZERO) + amount
 
 
 def _increase(new: Usage, old: Usage) -> Usage:

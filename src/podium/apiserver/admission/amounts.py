@@ -1,0 +1,61 @@
+"""What a pod asks for in all, for the plugins that count it. Upstream: component-helpers/resource."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from podium.machinery import meta
+from podium.machinery.errors import Object
+from podium.machinery.quantity import ZERO, Quantity, parse
+
+Amounts = dict[str, Quantity]
+
+
+def amounts(texts: Mapping[str, str] | None) -> Amounts:
+    """Return a resource list as quantities."""
+    return {name: parse(text) for name, text in (texts or {}).items()}
+
+
+def add(total: Amounts, more: Mapping[str, Quantity]) -> None:
+    """Add `more` to `total`, in place."""
+    for name, amount in more.items():
+        total[name] = total.get(name, ZERO) + amount
+
+
+def pod_amounts(spec: Object, part: str) -> Amounts:
+    """Return the `requests` or `limits` (`part`) of a pod.
+
+    Containers run together, and so do init containers that restart (sidecars); the others run one at a time
+    before them, beside the sidecars that came earlier. What the pod itself says takes their place. Overhead
+    comes on top of requests, and of the limits there are.
+    """
+    together: Amounts = {}
+    for container in spec.get("containers") or ():
+        add(together, _of(container, part))
+    sidecars: Amounts = {}
+    starting: Amounts = {}
+    for container in spec.get("initContainers") or ():
+        if container.get("restartPolicy") == "Always":
+            add(sidecars, _of(container, part))
+            _raise_to(starting, sidecars)
+        else:
+            beside = dict(sidecars)
+            add(beside, _of(container, part))
+            _raise_to(starting, beside)
+    add(together, sidecars)
+    _raise_to(together, starting)
+    together.update(_of(spec, part))
+    for name, amount in amounts(spec.get("overhead")).items():
+        if part == "requests" or name in together:
+            together[name] = together.get(name, ZERO) + amount
+    return together
+
+
+def _of(holder: Object, part: str) -> Amounts:
+    return amounts(meta.dig(holder, "resources", part, default={}))
+
+
+def _raise_to(total: Amounts, least: Mapping[str, Quantity]) -> None:
+    for name, amount in least.items():
+        if total.get(name, ZERO) < amount or name not in total:
+            total[name] = amount
