@@ -25,6 +25,7 @@ from podium.apiserver.admission.default_class import (
 )
 from podium.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from podium.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
+from podium.apiserver.admission.pod_topology_labels import PodTopologyLabels
 from podium.apiserver.admission.priority import Priority
 from podium.apiserver.admission.runtime_class import RuntimeClass
 from podium.apiserver.admission.service_account import ServiceAccount
@@ -71,6 +72,7 @@ def test_order_is_upstreams() -> None:
         "CertificateSigning",
         "CertificateSubjectRestriction",
         "DefaultIngressClass",
+        "PodTopologyLabels",
         "ResourceQuota",
     ]
     fewer = admission.build(reader, authz.build(reader).authorizer, disabled=["PodSecurity"])
@@ -327,6 +329,21 @@ def test_new_nodes_are_tainted() -> None:
     node: Object = {"metadata": {"name": "n"}}
     assert admit(TaintNodesByCondition(), attributes_for(NODES, node)) is None
     assert node["spec"]["taints"] == [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]
+
+
+def test_a_bound_pod_learns_its_zone() -> None:
+    reader = FakeReader()
+    labels = {"topology.kubernetes.io/zone": "z1", "kubernetes.io/hostname": "n"}
+    reader.put(NODES, {"metadata": {"name": "n", "labels": labels}})
+    binding: Object = {"metadata": {"name": "p", "labels": {"a": "b"}}, "target": {"name": "n"}}
+    write = attributes_for(PODS, binding, name="p", subresource="binding")
+    assert admit(PodTopologyLabels(reader), write) is None
+    assert binding["metadata"]["labels"] == {"a": "b", "topology.kubernetes.io/zone": "z1"}
+    placed, waiting = pod(nodeName="n"), pod()
+    for obj in (placed, waiting, pod(nodeName="nosuch")):
+        assert admit(PodTopologyLabels(reader), attributes_for(PODS, obj)) is None
+    assert placed["metadata"]["labels"] == {"topology.kubernetes.io/zone": "z1"}
+    assert "labels" not in waiting["metadata"]
 
 
 # --- storage and classes

@@ -19,6 +19,7 @@ from podium.apiserver.admission.limit_ranger import LimitRanger
 from podium.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from podium.apiserver.admission.node_restriction import NodeRestriction
 from podium.apiserver.admission.pod_security import PodSecurity
+from podium.apiserver.admission.pod_topology_labels import PodTopologyLabels
 from podium.apiserver.admission.priority import Priority
 from podium.apiserver.admission.resource_quota import ResourceQuota
 from podium.apiserver.admission.runtime_class import RuntimeClass
@@ -53,6 +54,7 @@ def build(
         CertificateSigning(authorizer),
         CertificateSubjectRestriction(),
         DefaultIngressClass(reader),
+        PodTopologyLabels(reader),
         # Quota comes last: what it counts must be what will be stored.
         ResourceQuota(reader, clock=clock),
     )
