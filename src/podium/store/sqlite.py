@@ -2,7 +2,8 @@
 
 Writes that wait share one transaction. Their statements run in the event loop, where they cost some twenty
 microseconds each; only COMMIT, with its fsync, goes to the writer thread: a statement there would have to win
-the interpreter's lock back from a busy event loop, and may then be slower than the commit it belongs to. While a commit is under way the next batch gathers. An answer is given after its commit and never before.
+the interpreter's lock back from a busy event loop, and may then be slower than the commit it belongs to.
+While a commit is under way the next batch gathers. An answer is given after its commit and never before.
 
     caller ──▶ write queue (bounded; callers wait) ──▶ transaction ──▶ COMMIT in the writer thread
                                                                            │
