@@ -1,4 +1,4 @@
-"""The fake API with what kubelets need of it: node field selectors, status patches, tokens, last deletes."""
+"""The fake API with what kubelets need of it: status patches, tokens, last deletes."""
 
 from __future__ import annotations
 
@@ -25,23 +25,6 @@ class NodeApi(FakeApi):
 
 
 class NodeClient(FakeClient):
-    async def list(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        *,
-        label_selector: str = "",
-        field_selector: str = "",
-        resource_version: str = "",
-        limit: int = 0,
-    ) -> Object:
-        if field_selector.startswith("spec.nodeName"):
-            # The tests' pods are all of the node in question.
-            field_selector = ""
-        return await super().list(
-            resource, namespace, label_selector=label_selector, field_selector=field_selector
-        )
-
     async def create(
         self,
         resource: Resource,

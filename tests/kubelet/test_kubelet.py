@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from podium.base.clock import WallClock
 from podium.base.http.message import Request, Response, StreamWriter
@@ -25,6 +26,10 @@ from tests.kubelet.test_certificates import certificate
 IMAGE = "app:1"
 APP: Object = {"name": "app", "image": IMAGE, "command": ["sleep", "1000"]}
 TIMEOUT_S = 20
+
+
+def bound(*containers: Object, name: str = "web", **spec: Any) -> Object:
+    return make_pod(*containers, name=name, nodeName="node-1", **spec)
 
 
 class Node:
@@ -129,7 +134,7 @@ def test_without_a_network_the_node_is_not_ready_and_says_why(tmp_path: Path) ->
 
 def test_a_pod_runs_and_is_deleted_from_the_api_last(tmp_path: Path) -> None:
     async def test(node: Node) -> None:
-        node.api.put(PODS, make_pod(APP))
+        node.api.put(PODS, bound(APP))
         async with node.running():
             await node.until(node.ready)
             assert node.pod()["status"]["podIP"].startswith("10.0.0.")
@@ -146,7 +151,7 @@ def test_a_pod_runs_and_is_deleted_from_the_api_last(tmp_path: Path) -> None:
 
 def test_a_pod_deleted_with_force_is_stopped_too(tmp_path: Path) -> None:
     async def test(node: Node) -> None:
-        node.api.put(PODS, make_pod(APP))
+        node.api.put(PODS, bound(APP))
         async with node.running():
             await node.until(node.ready)
             node.api.remove(PODS, "shop/web")
@@ -160,8 +165,8 @@ def test_a_pod_deleted_with_force_is_stopped_too(tmp_path: Path) -> None:
 
 def test_pods_that_the_api_forgot_meanwhile_are_removed_at_the_start(tmp_path: Path) -> None:
     async def test(node: Node) -> None:
-        node.api.put(PODS, make_pod(APP))
-        node.api.put(PODS, make_pod(APP, name="kept"))
+        node.api.put(PODS, bound(APP))
+        node.api.put(PODS, bound(APP, name="kept"))
         async with node.running():
             await node.until(lambda: node.ready() and node.ready("kept"))
         kept = node.runtime.calls.count("start_container app")
@@ -180,7 +185,7 @@ def test_pods_that_the_api_forgot_meanwhile_are_removed_at_the_start(tmp_path: P
 
 def test_an_exit_is_noticed_without_anyone_telling(tmp_path: Path) -> None:
     async def test(node: Node) -> None:
-        node.api.put(PODS, make_pod(APP, restartPolicy="Never"))
+        node.api.put(PODS, bound(APP, restartPolicy="Never"))
         async with node.running():
             await node.until(node.ready)
             node.runtime.exit("app", 4)
@@ -194,7 +199,7 @@ def test_an_exit_is_noticed_without_anyone_telling(tmp_path: Path) -> None:
 def test_a_config_map_that_changes_reaches_the_volume(tmp_path: Path) -> None:
     async def test(node: Node) -> None:
         config: Object = {"metadata": {"name": "conf", "namespace": "shop"}, "data": {"a": "1"}}
-        pod = make_pod(APP, volumes=[{"name": "v", "configMap": {"name": "conf"}}])
+        pod = bound(APP, volumes=[{"name": "v", "configMap": {"name": "conf"}}])
         node.api.put(PODS, pod)
         async with node.running():
             async with asyncio.timeout(TIMEOUT_S):
@@ -216,7 +221,7 @@ def test_a_config_map_that_changes_reaches_the_volume(tmp_path: Path) -> None:
 
 def test_conditions_of_others_stay(tmp_path: Path) -> None:
     async def test(node: Node) -> None:
-        pod = make_pod(APP)
+        pod = bound(APP)
         pod["status"] = {"phase": "Pending", "conditions": [{"type": "example.com/x", "status": "True"}]}
         node.api.put(PODS, pod)
         async with node.running():
@@ -264,7 +269,7 @@ async def get(node: Node, target: str, *, by: bytes | None = API_SERVER) -> tupl
 def test_the_kubelets_api(tmp_path: Path) -> None:
     async def test(node: Node) -> None:
         echo = {**APP, "command": ["echo", "hello"]}
-        node.api.put(PODS, make_pod(echo, restartPolicy="Never"))
+        node.api.put(PODS, bound(echo, restartPolicy="Never"))
         async with node.running():
             await node.until(lambda: node.pod().get("status", {}).get("phase") == "Succeeded")
             assert await get(node, "/healthz", by=None) == (200, "ok")
@@ -291,7 +296,7 @@ def test_the_kubelets_api(tmp_path: Path) -> None:
 
 def test_logs_of_a_container_that_waits_say_so(tmp_path: Path) -> None:
     async def test(node: Node) -> None:
-        node.api.put(PODS, make_pod({**APP, "image": "absent:1"}))
+        node.api.put(PODS, bound({**APP, "image": "absent:1"}))
         async with node.running():
 
             def waits() -> bool:

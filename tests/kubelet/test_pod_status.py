@@ -53,8 +53,10 @@ PHASES: tuple[tuple[str, dict[str, Any], tuple[ContainerStatus, ...], dict[str, 
     ("over, killed by deletion", {}, (status("app", "exited", code=137),), {"stopped": True}, "Failed"),
     ("over, ended well by deletion", {}, (status("app", "exited"),), {"stopped": True}, "Succeeded"),
     ("over before it began", {}, (), {"stopped": True}, "Failed"),
-    ("deadline exceeded", {}, (status("app"),),
-     {"failure": Failure(reason="DeadlineExceeded", message="late")}, "Failed"),
+    ("deadline exceeded, still running", {}, (status("app"),),
+     {"failure": Failure(reason="DeadlineExceeded", message="late")}, "Running"),
+    ("deadline exceeded, stopped", {}, (status("app", "exited", code=137),),
+     {"failure": Failure(reason="DeadlineExceeded", message="late"), "stopped": True}, "Failed"),
 )  # fmt: skip
 
 

@@ -111,6 +111,21 @@ def test_a_kubelet_that_starts_again_leaves_running_containers_alone(tmp_path: P
     on_fake(test, tmp_path)
 
 
+def test_a_kubelet_that_starts_again_keeps_ready_pods_ready(tmp_path: Path) -> None:
+    async def test(node: LoneNode, runtime: FakeRuntime) -> None:
+        runtime.exec_results["ready",] = ExecResult(stdout=b"", stderr=b"", exit_code=0)
+        probe = {"exec": {"command": ["ready"]}, "periodSeconds": 1}
+        pod = make_pod({**APP, "readinessProbe": probe, "startupProbe": probe})
+        async with living(node, pod):
+            status = await node.until(pod, is_ready)
+        again = LoneNode(runtime, tmp_path)
+        async with living(again, {**pod, "status": status}):
+            await again.until(pod, is_ready)
+        assert all(is_ready(seen) for seen in again.history)
+
+    on_fake(test, tmp_path)
+
+
 def test_a_failing_container_is_restarted_then_held_back(tmp_path: Path) -> None:
     async def test(node: LoneNode, runtime: FakeRuntime) -> None:
         pod = make_pod({**APP, "command": ["exit", "3"]})

@@ -82,3 +82,33 @@ def test_tcp() -> None:
 def test_port_names() -> None:
     container: Object = {"name": "app", "ports": [{"name": "http", "containerPort": 8080}]}
     assert [port_number(port, container) for port in (80, "81", "http", "none")] == [80, 81, 8080, 0]
+
+
+def test_grpc() -> None:
+    grpc = pytest.importorskip("grpc")
+
+    async def run(answer: bytes) -> tuple[Outcome, bytes]:
+        received = b""
+
+        async def check(request: bytes, _context: object) -> bytes:
+            nonlocal received
+            received = request
+            return answer
+
+        server = grpc.aio.server()
+        handlers = {"Check": grpc.unary_unary_rpc_method_handler(check)}
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("grpc.health.v1.Health", handlers),)
+        )
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        probe = {"grpc": {"port": port, "service": "shop"}, "timeoutSeconds": 5}
+        try:
+            return await attempt(FakeRuntime(), target({"name": "app"}), probe), received
+        finally:
+            await server.stop(None)
+
+    serving, received = asyncio.run(run(b"\x08\x01"))
+    assert serving.success
+    assert received == b"\x0a\x04shop"
+    assert not asyncio.run(run(b"\x08\x02"))[0].success

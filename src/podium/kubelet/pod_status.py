@@ -58,6 +58,9 @@ def pod_status(pod: Object, observed: Observed, memory: Memory, context: StatusC
         phase = "Succeeded"
     elif context.stopped and phase not in ("Succeeded", "Failed"):
         phase = "Failed"
+    if phase in ("Succeeded", "Failed") and observed.running and not context.stopped:
+        # Whoever sees a terminal phase may rely on nothing running any more.
+        phase = old.get("phase") or "Running"
     status: Object = {"phase": phase}
     generation = pod["metadata"].get("generation")
     if generation:
@@ -73,7 +76,11 @@ def pod_status(pod: Object, observed: Observed, memory: Memory, context: StatusC
         status["initContainerStatuses"] = init_statuses
     if statuses:
         status["containerStatuses"] = statuses
-    ephemeral = [_container_status(pod, c, observed, memory, context) for c in ephemeral_containers(pod)]
+    # Ephemeral containers are never ready: they serve nobody but their user.
+    ephemeral = [
+        {**_container_status(pod, c, observed, memory, context), "ready": False}
+        for c in ephemeral_containers(pod)
+    ]
     if ephemeral:
         status["ephemeralContainerStatuses"] = ephemeral
     status["qosClass"] = qos_class(pod)

@@ -177,6 +177,7 @@ class PodWorker:
     # The loop
 
     async def run(self) -> None:
+        self._seed_probes()
         try:
             while not (self._removed and self._over):
                 self._wake.clear()
@@ -191,6 +192,16 @@ class PodWorker:
             if self._step is not None:
                 self._step.cancel()
             self._node.probes.drop(self._uid)
+
+    def _seed_probes(self) -> None:
+        status = self._pod.get("status") or {}
+        known = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+        ids = {entry["name"]: str(entry.get("containerID") or "").rpartition("//")[2] for entry in known}
+        self._node.probes.seed(
+            self._uid,
+            ready={ids[entry["name"]] for entry in known if entry.get("ready")} - {""},
+            started={ids[entry["name"]] for entry in known if entry.get("started")} - {""},
+        )
 
     async def _one_step(self) -> float | None:
         """Do one step; return after how many seconds to look again without being woken."""
@@ -618,7 +629,7 @@ class PodWorker:
         for container in await runtime.list_containers(pod_uid=self._uid):
             await runtime.remove_container(container.id)
         await asyncio.to_thread(self._node.volumes.tear_down, self._uid)
-        folders = [self._node.paths.pod_logs(self._pod), self._node.paths.pod(self._uid)]
+        folders = [*self._node.paths.logs.glob(f"*_{self._uid}"), self._node.paths.pod(self._uid)]
         for folder in folders:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         self._node.images.forget(self._uid)

@@ -79,6 +79,15 @@ class Probes:
         pod = self._pods.get(uid)
         return pod.verdicts if pod is not None else Verdicts()
 
+    def seed(self, uid: str, *, ready: set[str], started: set[str]) -> None:
+        """Take the verdicts of an earlier kubelet, by container id, until there are newer ones.
+
+        Else every pod of the node would be unready, and out of its services, each time a kubelet starts.
+        """
+        verdicts = self._pods.setdefault(uid, _Pod()).verdicts
+        verdicts.ready |= dict.fromkeys(ready, True)
+        verdicts.started |= dict.fromkeys(started, True)
+
     def follow(
         self,
         pod: Object,
