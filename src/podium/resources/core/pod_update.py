@@ -6,6 +6,7 @@ from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
 from podium.resources.checks import INT32_MAX, Errors, difference, named, objects, same, spec_of
 from podium.resources.core import pod_validation
+from podium.resources.core.addresses import ip_errors, is_ipv6
 from podium.resources.defaulting import given
 
 _MUTABLE = (
@@ -115,10 +116,14 @@ def validate_status_update(new: Object, old: Object) -> Errors:
     nominated = status.get("nominatedNodeName")
     if nominated and nominated != before.get("nominatedNodeName"):
         errors += named("status.nominatedNodeName", nominated, validation.dns1123_subdomain_errors)
+        if spec_of(old).get("nodeName"):
+            detail = "may not be set on pods that are already bound to a node"
+            errors.append(FieldError.forbidden("status.nominatedNodeName", detail))
     if before.get("qosClass"):
         errors += validation.validate_immutable(
             status.get("qosClass") or "", before.get("qosClass"), "status.qosClass"
         )
+    errors += _addresses(objects(status.get("podIPs")))
     restart = str(spec_of(old).get("restartPolicy") or "")
     if restart != "Always":
         for key in ("containerStatuses", "initContainerStatuses"):
@@ -128,6 +133,17 @@ def validate_status_update(new: Object, old: Object) -> Errors:
                 if container.get("restartPolicy") == "Always"
             }
             errors += _terminated_stay(status, before, key, restart, sidecars)
+    return errors
+
+
+def _addresses(ips: list[Object]) -> Errors:
+    errors: Errors = []
+    texts = [str(ip.get("ip") or "") for ip in ips]
+    for index, text in enumerate(texts):
+        errors += ip_errors(f"status.podIPs[{index}]", text)
+    if len(texts) > 2 or (len(texts) == 2 and is_ipv6(texts[0]) == is_ipv6(texts[1])):
+        detail = "may specify no more than one IP for each IP family"
+        errors.append(FieldError.invalid("status.podIPs", ips, detail))
     return errors
 
 
