@@ -225,13 +225,13 @@ def check_update(call: Call, stored: Object, stored_old: Object) -> None:
     check = CHECKS.get(_place(call))
     if check is not None:
         errors += check(stored, stored_old)
-        if call.served.converted and not call.subresource:
-            errors += call.served.resource.validate_update(stored, stored_old)
     elif call.subresource == "status":
         errors += storage.validate_status_update(stored, stored_old)
     else:
         check = storage.validate_subresources.get(call.subresource, storage.validate_update)
         errors += check(stored, stored_old)
+        if call.served.converted and not call.subresource:
+            errors += call.served.resource.validate_update(stored, stored_old)
     if errors:
         raise Invalid.of(storage.kind, storage.group, call.name, errors)
 
