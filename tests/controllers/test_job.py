@@ -171,6 +171,22 @@ def test_indexes_are_each_done_once() -> None:
     asyncio.run(go())
 
 
+def test_a_pod_that_is_deleted_counts_as_failed_and_is_not_held() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(JOBS, job())
+        async with running(api, [JOB]):
+            await api.clock.advance(1)
+            (key,) = unfinished(api)
+            api.change(PODS, key, lambda p: p["spec"].update(nodeName="n1"))
+            await api.client().delete(PODS, key.split("/")[1], "default")
+            await api.clock.advance(1)
+            assert not meta.finalizers(api.table(PODS)[key])
+            assert api.table(JOBS)[KEY]["status"]["failed"] == 1
+
+    asyncio.run(go())
+
+
 def test_pods_of_a_deleted_job_are_let_go() -> None:
     async def go() -> None:
         api = FakeApi()

@@ -152,13 +152,18 @@ class _Step:
                 self.uncounted["succeeded"].append(meta.uid(pod))
             elif meta.deleting(pod) and self.spec.get("suspend"):
                 pass  # ended by being suspended: that is no failure
-            elif podlib.phase(pod) == "Failed" or (meta.deleting(pod) and not podlib.node_name(pod)):
+            elif podlib.phase(pod) == "Failed" or self._counts_as_failed(pod):
                 self.uncounted["failed"].append(meta.uid(pod))
             else:
                 continue
             self.result.release.append(pod)
         if self.indexed:
             self.succeeded = len(self.done_indexes)
+
+    def _counts_as_failed(self, pod: Object) -> bool:
+        """A pod being deleted: it may go without ever saying that it failed, and nothing may hold it then."""
+        waits = self.spec.get("podReplacementPolicy") == "Failed" and not meta.deleting(self.job)
+        return meta.deleting(pod) and (not waits or not podlib.node_name(pod))
 
     def _totals(self) -> tuple[int, int]:
         """Return (succeeded, failed), those noted but not yet counted included."""
