@@ -1,6 +1,6 @@
 """Requests per second over TLS on 64 kept-alive connections: Podium's server beside the barest responder.
 
-    python bench/http.py [--seconds 3] [--connections 64] [--body 3400]
+    python bench/http_server.py [--seconds 3] [--connections 64] [--body 3400]
 
 The bare responder parses with httptools and writes a prepared answer: no routing, no limits, no task. What
 Podium's server reaches of it is the price of those. Both run in a process of their own, on uvloop, and are
