@@ -18,6 +18,7 @@ from podium.kubelet.network import (
     conflist,
     conflist_path,
     dropping_chains,
+    host_ports,
     nft,
     ruleset,
 )
@@ -80,14 +81,42 @@ def test_firewalls_that_drop_forwarded_packets_are_found() -> None:
     assert dropping_chains(listing) == [("ip", "filter", "FORWARD")]
 
 
+POD: Object = {
+    "spec": {
+        "containers": [
+            {
+                "name": "app",
+                "ports": [
+                    {"containerPort": 80, "hostPort": 18080},
+                    {"containerPort": 53, "hostPort": 18053, "protocol": "UDP", "hostIP": "192.0.2.1"},
+                    {"containerPort": 9090},
+                ],
+            }
+        ]
+    }
+}
+PORTS = host_ports(POD, "10.244.1.5")
+
+
+def test_host_ports_are_those_of_pods_with_addresses_of_their_own() -> None:
+    assert [(port.protocol, port.host_port, port.pod_port) for port in PORTS] == [
+        ("tcp", 18080, 80),
+        ("udp", 18053, 53),
+    ]
+    assert host_ports(POD, "") == ()
+    assert host_ports({"spec": {**POD["spec"], "hostNetwork": True}}, "192.0.2.1") == ()
+
+
 @needs_root
 def test_the_kernel_takes_the_rules_and_cleanup_removes_them(tmp_path: Path) -> None:
     async def test() -> None:
         network = settings(tmp_path)
         for _ in range(2):
-            await nft(ruleset(network, "10.244.1.0/24"))
+            await nft(ruleset(network, "10.244.1.0/24", PORTS))
         listed = (await nft("", "list", "table", "ip", network.name)).decode()
         assert "ip saddr 10.244.1.0/24 ip daddr != 10.244.0.0/16" in listed
+        assert "tcp dport 18080 dnat to 10.244.1.5:80" in listed
+        assert "ip daddr 192.0.2.1 udp dport 18053 dnat to 10.244.1.5:53" in listed
         network.cni_conf_dir.mkdir()
         conflist_path(network).write_text("{}")
         await cleanup(network)

@@ -19,7 +19,7 @@ from podium.kubelet import machine
 from podium.kubelet.cri.runtime import Image, Runtime, RuntimeFault, RuntimeStatus, Sandbox
 from podium.kubelet.images import Images
 from podium.kubelet.machine import Machine
-from podium.kubelet.network import NetworkSettings, NodeNetwork
+from podium.kubelet.network import HostPort, NetworkSettings, NodeNetwork, host_ports
 from podium.kubelet.node import NodeReporter
 from podium.kubelet.node_status import NodeFacts, allocatable
 from podium.kubelet.objects import Objects
@@ -101,6 +101,7 @@ class Kubelet:
             changed=self._look_at_runtime,
         )
         self._workers: dict[str, PodWorker] = {}
+        self._host_ports: dict[str, tuple[HostPort, ...]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._runtime_status: RuntimeStatus | None = None
         self._runtime_fault = "container runtime status check may not have completed yet"
@@ -133,6 +134,16 @@ class Kubelet:
 
     def report(self, pod: Object, status: Object, *, over: bool) -> None:
         self._statuses.set(pod, status, over=over)
+        running = status.get("phase") in ("Pending", "Running") and not over
+        self._set_host_ports(pod_uid(pod), host_ports(pod, status.get("podIP") or "") if running else ())
+
+    def _set_host_ports(self, uid: str, ports: tuple[HostPort, ...]) -> None:
+        if self._host_ports.get(uid, ()) == ports:
+            return
+        self._host_ports[uid] = ports
+        if not ports:
+            del self._host_ports[uid]
+        self._network.set_host_ports(port for each in self._host_ports.values() for port in each)
 
     # For the server
 
@@ -284,6 +295,7 @@ class Kubelet:
             self._workers.pop(uid, None)
             self._objects.forget(uid)
             self._statuses.forget(uid)
+            self._set_host_ports(uid, ())
             self._pleg.set_busy(bool(self._workers))
 
     def _pod_gone(self, uid: str) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import orjson
 
 from podium.base.log import Log
+from podium.kubelet.pods import containers, host_network, init_containers
 from podium.machinery.errors import Object
 from podium.runtime.informer import Delta, Informer
 
@@ -37,6 +38,36 @@ class NetworkSettings:
     cluster_cidr: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class HostPort:
+    """A port of the node that leads to a pod."""
+
+    host_port: int
+    protocol: str
+    host_ip: str
+    """Empty for all of the node's addresses."""
+    pod_ip: str
+    pod_port: int
+
+
+def host_ports(pod: Object, pod_ip: str) -> tuple[HostPort, ...]:
+    """Return the node's ports that a pod claims; on the host's network it needs nobody's help."""
+    if host_network(pod) or not pod_ip or ":" in pod_ip:
+        return ()
+    return tuple(
+        HostPort(
+            host_port=int(port["hostPort"]),
+            protocol=str(port.get("protocol") or "TCP").lower(),
+            host_ip="" if port.get("hostIP") in (None, "0.0.0.0") else str(port["hostIP"]),
+            pod_ip=pod_ip,
+            pod_port=int(port["containerPort"]),
+        )
+        for container in [*containers(pod), *init_containers(pod)]
+        for port in container.get("ports") or ()
+        if port.get("hostPort")
+    )
+
+
 def conflist(settings: NetworkSettings, pod_cidrs: Iterable[str]) -> str:
     """Return the CNI network configuration: addresses from the node's ranges, one link for each pod."""
     ipam = {
@@ -49,8 +80,9 @@ def conflist(settings: NetworkSettings, pod_cidrs: Iterable[str]) -> str:
     return json.dumps({"cniVersion": CNI_VERSION, "name": settings.name, "plugins": plugins}, indent=2) + "\n"
 
 
-def ruleset(settings: NetworkSettings, pod_cidr: str) -> str:
-    """Return the nftables transaction: pods that talk to the world outside do so under the node's address.
+def ruleset(settings: NetworkSettings, pod_cidr: str, ports: Iterable[HostPort] = ()) -> str:
+    """Return the nftables transaction: pods that talk to the world outside do so under the node's address,
+    and host ports lead to their pods.
 
     Between pods addresses stay as they are, whatever node they are on.
     """
@@ -64,7 +96,31 @@ table {table} {{
     type nat hook postrouting priority srcnat + 5; policy accept;
     ip saddr {pod_cidr} ip daddr != {inside} ip daddr != 224.0.0.0/4 masquerade
   }}
-}}
+{_port_chains(ports)}}}
+"""
+
+
+def _port_chains(ports: Iterable[HostPort]) -> str:
+    rules = [
+        (f"ip daddr {port.host_ip} " if port.host_ip else "")
+        + f"{port.protocol} dport {port.host_port} dnat to {port.pod_ip}:{port.pod_port}"
+        for port in sorted(set(ports))
+    ]
+    if not rules:
+        return ""
+    # Loopback stays out: its addresses are not routed to pods.
+    return f"""\
+  chain host-ports {{
+    {f"{chr(10)}    ".join(rules)}
+  }}
+  chain prerouting {{
+    type nat hook prerouting priority dstnat - 5; policy accept;
+    fib daddr type local jump host-ports
+  }}
+  chain output {{
+    type nat hook output priority -105; policy accept;
+    ip daddr != 127.0.0.0/8 fib daddr type local jump host-ports
+  }}
 """
 
 
@@ -81,6 +137,14 @@ class NodeNetwork:
         self._changed = changed
         self._wake = asyncio.Event()
         self._cidrs: tuple[str, ...] = ()
+        self._ports: tuple[HostPort, ...] = ()
+        self._ports_wanted: tuple[HostPort, ...] = ()
+
+    def set_host_ports(self, ports: Iterable[HostPort]) -> None:
+        """Have exactly these ports of the node lead to pods."""
+        self._ports_wanted = tuple(sorted(set(ports)))
+        if self._ports_wanted != self._ports:
+            self._wake.set()
 
     async def run(self) -> None:
         self._nodes.subscribe(self._on_node)
@@ -97,20 +161,23 @@ class NodeNetwork:
         node = self._nodes.get(self._node_name)
         spec = (node or {}).get("spec") or {}
         cidrs = tuple(spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else ()))
-        if not cidrs or cidrs == self._cidrs:
+        ports = self._ports_wanted
+        if not cidrs or (cidrs == self._cidrs and ports == self._ports):
             return
         try:
             await asyncio.to_thread(_forward)
-            await nft(ruleset(self._settings, cidrs[0]))
+            await nft(ruleset(self._settings, cidrs[0], ports))
             await _accept_forwarding(self._settings.name, cidrs[0])
             await asyncio.to_thread(_write_conflist, self._settings, cidrs)
         except (OSError, NftFailed) as error:
             _log.warning("node network not up", error=error)
             asyncio.get_running_loop().call_later(5, self._wake.set)
             return
-        self._cidrs = cidrs
-        _log.info("node network is up", podCIDRs=",".join(cidrs))
-        self._changed()
+        self._ports = ports
+        if cidrs != self._cidrs:
+            self._cidrs = cidrs
+            _log.info("node network is up", podCIDRs=",".join(cidrs))
+            self._changed()
 
 
 class NftFailed(Exception):
