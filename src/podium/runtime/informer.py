@@ -27,7 +27,11 @@ from podium.machinery.resource import Resource
 
 _log = Log("podium.informer")
 
-RETRY_BACKOFF = Backoff(initial_s=0.2, max_s=30.0)
+REFUSED_BACKOFF = Backoff(initial_s=0.2, max_s=30.0)
+"""When the server answers with an error."""
+UNREACHABLE_BACKOFF = Backoff(initial_s=0.1, max_s=2.0)
+"""When there is no answer: a server that is started again should find its watchers back at once."""
+LOGGED_FAILURES = frozenset((3, 10, 100, 1000))
 WATCH_TIMEOUT_S_MIN = 300
 """The server ends each watch after this, up to twice this: spread, so that not all return at once."""
 WATCH_SHORT_S = 1.0
@@ -183,6 +187,7 @@ class Informer:
         while True:
             before = self._version
             started_s = self._clock.monotonic_s()
+            backoff = REFUSED_BACKOFF
             try:
                 if not self._version or self._refresh_done < self._refresh_wanted:
                     await self._relist()
@@ -198,11 +203,14 @@ class Informer:
                 failures += 1
             except (ApiError, ConnectionError, TimeoutError, OSError) as error:
                 failures = 1 if self._version != before else failures + 1
+                if not isinstance(error, ApiError):
+                    backoff = UNREACHABLE_BACKOFF
                 self._log_failure(error, failures)
-            await self._clock.sleep(RETRY_BACKOFF.delay_s(failures) * random.uniform(0.5, 1.5))
+            await self._clock.sleep(backoff.delay_s(failures) * random.uniform(0.5, 1.5))
 
     def _log_failure(self, error: Exception, failures: int) -> None:
-        write = _log.debug if failures == 1 and isinstance(error, ConnectionError) else _log.warning
+        # A process has many informers, and they all fail together: not a line for each try of each.
+        write = _log.warning if failures in LOGGED_FAILURES else _log.debug
         write(
             "list or watch failed", resource=self.resource.group_plural, failures=failures, error=repr(error)
         )

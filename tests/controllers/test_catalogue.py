@@ -1,0 +1,43 @@
+"""Which controllers `--controllers` means, and what the catalogue must keep to."""
+
+from __future__ import annotations
+
+import pytest
+
+from podium.cmd import kube_controller_manager
+from podium.controllers.catalogue import Settings, catalogue, chosen, without_settings
+
+ALL = catalogue(Settings())
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        ("*", {c.name for c in ALL}),
+        ("", {c.name for c in ALL}),
+        ("deployment-controller,replicaset", {"deployment-controller", "replicaset-controller"}),
+        ("*,-garbage-collector-controller", {c.name for c in ALL} - {"garbage-collector-controller"}),
+        ("-deployment", set()),
+    ],
+)
+def test_what_the_flag_means(wish: str, expected: set[str]) -> None:
+    assert {c.name for c in chosen(ALL, wish)} == expected
+
+
+def test_an_unknown_controller_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match='"nonsense" is not in the list of known controllers'):
+        chosen(ALL, "*,-nonsense")
+    with pytest.raises(SystemExit):
+        kube_controller_manager.main(["--kubeconfig=x", "--controllers=nonsense"])
+    assert "nonsense" in capsys.readouterr().err
+
+
+def test_names_are_unique() -> None:
+    assert len({c.name for c in ALL}) == len(ALL)
+
+
+def test_controllers_without_their_settings_do_not_run() -> None:
+    names = {c.name for c in ALL}
+    assert without_settings(Settings()) <= names
+    complete = Settings(root_ca="x", service_account_key="y", cluster_cidr="10.0.0.0/16")
+    assert without_settings(complete) == frozenset()
