@@ -34,6 +34,7 @@ from podium.apiserver.openapi import OpenApi
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.served import Catalog
 from podium.apiserver.registry.special.addresses import follow_service, mend
+from podium.apiserver.registry.special.events import sweep
 from podium.apiserver.registry.special.services import ServiceAllocator
 from podium.base.clock import Clock, WallClock
 from podium.base.http.message import BodyTooLarge, HttpError, Request, Response
@@ -133,7 +134,7 @@ class ApiServer:
         await self._cacher.fill()
         self._tasks = [
             asyncio.create_task(self._follow(), name="apiserver-cacher"),
-            asyncio.create_task(self._compact_for_ever(), name="apiserver-compaction"),
+            asyncio.create_task(self._tidy_for_ever(), name="apiserver-tidying"),
         ]
         options = self._bootstrap_options()
         written = await bootstrap.run(self._store, self.reader, options, clock=self._clock)
@@ -161,8 +162,10 @@ class ApiServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def run_until_failure(self) -> None:
-        """Return when the server can no longer be trusted: its cache has lost the store."""
-        await self._tasks[0]
+        """Return or raise when the server can no longer be trusted: its cache has lost the store."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
 
     async def _follow(self) -> None:
         try:
@@ -173,10 +176,11 @@ class ApiServer:
                 _log.exception("the watch cache has lost the store")
             raise
 
-    async def _compact_for_ever(self) -> None:
+    async def _tidy_for_ever(self) -> None:
         previous = 0
         while True:
             await self._clock.sleep(COMPACTION_INTERVAL_S)
+            await sweep(self.registry)
             current = await self._store.current_revision()
             if previous:
                 await self._store.compact(previous)
