@@ -17,6 +17,7 @@ from podium.kubelet.server import KubeletServer
 from podium.machinery.errors import Object
 from podium.resources.coordination.leases import LEASES
 from podium.resources.core.configmaps import CONFIGMAPS
+from podium.resources.core.events import EVENTS
 from podium.resources.core.nodes import NODES
 from podium.resources.core.pods import PODS
 from tests.kubelet.api import NodeApi
@@ -100,6 +101,7 @@ def test_it_registers_its_node_and_keeps_a_lease(tmp_path: Path) -> None:
         async with node.running():
             await node.until(lambda: node_ready(node).startswith("True"))
             await node.until(lambda: node.api.get(LEASES, "kube-node-lease/node-1") is not None)
+            await node.until(lambda: {"Starting", "NodeReady"} <= {e["reason"] for e in node.api.all(EVENTS)})
         found = node.api.get(NODES, "node-1")
         assert found is not None
         assert found["metadata"]["labels"]["kubernetes.io/hostname"] == "node-1"

@@ -139,6 +139,13 @@ def test_a_pod_that_is_being_created() -> None:
     assert found["containerStatuses"][0]["state"] == {"waiting": {"reason": "PodInitializing"}}
 
 
+def test_statuses_are_sorted_by_name_and_those_of_inits_as_declared() -> None:
+    inits = [{**INIT, "name": "z"}, {**INIT, "name": "a"}]
+    found = status_of(make_pod(B, APP, initContainers=inits))
+    assert [entry["name"] for entry in found["containerStatuses"]] == ["app", "b"]
+    assert [entry["name"] for entry in found["initContainerStatuses"]] == ["z", "a"]
+
+
 def test_a_completed_pod() -> None:
     found = status_of(make_pod(APP, restartPolicy="Never"), status("app", "exited"))
     assert conditions(found)["Ready"] == "False PodCompleted"

@@ -203,8 +203,16 @@ class Kubelet:
             pressure=lambda: machine.pressure(self.paths.root),
             not_ready=self._not_ready,
             images=self._present_images,
+            event=self._node_event,
         )
+        self._node_event("Starting", "Starting kubelet.")
         await self._reporter.run()
+
+    def _node_event(self, reason: str, message: str) -> None:
+        name = self.settings.node_name
+        # Upstream's kubelet refers to its node by the name in the uid's place, and so does kubectl.
+        reference = {"kind": "Node", "apiVersion": "v1", "name": name, "uid": name}
+        self._recorder.event(reference, "Normal", reason, message)
 
     async def _version(self) -> str:
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from podium.base.clock import Clock, rfc3339_micro
 from podium.base.log import Log
@@ -46,6 +46,7 @@ class NodeReporter:
         pressure: Callable[[], Pressure],
         not_ready: Callable[[], list[str]],
         images: Callable[[], Awaitable[list[Image]]],
+        event: Callable[[str, str], None] = lambda _reason, _message: None,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -53,6 +54,7 @@ class NodeReporter:
         self._pressure = pressure
         self._not_ready = not_ready
         self._images = images
+        self._event = event
         self._wake = asyncio.Event()
         self._node: Object = {}
         self._reported: Object | None = None
@@ -130,6 +132,10 @@ class NodeReporter:
             NODES, self._facts.name, {"status": patch}, type="strategic", subresource="status"
         )
         self._reported, self._reported_at_s = status, now_s
+        before, after = _ready(old), _ready(current)
+        if before != after:
+            reason = "NodeReady" if after == "True" else "NodeNotReady"
+            self._event(reason, f"Node {self._facts.name} status is now: {reason}")
 
     async def _renew_lease(self) -> None:
         lease: Object | None = None
@@ -161,6 +167,10 @@ class NodeReporter:
 
     def _lease(self) -> Object:
         return lease_object(self._node, rfc3339_micro(self._clock.now()))
+
+
+def _ready(conditions: Iterable[Object]) -> str:
+    return next((str(entry["status"]) for entry in conditions if entry["type"] == "Ready"), "")
 
 
 def lease_object(node: Object, renew_time: str) -> Object:

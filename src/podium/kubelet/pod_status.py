@@ -75,11 +75,12 @@ def pod_status(pod: Object, observed: Observed, memory: Memory, context: StatusC
     if init_statuses:
         status["initContainerStatuses"] = init_statuses
     if statuses:
-        status["containerStatuses"] = statuses
+        # By name, as upstream's; init containers stay in their order.
+        status["containerStatuses"] = sorted(statuses, key=lambda entry: str(entry["name"]))
     # Ephemeral containers are never ready: they serve nobody but their user.
     ephemeral = [
         {**_container_status(pod, c, observed, memory, context), "ready": False}
-        for c in ephemeral_containers(pod)
+        for c in sorted(ephemeral_containers(pod), key=lambda entry: str(entry["name"]))
     ]
     if ephemeral:
         status["ephemeralContainerStatuses"] = ephemeral
