@@ -41,3 +41,11 @@ def test_controllers_without_their_settings_do_not_run() -> None:
     assert without_settings(Settings()) <= names
     complete = Settings(root_ca="x", service_account_key="y", cluster_cidr="10.0.0.0/16")
     assert without_settings(complete) == frozenset()
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("40s", 40), ("1m30s", 90), ("500ms", 0.5), ("1.5h", 5400)])
+def test_durations(text: str, seconds: float) -> None:
+    arguments = kube_controller_manager._arguments(
+        ["--kubeconfig=x", f"--node-monitor-grace-period={text}", "--profiling=false", "--secure-port=10257"]
+    )
+    assert arguments.node_monitor_grace_period == pytest.approx(seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import socket
 import sys
 from collections.abc import Sequence
@@ -17,10 +18,28 @@ from podium.resources.coordination.leases import LEASES
 from podium.runtime.controller import Environment
 from podium.runtime.events import Recorder
 from podium.runtime.informer import Informers
-from podium.runtime.leader import LeaderElector
+from podium.runtime.leader import LEASE_S, RENEW_DEADLINE_S, RETRY_S, LeaderElector
 from podium.runtime.process import run_component
 
 NAME = "kube-controller-manager"
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_WITHOUT_EFFECT = (
+    "--authentication-kubeconfig",
+    "--authorization-kubeconfig",
+    "--bind-address",
+    "--client-ca-file",
+    "--cluster-name",
+    "--cluster-signing-cert-file",
+    "--cluster-signing-key-file",
+    "--kube-api-burst",
+    "--kube-api-qps",
+    "--node-monitor-period",
+    "--profiling",
+    "--requestheader-client-ca-file",
+    "--secure-port",
+    "--use-service-account-credentials",
+)
+"""Upstream's flags that common command lines have and that mean nothing here; taken, so that those work."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,14 +68,32 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         default="*",
         help="comma-separated: '*' all that are on by default, 'foo' this one, '-foo' not this one",
     )
-    parser.add_argument("--node-monitor-grace-period", type=float, default=40.0, help="in seconds")
+    parser.add_argument(
+        "--node-monitor-grace-period",
+        type=_duration_s,
+        default=40.0,
+        help="how long a node may be silent before it counts as unreachable",
+    )
+    parser.add_argument("--leader-elect-lease-duration", type=_duration_s, default=LEASE_S)
+    parser.add_argument("--leader-elect-renew-deadline", type=_duration_s, default=RENEW_DEADLINE_S)
+    parser.add_argument("--leader-elect-retry-period", type=_duration_s, default=RETRY_S)
     parser.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
+    for name in _WITHOUT_EFFECT:
+        parser.add_argument(name, nargs="?", dest="without_effect", action="append", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     try:
         chosen(catalogue(Settings()), arguments.controllers)
     except ValueError as error:
         parser.error(str(error))
     return arguments
+
+
+def _duration_s(text: str) -> float:
+    """Return the seconds of a duration as Go writes it: `40s`, `1m30s`, `500ms`."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise argparse.ArgumentTypeError(f'invalid duration "{text}"')
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 
 
 def _bool(text: str) -> bool:
@@ -95,6 +132,9 @@ async def _run(arguments: argparse.Namespace) -> None:
             "kube-system",
             NAME,
             identity,
+            lease_s=arguments.leader_elect_lease_duration,
+            renew_deadline_s=arguments.leader_elect_renew_deadline,
+            retry_s=arguments.leader_elect_retry_period,
             on_event=lambda lease, message: recorder.event(
                 {**lease, "apiVersion": LEASES.api_version, "kind": LEASES.kind},
                 "Normal",
