@@ -49,8 +49,6 @@ async def update(registry: Registry, call: Call, obj: Object) -> Result:
 
 async def _create_by_update(registry: Registry, call: Call, obj: Object) -> Result:
     metadata = obj["metadata"]
-    if metadata.get("resourceVersion") not in (None, "", "0"):
-        raise not_found(call)
     if metadata.get("uid"):
         raise _uid_conflict(call, metadata["uid"], "")
     metadata.pop("resourceVersion", None)
