@@ -114,5 +114,37 @@ def _length(body: bytes) -> bytes:
 
 def test_lists_are_known_by_their_items() -> None:
     pods = {"metadata": {"resourceVersion": "5"}, "items": [{"metadata": {"name": "a"}}]}
-    assert protobuf.decode(POD + "List", protobuf.encode(POD + "List", pods)) == pods
+    decoded = protobuf.decode(POD + "List", protobuf.encode(POD + "List", pods))
+    assert decoded["metadata"]["resourceVersion"] == "5"
+    assert [pod["metadata"]["name"] for pod in decoded["items"]] == ["a"]
     assert not protobuf.knows("io.k8s.api.core.v1.Nonsense")
+
+
+@pytest.mark.parametrize(
+    ("definition", "obj", "wire"),
+    [
+        pytest.param(
+            "io.k8s.api.core.v1.ConfigMap",
+            {"metadata": {"name": "pbc"}, "data": {"a": ""}},
+            "0a130a037062631200" + "1a0022002a00320038004200" + "12050a01611200",
+            id="what was never set and is no pointer is written as zero",
+        ),
+        pytest.param(
+            "io.k8s.api.core.v1.ResourceFieldSelector",
+            {"resource": "limits.cpu"},
+            "0a00" + "120a6c696d6974732e637075" + "1a030a0130",
+            id="a quantity never set is 0",
+        ),
+        pytest.param(
+            "io.k8s.api.core.v1.ServicePort",
+            {"port": 80},
+            "0a00" + "1200" + "1850" + "2206" + "080010001a00" + "2800",
+            id="a number or text never set is 0, a pointer never set is nothing",
+        ),
+        pytest.param(
+            "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", {}, "", id="lists and maps are left out"
+        ),
+    ],
+)
+def test_partly_filled(definition: str, obj: dict[str, Any], wire: str) -> None:
+    assert protobuf.encode(definition, obj).hex() == wire

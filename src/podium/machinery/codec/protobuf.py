@@ -7,10 +7,12 @@
 Which field has which number is in `messages/`, one file for each Go package, one line for each message:
 `name=number:type`, where a type is a scalar (s string, b bool, i and u integers, d double, y bytes) or a
 message, `*` marks a repeated field, `#` a map from strings, `~` a message whose fields stand in the parent's
-JSON. A `FooList` of metadata=1 and items=2 is not listed. Messages are named as the OpenAPI definitions are,
-less their `io.k8s.`.
+JSON, `?` a pointer in Go. A `FooList` of metadata=1 and items=2 is not listed. Messages are named as the
+OpenAPI definitions are, less their `io.k8s.`.
 
-Decoding gives zero values where Go writes them; the schema's decoder drops those that JSON would not have.
+Go writes what is no pointer even when it was never set, and so does `encode`: `""`, 0, false, an empty
+message.
+Decoding gives these zero values; the schema's decoder drops those that JSON would not have.
 Upstream: generated.proto in k8s.io/api and k8s.io/apimachinery; gogo/protobuf's encoding, fields in the order
 of their numbers, map entries in the order of their keys.
 """
@@ -114,6 +116,7 @@ class _Field:
     repeated: bool
     map: bool
     inline: bool
+    pointer: bool
     scalar: str
     """The letter of a scalar type, or ""."""
     message: str
@@ -131,6 +134,7 @@ class _Message:
         self.name = name
         self._by_number = {field.number: field for field in all_fields}
         self._in_order = sorted(all_fields, key=lambda field: field.number)
+        self._steps: list[_Step] | None = None
 
     def decode(self, data: bytes, start: int, end: int, depth: int) -> Json:
         if depth > _DEPTH_MAX:
@@ -170,22 +174,26 @@ class _Message:
             raise Malformed(f"{self.name}.{field.name}: {error}") from None
 
     def encode(self, obj: Json) -> bytes:
+        """Return the message's bytes; `None` is a value that was never set."""
+        steps = self._steps
+        if steps is None:
+            steps = self._steps = [_step(field) for field in self._in_order]
         out: list[bytes] = []
-        for field in self._in_order:
-            if field.inline:
-                body = field.of().encode(obj)
-                out.append(_delimited(field.number, body))
-                continue
-            value = obj.get(field.name)
-            if value is None:
-                continue
-            if field.map:
-                out.extend(_delimited(field.number, entry) for entry in _map_entries(field, value))
-            elif field.repeated:
-                out.extend(_encoded(field, item) for item in value)
-            else:
-                out.append(_encoded(field, value))
+        values = obj or {}
+        for step in steps:
+            step(values, out)
         return b"".join(out)
+
+    def encode_given(self, values: Object) -> bytes:
+        """As `encode`, writing only the fields that `values` has."""
+        return b"".join(
+            part
+            for field in self._in_order
+            if (value := values.get(field.name)) is not None
+            for part in (
+                (_encoded(field, item) for item in value) if field.repeated else (_encoded(field, value),)
+            )
+        )
 
 
 class _Special(_Message):
@@ -210,7 +218,7 @@ class _Special(_Message):
             raise Malformed(f"{self.name}: {error}") from error
 
     def encode(self, obj: Json) -> bytes:
-        return self._plain.encode(self._from_json(obj))
+        return self._plain.encode_given(self._from_json(obj))
 
 
 # ------------------------------------------------------------------------------------- one value
@@ -261,6 +269,84 @@ def _encoded(field: _Field, value: Json) -> bytes:
             return tag(field.number, VARINT) + _varint_bytes(int(value))
 
 
+_Step = Callable[[Object, list[bytes]], None]
+"""Appends one field of an object in its encoded form."""
+
+
+def _step(field: _Field) -> _Step:
+    """Return what encodes one field: made once for each message, because watches encode many objects."""
+    if field.inline:
+        return _inline_step(field)
+    if field.map:
+        return _map_step(field)
+    if field.repeated:
+        return _repeated_step(field)
+    if field.scalar == "s":
+        return _string_step(field)
+    return _single_step(field)
+
+
+def _inline_step(field: _Field) -> _Step:
+    number = field.number
+
+    def inline(obj: Object, out: list[bytes]) -> None:
+        body = field.of().encode(obj)
+        out.append(_delimited(number, body))
+
+    return inline
+
+
+def _map_step(field: _Field) -> _Step:
+    def entries(obj: Object, out: list[bytes]) -> None:
+        value = obj.get(field.name)
+        if value:
+            out.extend(_delimited(field.number, entry) for entry in _map_entries(field, value))
+
+    return entries
+
+
+def _repeated_step(field: _Field) -> _Step:
+    def items(obj: Object, out: list[bytes]) -> None:
+        value = obj.get(field.name)
+        if value:
+            out.extend([_encoded(field, item) for item in value])
+
+    return items
+
+
+def _string_step(field: _Field) -> _Step:
+    name, head, pointer = field.name, tag(field.number, LENGTH_DELIMITED), field.pointer
+    empty = head + b"\0"
+
+    def string(obj: Object, out: list[bytes]) -> None:
+        value = obj.get(name)
+        if value:
+            raw = str(value).encode()
+            out.append(head + _varint_bytes(len(raw)) + raw)
+        elif value is not None or not pointer:
+            out.append(empty)
+
+    return string
+
+
+def _single_step(field: _Field) -> _Step:
+    name = field.name
+    sparse = field.pointer or field.scalar == "y"
+    unset: bytes | None = None
+
+    def single(obj: Object, out: list[bytes]) -> None:
+        nonlocal unset
+        value = obj.get(name)
+        if value is not None:
+            out.append(_encoded(field, value))
+        elif not sparse:
+            if unset is None:
+                unset = _encoded(field, _ZEROS[field.scalar] if field.scalar else None)
+            out.append(unset)
+
+    return single
+
+
 def _map_entry(field: _Field, value: int | bytes, depth: int) -> tuple[str, Json]:
     if not isinstance(value, bytes):
         raise Malformed(f"{field.name}: not a map's entry")
@@ -280,7 +366,7 @@ def _map_entry(field: _Field, value: int | bytes, depth: int) -> tuple[str, Json
 
 
 def _map_entries(field: _Field, value: Object) -> Iterator[bytes]:
-    inner = _Field("value", 2, False, False, False, field.scalar, field.message)
+    inner = _Field("value", 2, False, False, False, False, field.scalar, field.message)
     for key in sorted(value):
         yield _delimited(1, key.encode()) + _encoded(inner, value[key])
 
@@ -347,7 +433,7 @@ _ZEROS: dict[str, Json] = {"s": "", "y": "", "b": False, "i": 0, "u": 0, "d": 0.
 def _field(package: str, text: str) -> _Field:
     name, _, rest = text.rpartition("=")
     number, _, kind = rest.partition(":")
-    marks = kind[: len(kind) - len(kind.lstrip("*#~"))]
+    marks = kind[: len(kind) - len(kind.lstrip("*#~?"))]
     kind = kind[len(marks) :]
     scalar = kind if kind in _ZEROS else ""
     message = "" if scalar else kind if "." in kind else f"{package}.{kind}"
@@ -357,6 +443,7 @@ def _field(package: str, text: str) -> _Field:
         repeated="*" in marks,
         map="#" in marks,
         inline="~" in marks,
+        pointer="?" in marks,
         scalar=scalar,
         message=message,
     )

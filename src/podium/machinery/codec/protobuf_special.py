@@ -56,7 +56,7 @@ def _int_or_string_to_json(message: Object) -> Json:
 def _int_or_string_from_json(value: Json) -> Object:
     if isinstance(value, str):
         return {"type": 1, "intVal": 0, "strVal": value}
-    return {"type": 0, "intVal": value, "strVal": ""}
+    return {"type": 0, "intVal": value or 0, "strVal": ""}
 
 
 def _raw(field: str) -> Way:
@@ -65,6 +65,8 @@ def _raw(field: str) -> Way:
         return orjson.loads(raw) if raw else None
 
     def from_json(value: Json) -> Object:
+        if value is None:
+            return {}
         return {field: base64.b64encode(orjson.dumps(value)).decode()}
 
     return to_json, from_json
@@ -99,7 +101,7 @@ def _items_to_json(message: Object) -> Json:
 
 
 def _items_from_json(value: Json) -> Object:
-    return {"items": value}
+    return {"items": value or []}
 
 
 def _text_to_json(message: Object) -> Json:
@@ -107,7 +109,7 @@ def _text_to_json(message: Object) -> Json:
 
 
 def _text_from_json(value: Json) -> Any:
-    return {"string": str(value)}
+    return {"string": "0" if value is None else str(value)}
 
 
 NAMED_LIST: Way = (_items_to_json, _items_from_json)
