@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass
 
 from podium.base.backoff import Backoff
@@ -400,7 +400,3 @@ class Informers:
         """Return once every informer asked for so far is synced."""
         for informer in list(self._informers.values()):
             await informer.wait_synced()
-
-    @property
-    def all(self) -> Mapping[tuple[str, str, str | None, str, str], Informer]:
-        return self._informers
