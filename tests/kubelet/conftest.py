@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from podium.kubelet.cgroups import remove_cgroup
-from tests.kubelet.containerd import PrivateContainerd, available, private_containerd
+from tests.kubelet.containerd import CGROUP, PrivateContainerd, available, private_containerd
 
 
 @pytest.fixture(scope="session")
@@ -17,4 +17,4 @@ def containerd() -> Iterator[PrivateContainerd]:
         pytest.skip(f"real containers: {why}")
     with private_containerd() as running:
         yield running
-    remove_cgroup("podium-test")
+    remove_cgroup(CGROUP)

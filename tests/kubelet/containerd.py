@@ -17,10 +17,13 @@ from pathlib import Path
 
 from podium.imageregistry import containerd as images
 from podium.imageregistry import oci
+from podium.kubelet.cgroups import hierarchies
 from podium.kubelet.containerd import ContainerdNode, command, render, snapshotter_for
 from podium.kubelet.volumes.mounts import unmount_below
 
 BUSYBOX = "podium.test/busybox:1"
+CGROUP = f"podium-test-{os.getpid()}"
+"""The tests' own cgroup, so that the end of one run does not touch another's containers."""
 START_TIMEOUT_S = 20
 APPLETS = (
     "sh",
@@ -96,6 +99,7 @@ def private_containerd(*, network: bool = True) -> Iterator[PrivateContainerd]:
         process.wait()
         log.close()
         _kill_shims(node.socket)
+        _kill_containers()
         unmount_below(run_dir)
         unmount_below(directory)
         shutil.rmtree(run_dir, ignore_errors=True)
@@ -125,6 +129,17 @@ def _import(socket: str, archive: bytes) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError(done.stderr.decode())
         time.sleep(0.05)
+
+
+def _kill_containers() -> None:
+    """End what a failed test left running: a shim's death does not end its containers."""
+    pids = set()
+    for hierarchy in hierarchies():
+        for file in (hierarchy / CGROUP).rglob("cgroup.procs"):
+            pids |= set(file.read_text().split())
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def _kill_shims(socket: str) -> None:

@@ -17,7 +17,7 @@ from podium.kubelet.cri.runtime import (
     RuntimeFault,
     SandboxConfig,
 )
-from tests.kubelet.containerd import BUSYBOX
+from tests.kubelet.containerd import BUSYBOX, CGROUP
 
 END_TIMEOUT_S = 20
 
@@ -34,7 +34,7 @@ def sandbox_config(directory: Path, *, host_network: bool = False) -> SandboxCon
         log_directory=str(logs),
         labels={"io.kubernetes.pod.uid": uid, "app": "web"},
         annotations={"note": "kept"},
-        cgroup_parent=f"/podium-test/{uid}",
+        cgroup_parent=f"/{CGROUP}/{uid}",
         namespaces=Namespaces(network="NODE" if host_network else "POD"),
     )
 

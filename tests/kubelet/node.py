@@ -20,6 +20,7 @@ from podium.kubelet.sandbox_config import ClusterSettings
 from podium.kubelet.volumes.manager import Volumes
 from podium.kubelet.volumes.payload import PayloadSources
 from podium.machinery.errors import Object
+from tests.kubelet.containerd import CGROUP
 
 
 def make_pod(*containers: Object, name: str = "web", **spec: Any) -> Object:
@@ -42,9 +43,7 @@ class LoneNode:
         self.volumes = Volumes(self.paths)
         self.images = Images(runtime, self.clock)
         self.probes = Probes(runtime, self.clock, self.event)
-        self.settings = ClusterSettings(
-            node_name="node-1", host_ips=("192.0.2.1",), cgroup_root="podium-test"
-        )
+        self.settings = ClusterSettings(node_name="node-1", host_ips=("192.0.2.1",), cgroup_root=CGROUP)
         self.sources = PayloadSources()
         self.network: str | None = None
         self.events: list[tuple[str, str, str]] = []

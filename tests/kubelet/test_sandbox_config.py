@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from podium.kubelet.cgroups import container_resources, cpu_shares, pod_cgroup
+from podium.kubelet.cgroups import container_resources, cpu_shares, make_room, pod_cgroup
 from podium.kubelet.container_config import container_security, subpath_of
 from podium.kubelet.cri.runtime import DnsConfig, Image, Resources
 from podium.kubelet.environment import ConfigFault
@@ -210,3 +211,13 @@ def test_subpaths(mount: Object, path: str | None) -> None:
             subpath_of(mount, {"POD": "web"})
     else:
         assert subpath_of(mount, {"POD": "web"}) == path
+
+
+def test_only_an_inner_root_cgroup_of_v2_is_emptied(tmp_path: Path) -> None:
+    assert make_room(tmp_path) == 0
+    (tmp_path / "cgroup.controllers").write_text("cpu memory\n")
+    (tmp_path / "cgroup.procs").write_text("7\n8\n")
+    assert make_room(tmp_path) == 0
+    (tmp_path / "cgroup.type").write_text("domain\n")
+    assert make_room(tmp_path) == 2
+    assert (tmp_path / "init" / "cgroup.procs").read_text() == "8"

@@ -15,7 +15,7 @@ from podium.runtime.process import run_component
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the kubelet until it is told to stop; return its exit code. Containers keep running."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     logs.configure(verbosity=arguments.verbosity)
     # Else gRPC complains at each start of nft, which is an exec and no fork that lives on.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -73,9 +73,10 @@ def _server_tls(arguments: argparse.Namespace) -> ssl.SSLContext:
     return context
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="kubelet", description=__doc__, allow_abbrev=False)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    made = argparse.ArgumentParser(prog="kubelet", description=__doc__, allow_abbrev=False)
+    add = made.add_argument
     add("--kubeconfig", required=True, help="how to reach the API server")
     add("--hostname-override", required=True, metavar="NODE", help="this node's name")
     add("--node-ip", required=True, metavar="IP", help="this node's address")
@@ -93,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--network-name", default="podium", help="names the pod network and its nftables table")
     add("--cgroup-root", default="", help="the cgroup that holds the pods' (default: the network's name)")
     add("-v", "--v", type=int, default=0, dest="verbosity", help="log verbosity")
-    return parser
+    return made
 
 
 if __name__ == "__main__":

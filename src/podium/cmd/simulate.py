@@ -17,7 +17,7 @@ from podium.runtime.process import run_component
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Simulate nodes until told to stop; return the exit code. The nodes stay registered."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     logs.configure(verbosity=arguments.verbosity)
     return run_component(lambda: _run(arguments))
 
@@ -47,9 +47,10 @@ def _tls(arguments: argparse.Namespace) -> ssl.SSLContext:
     return context
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="podium-simulate", description=__doc__, allow_abbrev=False)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    made = argparse.ArgumentParser(prog="podium-simulate", description=__doc__, allow_abbrev=False)
+    add = made.add_argument
     add("--kubeconfig", required=True, help="how to reach the API server")
     add("--nodes", type=int, required=True, metavar="N", help="how many nodes")
     add("--name-prefix", default="simulated", metavar="NAME", help="nodes are NAME-1 to NAME-N")
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--tls-cert-file", default="", help="serve logs (one line that says so) with this certificate")
     add("--tls-private-key-file", default="")
     add("-v", "--v", type=int, default=0, dest="verbosity", help="log verbosity")
-    return parser
+    return made
 
 
 if __name__ == "__main__":

@@ -88,3 +88,28 @@ def remove_cgroup(path: str) -> None:
                 Path(folder).rmdir()
             except OSError:
                 continue
+
+
+def make_room(mount: Path = CGROUP_MOUNT) -> int:
+    """Let pods have cgroups below a v2 root that is not the machine's; return how many processes moved.
+
+    Inside a container the visible root is an inner cgroup with processes in it, and such a one may not hand
+    controllers down. Its processes move to a child, as other Kubernetes-in-a-container tools do. On the
+    machine itself (and with v1) there is nothing to do: the true root has no `cgroup.type`.
+    """
+    if not (mount / "cgroup.controllers").exists() or not (mount / "cgroup.type").exists():
+        return 0
+    pids = (mount / "cgroup.procs").read_text().split()
+    if not pids:
+        return 0
+    child = mount / "init"
+    child.mkdir(exist_ok=True)
+    moved = 0
+    for pid in pids:
+        try:
+            (child / "cgroup.procs").write_text(pid)
+            moved += 1
+        except OSError:
+            # It ended meanwhile, or is a kernel thread.
+            continue
+    return moved

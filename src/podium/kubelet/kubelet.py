@@ -16,6 +16,7 @@ from podium.base.clock import Clock, WallClock
 from podium.base.log import Log
 from podium.client.client import Client
 from podium.kubelet import machine
+from podium.kubelet.cgroups import make_room
 from podium.kubelet.cri.runtime import Image, Runtime, RuntimeFault, RuntimeStatus, Sandbox
 from podium.kubelet.images import Images
 from podium.kubelet.machine import Machine
@@ -166,6 +167,11 @@ class Kubelet:
 
     async def run(self) -> None:
         self.paths.pods.mkdir(mode=0o750, parents=True, exist_ok=True)
+        try:
+            if await asyncio.to_thread(make_room):
+                _log.info("moved processes out of the root cgroup, which pods need free")
+        except OSError as error:
+            _log.warning("the root cgroup cannot be prepared for pods", error=error)
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
