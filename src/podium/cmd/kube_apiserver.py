@@ -13,6 +13,7 @@ from pathlib import Path
 
 from podium.apiserver.access import access_factory
 from podium.apiserver.authn import Options as AuthenticationOptions
+from podium.apiserver.authz import MODES
 from podium.apiserver.http.subresources.streams import Streams
 from podium.apiserver.server import ApiServer, Config
 from podium.apiserver.streaming.kubelet import KubeletConnections
@@ -31,10 +32,6 @@ _log = Log("kube-apiserver")
 _IGNORED = (
     "--enable-admission-plugins",
     "--allow-privileged",
-    "--etcd-servers",
-    "--etcd-cafile",
-    "--etcd-certfile",
-    "--etcd-keyfile",
     "--enable-priority-and-fairness",
     "--max-requests-inflight",
     "--max-mutating-requests-inflight",
@@ -42,6 +39,15 @@ _IGNORED = (
     "--feature-gates",
     "--runtime-config",
     "--kubelet-preferred-address-types",
+)
+
+# Flags that upstream once had: they are understood, and do nothing any more.
+_DROPPED = (
+    "--admission-control",
+    "--enable-swagger-ui",
+    "--experimental-bootstrap-token-auth",
+    "--insecure-bind-address",
+    "--insecure-port",
 )
 
 
@@ -79,8 +85,9 @@ def parser() -> argparse.ArgumentParser:
     add("--disable-admission-plugins", default="", help="plugins to leave out, comma-separated")
     add("--kubernetes-version", default=Config().version, help="the version that is served")
     add("-v", "--v", type=int, default=0, dest="verbosity", help="log verbosity")
-    for flag in _IGNORED:
-        add(flag, default=None, nargs="?", help=argparse.SUPPRESS)
+    add("--etcd-servers", default="", help=argparse.SUPPRESS)
+    for flag in (*_IGNORED, *_DROPPED):
+        add(flag, default=None, const="", nargs="?", help=argparse.SUPPRESS)
     return made
 
 
@@ -97,10 +104,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         ipaddress.ip_network(arguments.service_cluster_ip_range)
     except ValueError as error:
         made.error(str(error))
+    if arguments.etcd_servers:
+        made.error("--etcd-servers: objects are kept in SQLite; there is no etcd engine yet")
+    unknown = [mode for mode in _names(arguments.authorization_mode) if mode not in MODES]
+    if unknown:
+        made.error(f"--authorization-mode: unknown {', '.join(unknown)}; known are {', '.join(MODES)}")
     for flag in _IGNORED:
-        if getattr(arguments, flag.removeprefix("--").replace("-", "_")) is not None:
+        if _given(arguments, flag):
             _log.info("a flag of upstream's makes no difference here", flag=flag)
+    for flag in _DROPPED:
+        if _given(arguments, flag):
+            print(f"kube-apiserver: {flag} is deprecated and has no effect", file=sys.stderr)
     return run_component(lambda: _run(arguments, ports))
+
+
+def _given(arguments: argparse.Namespace, flag: str) -> bool:
+    return getattr(arguments, flag.removeprefix("--").replace("-", "_")) is not None
 
 
 def _port_range(text: str) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from typing import Protocol
 from podium.apiserver.cacher.entry import Entry, Event
 from podium.apiserver.cacher.selection import Selection
 from podium.base.http.message import StreamWriter
+from podium.machinery.errors import Object
 
 BUFFERED_BYTES_MAX = 4 * 1024 * 1024
 """A client that lets this much pile up is aborted: it will list again. The writer never waits for it."""
@@ -26,6 +27,10 @@ class Rendering(Protocol):
         ...
 
     def bookmark(self, revision: int, *, initial_events_end: bool) -> bytes: ...
+
+    def error(self, status: Object) -> bytes:
+        """Return a watch's last line when it cannot go on."""
+        ...
 
 
 Lines = dict[tuple[int, str], bytes]

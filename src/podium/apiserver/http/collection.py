@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from podium.apiserver.http.body import read_options
-from podium.apiserver.http.negotiation import accepted
+from podium.apiserver.http.negotiation import negotiate
 from podium.apiserver.http.options import delete_options, list_options
-from podium.apiserver.http.representation import form_of
-from podium.apiserver.http.respond import encoded
+from podium.apiserver.http.representation import form_of, shown
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.delete import delete
 from podium.apiserver.registry.read import list_entries
@@ -17,7 +16,7 @@ from podium.machinery.errors import NotFound
 
 async def delete_objects(registry: Registry, call: Call, request: Request) -> Response:
     """Delete one after the other; what is gone meanwhile is no error. Answers with the list as it was."""
-    wanted = accepted(request.headers.get("accept"))
+    wanted = negotiate(registry, call.served, request)
     selected = list_options(request, call.served, call.namespace)
     body = await read_options(request, call.served.resource)
     options = delete_options(request, body, call)
@@ -39,4 +38,4 @@ async def delete_objects(registry: Registry, call: Call, request: Request) -> Re
         except NotFound:
             continue
     form = form_of(call.served, wanted, registry.clock, is_list=True)
-    return encoded(form.list(listing), request, media_type=wanted.media_type)
+    return shown(form.list(listing), form, request, wanted)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import orjson
+
 from podium.apiserver.http.body import read_options
-from podium.apiserver.http.negotiation import accepted
+from podium.apiserver.http.negotiation import negotiate
 from podium.apiserver.http.options import delete_options
-from podium.apiserver.http.respond import json_value
+from podium.apiserver.http.respond import STATUS, encoded
 from podium.apiserver.http.writing import answer
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.delete import delete
@@ -21,7 +23,7 @@ _JOB_WARNING = (
 
 
 async def delete_object(registry: Registry, call: Call, request: Request) -> Response:
-    wanted = accepted(request.headers.get("accept"))
+    wanted = negotiate(registry, call.served, request)
     body = await read_options(request, call.served.resource)
     options = delete_options(request, body, call)
     if (
@@ -33,7 +35,8 @@ async def delete_object(registry: Registry, call: Call, request: Request) -> Res
     result = await delete(registry, call, options)
     gone, result.created = result.created, False
     if gone and not call.served.resource.delete_returns_object:
-        return json_value(success(call, result))
+        status = orjson.dumps(success(call, result))
+        return encoded(status, request, media_type=wanted.media_type, definition=STATUS)
     return answer(registry, result, request, wanted)
 
 

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
+from podium.machinery.codec import protobuf
 from podium.machinery.errors import NotAcceptable
+
+if TYPE_CHECKING:
+    from podium.apiserver.registry.registry import Registry
+    from podium.apiserver.registry.served import Served
+    from podium.base.http.message import Request
 
 JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
-OFFERED = f"{JSON}, {YAML}, {PROTOBUF}"
+CBOR = "application/cbor"
+CBOR_SEQUENCE = "application/cbor-seq"
+TYPES = (JSON, YAML, PROTOBUF)
+"""What every server offers, the first for those who take anything."""
+
+OFFERED = ", ".join(TYPES)
 
 _FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 _META_VERSIONS = ("v1", "v1beta1")
@@ -54,34 +66,68 @@ def clauses(accept: str) -> tuple[Clause, ...]:
             else:
                 parameters[key] = value
         found.append(Clause(media_type=media_type.lower(), parameters=parameters, quality=quality))
-    found.sort(key=lambda clause: -clause.quality)
+    found.sort(
+        key=lambda clause: (
+            -clause.quality,
+            clause.media_type.startswith("*/"),
+            clause.media_type.endswith("/*"),
+        )
+    )
     return tuple(found)
 
 
-@lru_cache(maxsize=256)
-def accepted(accept: str) -> Accepted:
-    """Return the first acceptable form for a resource's answer. Raises `NotAcceptable`."""
+@lru_cache(maxsize=512)
+def accepted(
+    accept: str, offered: tuple[str, ...] = TYPES, *, protobuf: bool = True, stream: bool = False
+) -> Accepted:
+    """Return the first acceptable form for a resource's answer. Raises `NotAcceptable`.
+
+    `protobuf` tells whether the kind has that form: metadata of any kind has, tables never. `stream` is for
+    watches, which YAML cannot carry.
+    """
     wanted = clauses(accept)
     if not wanted:
         return Accepted()
-    known = protobuf = False
+    known = False
     for clause in wanted:
-        if clause.media_type in ("*/*",):
-            return Accepted()
-        if clause.media_type == PROTOBUF and not clause.parameters.get("as"):
-            protobuf = True
-        if clause.media_type not in (JSON, YAML):
-            continue
-        known = True
-        form = clause.parameters.get("as", "")
-        if not form:
-            return Accepted(media_type=clause.media_type)
-        version, group = clause.parameters.get("v", ""), clause.parameters.get("g", "")
-        if form in _FORMS and group == "meta.k8s.io" and version in _META_VERSIONS:
-            return Accepted(media_type=clause.media_type, form=form, version=version, group=group)
-    if protobuf:
-        # Only for those who take nothing else: JSON is stored and costs nothing to send.
-        return Accepted(media_type=PROTOBUF)
+        for media_type in offered:
+            if clause.media_type not in (media_type, "application/*", "*/*"):
+                continue
+            known = True
+            found = _of_clause(clause, media_type, protobuf=protobuf)
+            if found is not None:
+                if stream and media_type == YAML:
+                    raise _not_acceptable(tuple(f"{type};stream=watch" for type in offered if type != YAML))
+                return found
     if known:
-        raise NotAcceptable(f"only the following media types are accepted: {OFFERED}")
-    raise NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {OFFERED}", details={})
+        raise _not_acceptable(offered)
+    available = f"406: Not Acceptable\n\nAvailable representations: {', '.join(offered)}"
+    raise NotAcceptable(available, details={})
+
+
+def _not_acceptable(offered: tuple[str, ...]) -> NotAcceptable:
+    return NotAcceptable(f"only the following media types are accepted: {', '.join(offered)}")
+
+
+def _of_clause(clause: Clause, media_type: str, *, protobuf: bool) -> Accepted | None:
+    """Return what one clause asks for of one media type, None where that cannot be had."""
+    parameters = clause.parameters
+    if not parameters:
+        return None if media_type == PROTOBUF and not protobuf else Accepted(media_type=media_type)
+    if parameters.get("stream", "watch") not in ("", "watch") or parameters.get("sv"):
+        return None
+    form, version, group = (parameters.get(key, "") for key in ("as", "v", "g"))
+    if not (form or version or group):
+        return None if media_type == PROTOBUF and not protobuf else Accepted(media_type=media_type)
+    if form not in _FORMS or group != "meta.k8s.io" or version not in _META_VERSIONS:
+        return None
+    if form == "Table" and media_type == PROTOBUF:
+        return None
+    return Accepted(media_type=media_type, form=form, version=version, group=group)
+
+
+def negotiate(registry: Registry, served: Served, request: Request, *, stream: bool = False) -> Accepted:
+    """Return what the client wants of `served`. Raises `NotAcceptable`."""
+    accept = request.headers.get("accept")
+    has_protobuf = "/vnd.kubernetes.protobuf" not in accept or protobuf.knows(served.resource.schema)
+    return accepted(accept, registry.media_types, protobuf=has_protobuf, stream=stream)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podium.apiserver.http.body import media_type
-from podium.apiserver.http.negotiation import accepted
+from podium.apiserver.http.negotiation import negotiate
 from podium.apiserver.http.options import write_options
 from podium.apiserver.http.writing import answer
 from podium.apiserver.registry.call import Call
@@ -14,7 +14,7 @@ from podium.machinery.errors import FieldError, Invalid, UnsupportedMediaType
 
 
 async def patch_object(registry: Registry, call: Call, request: Request) -> Response:
-    wanted = accepted(request.headers.get("accept"))
+    wanted = negotiate(registry, call.served, request)
     type = media_type(request)
     if type not in TYPES:
         raise UnsupportedMediaType("415: Unsupported Media Type", details={})

@@ -8,19 +8,28 @@ from typing import Protocol
 import orjson
 
 from podium.apiserver.cacher.entry import Entry
-from podium.apiserver.http.negotiation import Accepted
+from podium.apiserver.http.negotiation import JSON, PROTOBUF, Accepted
+from podium.apiserver.http.protobuf_form import ProtobufForm
+from podium.apiserver.http.respond import binary, compress, encoded
 from podium.apiserver.registry.read import Listing, list_metadata
 from podium.apiserver.registry.served import Served
 from podium.base.clock import Clock
+from podium.base.http.message import Request, Response
 from podium.machinery import table
 from podium.machinery.errors import BadRequest, NotAcceptable, Object
 
 INCLUDES = ("", "Metadata", "Object", "None")
+_PARTIAL = "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata"
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
 class Form(Protocol):
     """One form of one resource; what a `Rendering` of the cache asks for, and answers to get and list."""
+
+    media_type: str
+    """What the bytes are; JSON may still become YAML or prettier on its way."""
+    stream_type: str
+    """The Content-Type of a watch."""
 
     def one(self, entry: Entry) -> bytes: ...
 
@@ -31,12 +40,13 @@ class Form(Protocol):
     def list(self, listing: Listing) -> Sequence[bytes]: ...
     def line(self, type: str, entry: Entry) -> bytes: ...
     def bookmark(self, revision: int, *, initial_events_end: bool) -> bytes: ...
+    def error(self, status: Object) -> bytes: ...
 
 
 def form_of(served: Served, accepted: Accepted, clock: Clock, *, include: str = "", is_list: bool) -> Form:
     """Return the form that the client accepts. Raises `NotAcceptable`, `BadRequest`."""
     if not accepted.form:
-        return whole(served)
+        return whole(served) if accepted.media_type != PROTOBUF else in_protobuf(served)
     kind = served.resource.kind
     if accepted.form == "Table":
         if include not in INCLUDES:
@@ -50,7 +60,33 @@ def form_of(served: Served, accepted: Accepted, clock: Clock, *, include: str = 
         internal = f"*core.{kind}List" if is_list else f"*core.{kind}"
         what = "is a list" if is_list else "is not a list"
         raise NotAcceptable(f"you requested {accepted.form}, but the requested object {what} ({internal})")
-    return MetadataForm(served, f"meta.k8s.io/{accepted.version}")
+    version = f"meta.k8s.io/{accepted.version}"
+    if accepted.media_type == PROTOBUF:
+        return ProtobufForm(served, _PARTIAL, version, "PartialObjectMetadata")
+    return MetadataForm(served, version)
+
+
+def shown(
+    body: bytes | Sequence[bytes], form: Form, request: Request, wanted: Accepted, *, status: int = 200
+) -> Response:
+    """Answer with what `form` made."""
+    if form.media_type == JSON:
+        return encoded(body, request, media_type=wanted.media_type, status=status)
+    response = binary(body, form.media_type, status=status)
+    if "gzip" in request.headers.get("accept-encoding"):
+        compress(response)
+    return response
+
+
+def in_protobuf(served: Served) -> ProtobufForm:
+    """As `whole`, in protobuf."""
+    form = served.protobuf_form
+    if form is None:
+        resource = served.resource
+        form = ProtobufForm(served, resource.schema, resource.api_version, resource.kind)
+        served.protobuf_form = form
+    assert isinstance(form, ProtobufForm)
+    return form
 
 
 def whole(served: Served) -> WholeForm | ConvertedForm:
@@ -69,7 +105,17 @@ def _bookmark(body: Object, revision: int, *, initial_events_end: bool) -> bytes
     return orjson.dumps({"type": "BOOKMARK", "object": {**body, "metadata": metadata}}) + b"\n"
 
 
-class WholeForm:
+class _JsonForm:
+    """What all forms in JSON share."""
+
+    media_type = JSON
+    stream_type = JSON
+
+    def error(self, status: Object) -> bytes:
+        return orjson.dumps({"type": "ERROR", "object": status}) + b"\n"
+
+
+class WholeForm(_JsonForm):
     """Objects as they are stored: bytes are joined, nothing is decoded."""
 
     def __init__(self, served: Served) -> None:
@@ -101,7 +147,7 @@ class WholeForm:
         return _bookmark(self._kind, revision, initial_events_end=initial_events_end)
 
 
-class ConvertedForm:
+class ConvertedForm(_JsonForm):
     """Objects in a version that is not the stored one."""
 
     def __init__(self, served: Served) -> None:
@@ -132,7 +178,7 @@ class ConvertedForm:
         return _bookmark(self._kind, revision, initial_events_end=initial_events_end)
 
 
-class MetadataForm:
+class MetadataForm(_JsonForm):
     """Metadata only (PartialObjectMetadata)."""
 
     def __init__(self, served: Served, api_version: str) -> None:
@@ -159,7 +205,7 @@ class MetadataForm:
         return _bookmark(self._kind, revision, initial_events_end=initial_events_end)
 
 
-class TableForm:
+class TableForm(_JsonForm):
     """Rows for people. One instance serves one request: in a watch the columns come with the first event."""
 
     def __init__(self, served: Served, api_version: str, include: str, clock: Clock) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 from collections.abc import Sequence
 
 import orjson
 
-from podium.apiserver.http.negotiation import JSON, PROTOBUF, YAML
+from podium.apiserver.http.negotiation import JSON, PROTOBUF, TYPES, YAML, accepted
 from podium.base.http.message import Headers, Request, Response
 from podium.machinery.codec import protobuf, yaml
 from podium.machinery.errors import ApiError, Json, NotAcceptable, Object
@@ -16,9 +17,10 @@ COMPRESSED_FROM_BYTES = 128 * 1024
 """Smaller answers are cheaper to send than to compress."""
 
 _COMPRESSION_LEVEL = 1
-_STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
+STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 _CACHE = ("cache-control", "no-cache, private")
 _JSON_HEADERS = (_CACHE, ("content-type", JSON))
+_PLAIN_ACCEPTS = ("", JSON, "*/*", f"{JSON}, */*")
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -47,7 +49,7 @@ def encoded(
         return _as_protobuf(orjson.loads(_joined(body)), definition, status)
     if media_type == YAML:
         text = yaml.encode(orjson.loads(_joined(body)))
-        return Response(status=status, headers=Headers((_CACHE, ("content-type", YAML))), body=text)
+        return binary(text, YAML, status=status)
     if request.raw_query and is_pretty(request):
         body = pretty(_joined(body))
     response = json_bytes(body, status=status)
@@ -56,11 +58,16 @@ def encoded(
     return response
 
 
+def binary(body: bytes | Sequence[bytes], media_type: str, *, status: int = 200) -> Response:
+    """Answer with what is encoded already, in another form than JSON."""
+    return Response(status=status, headers=Headers((_CACHE, ("content-type", media_type))), body=body)
+
+
 def _as_protobuf(obj: Object, definition: str, status: int) -> Response:
     if not protobuf.knows(definition):
         raise NotAcceptable(f"only the following media types are accepted: {JSON}, {YAML}")
-    raw = protobuf.wrap(obj["apiVersion"], obj["kind"], protobuf.encode(definition, obj))
-    return Response(status=status, headers=Headers((_CACHE, ("content-type", PROTOBUF))), body=raw)
+    raw = protobuf.wrap(obj.get("apiVersion", "v1"), obj["kind"], protobuf.encode(definition, obj))
+    return binary(raw, PROTOBUF, status=status)
 
 
 def is_pretty(request: Request) -> bool:
@@ -95,12 +102,16 @@ def not_found_page() -> Response:
     return text("404 page not found\n", status=404)
 
 
-def failure(error: ApiError, request: Request) -> Response:
-    """Answer with the Status that `error` means."""
-    if request.headers.get("accept") == PROTOBUF:
-        response = _as_protobuf(error.status(), _STATUS, error.code)
-    else:
-        response = json_value(error.status(), status=error.code)
+def failure(error: ApiError, request: Request, offered: tuple[str, ...] = TYPES) -> Response:
+    """Answer with the Status that `error` means, in JSON to those who accept nothing that is offered."""
+    accept = request.headers.get("accept")
+    response = json_value(error.status(), status=error.code)
+    if accept not in _PLAIN_ACCEPTS:
+        with contextlib.suppress(NotAcceptable):
+            wanted = accepted(accept, offered).media_type
+            if wanted != JSON:
+                body = orjson.dumps(error.status())
+                response = encoded(body, request, media_type=wanted, status=error.code, definition=STATUS)
     retry = (error.details or {}).get("retryAfterSeconds")
     if retry:
         response.headers.set("retry-after", str(retry))

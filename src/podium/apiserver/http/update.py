@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podium.apiserver.http.body import read_object
-from podium.apiserver.http.negotiation import accepted
+from podium.apiserver.http.negotiation import negotiate
 from podium.apiserver.http.options import write_options
 from podium.apiserver.http.writing import answer
 from podium.apiserver.registry.call import Call
@@ -13,7 +13,7 @@ from podium.base.http.message import Request, Response
 
 
 async def update_object(registry: Registry, call: Call, request: Request) -> Response:
-    wanted = accepted(request.headers.get("accept"))
+    wanted = negotiate(registry, call.served, request)
     write_options(request, call, "UpdateOptions")
     obj = await read_object(registry, call, request)
     check_name(call, obj)

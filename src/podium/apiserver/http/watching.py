@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from podium.apiserver.http.negotiation import JSON, Accepted, accepted
+from dataclasses import replace
+
+from podium.apiserver.http.negotiation import negotiate
 from podium.apiserver.http.options import watch_options
 from podium.apiserver.http.representation import form_of
 from podium.apiserver.registry.call import Call
@@ -10,14 +12,14 @@ from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.watch import watch
 from podium.base.http.message import Headers, Request, Response, StreamWriter
 
-_HEADERS = (("cache-control", "no-cache, private"), ("content-type", JSON))
+_NO_CACHE = ("cache-control", "no-cache, private")
 
 
 async def watch_objects(registry: Registry, call: Call, request: Request) -> Response:
-    wanted = accepted(request.headers.get("accept"))
+    wanted = negotiate(registry, call.served, request, stream=True)
     if wanted.form == "PartialObjectMetadataList":
         # The events of a watch hold objects, whatever the list before it was made of.
-        wanted = Accepted(form="PartialObjectMetadata", version=wanted.version, group=wanted.group)
+        wanted = replace(wanted, form="PartialObjectMetadata")
     options = watch_options(request, call.served, call.namespace, call.name)
     include = request.parameter("includeObject") if wanted.form else ""
     form = form_of(call.served, wanted, registry.clock, include=include, is_list=False)
@@ -25,4 +27,4 @@ async def watch_objects(registry: Registry, call: Call, request: Request) -> Res
     async def stream(writer: StreamWriter) -> None:
         await watch(registry, call, options, form, writer)
 
-    return Response(headers=Headers(_HEADERS), stream=stream)
+    return Response(headers=Headers((_NO_CACHE, ("content-type", form.stream_type))), stream=stream)

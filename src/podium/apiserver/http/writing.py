@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from podium.apiserver.http.negotiation import Accepted
-from podium.apiserver.http.representation import form_of
-from podium.apiserver.http.respond import encoded
+from podium.apiserver.http.representation import form_of, shown
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
 from podium.base.http.message import Request, Response
@@ -20,6 +19,4 @@ def answer(registry: Registry, result: Result, request: Request, wanted: Accepte
         assert result.object is not None
         body = form.object(result.object)
     status = 201 if result.created else 200
-    return encoded(
-        body, request, media_type=wanted.media_type, status=status, definition=result.served.resource.schema
-    )
+    return shown(body, form, request, wanted, status=status)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from podium.machinery.schema import Schema
 
 NEVER_STORED = ("kind", "apiVersion")
+_PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 
 class Registry:
@@ -54,6 +55,8 @@ class Registry:
         self.token_issuer: TokenIssuer | None = None
         self.authorizer: Authorizer | None = None
         self.services: ServiceAllocator | None = None
+        self.media_types: tuple[str, ...] = ("application/json", "application/yaml", _PROTOBUF)
+        """What the HTTP side offers and takes, in order of preference."""
 
     # --- reading
 

@@ -14,7 +14,7 @@ from podium.machinery.resource import Resource, Subresource
 class Served:
     """One resource in one version, with the cached objects behind it."""
 
-    __slots__ = ("converted", "form", "head", "resource", "root", "storage", "subresources")
+    __slots__ = ("converted", "form", "head", "protobuf_form", "resource", "root", "storage", "subresources")
 
     def __init__(self, resource: Resource, root: Root) -> None:
         self.resource = resource
@@ -25,6 +25,8 @@ class Served:
         self.head = head(resource.kind, resource.api_version)
         self.form: object | None = None
         """Kept here by the HTTP side: the encoder that all watchers of this resource share."""
+        self.protobuf_form: object | None = None
+        """The same for those who want protobuf."""
         self.subresources: Mapping[str, Subresource] = {sub.name: sub for sub in resource.subresources}
 
     def key(self, namespace: str, name: str) -> str:

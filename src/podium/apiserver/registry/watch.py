@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-import orjson
-
 from podium.apiserver.cacher.cacher import TooHighRevision
 from podium.apiserver.cacher.selection import Selection
 from podium.apiserver.cacher.watcher import Rendering, Watcher
@@ -14,7 +12,7 @@ from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.errors import TooLargeResourceVersion
 from podium.apiserver.registry.registry import Registry
 from podium.base.http.message import StreamWriter
-from podium.machinery.errors import Expired, Object
+from podium.machinery.errors import Expired
 
 BOOKMARK_INTERVAL_S = 60.0
 CHUNK_BYTES = 256 * 1024
@@ -47,14 +45,14 @@ async def watch(
             await registry.cacher.wait_fresh(options.at_least_revision)
         except TooHighRevision as error:
             too_large = TooLargeResourceVersion(options.at_least_revision, error.current)
-            writer.write(error_line(too_large.status()))
+            writer.write(rendering.error(too_large.status()))
             return
     watcher = Watcher(writer, options.selection, rendering)
     watcher.after_revision = registry.cacher.revision
     try:
         lines = _initial_lines(registry, call, options, watcher)
     except Expired as error:
-        writer.write(error_line(error.status()))
+        writer.write(rendering.error(error.status()))
         return
     root.add(watcher)
     try:
@@ -126,8 +124,3 @@ async def _until_end(registry: Registry, options: WatchOptions, watcher: Watcher
                 writer.write(watcher.rendering.bookmark(registry.cacher.revision, initial_events_end=False))
     finally:
         gone.cancel()
-
-
-def error_line(status: Object) -> bytes:
-    """Return a watch's last line when it cannot go on."""
-    return orjson.dumps({"type": "ERROR", "object": status}) + b"\n"

@@ -19,7 +19,7 @@ _NAMES = ("etcd-0",)
 
 async def components(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
     """Answer get and list. The store is healthy, else this server would not answer."""
-    wanted = accepted(request.headers.get("accept"))
+    wanted = accepted(request.headers.get("accept"), registry.media_types)
     kind = {"kind": "ComponentStatus", "apiVersion": "v1"}
     if info.name and info.name not in _NAMES:
         raise not_found(call)

@@ -38,7 +38,7 @@ _METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 async def scale(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
     """Answer get, update and patch of a scale."""
-    wanted = accepted(request.headers.get("accept"))
+    wanted = accepted(request.headers.get("accept"), registry.media_types)
     if info.verb == "get":
         entry = await get(registry, call, revision=get_version(request))
         return _answer(registry, call, call.served.object(entry), request, wanted)

@@ -30,7 +30,7 @@ _BINDABLE = {("v1", "Pod"): PODS, ("v1", "Secret"): SECRETS, ("v1", "Node"): NOD
 
 async def request_token(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
     """Answer POST to serviceaccounts/{name}/token."""
-    wanted = accepted(request.headers.get("accept"))
+    wanted = accepted(request.headers.get("accept"), registry.media_types)
     write_options(request, call, "CreateOptions")
     asked = await read_object(
         registry, call, request, kind="TokenRequest", api_version=_VERSION, schema=_SCHEMA

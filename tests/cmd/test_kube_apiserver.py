@@ -1,0 +1,35 @@
+"""The flags of kube-apiserver: what cannot work is said before anything starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from podium.cmd import kube_apiserver
+
+CERTIFICATE = ("--tls-cert-file=tls.crt", "--tls-private-key-file=tls.key")
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        ((), "--tls-cert-file is required"),
+        (("--tls-cert-file=tls.crt",), "go together"),
+        ((*CERTIFICATE, "--service-cluster-ip-range=nonsense"), "does not appear to be"),
+        ((*CERTIFICATE, "--service-node-port-range=9-1"), "no range of ports"),
+        ((*CERTIFICATE, "--authorization-mode=Node,Magic"), "unknown Magic"),
+        ((*CERTIFICATE, "--etcd-servers=http://127.0.0.1:2379"), "no etcd engine"),
+        ((*CERTIFICATE, "--no-such-flag=1"), "unrecognized arguments: --no-such-flag=1"),
+    ],
+)
+def test_flags_that_cannot_work(
+    flags: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        kube_apiserver.main(flags)
+    assert stopped.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_flags_that_are_gone_are_still_understood() -> None:
+    arguments = kube_apiserver.parser().parse_args(["--insecure-port=0", "--enable-swagger-ui"])
+    assert arguments.insecure_port == "0"
