@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEBIAN_PACKAGES := busybox-static containerd containernetworking-plugins iproute2 nftables python3-venv runc util-linux
 UP_FLAGS ?=
 
-.PHONY: help up down test check unit e2e bench system clean
+.PHONY: help up down test check unit e2e docs bench system clean
 
 help: ## Show this
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,8 +23,8 @@ down: ## Stop the cluster and remove what it left on the machine; its data stays
 test: system $(STAMP) check unit e2e ## Set up and pass all tests
 
 check: $(STAMP) ## Style, types and layers
-	$(BIN)/ruff format --check src tests bench
-	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench docs
+	$(BIN)/ruff check src tests bench docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -33,6 +33,9 @@ unit: $(STAMP) ## Tests that need no container
 
 e2e: system $(STAMP) ## The whole transcript, with real containers (needs root)
 	$(BIN)/pytest -m e2e
+
+docs: $(STAMP) ## Write docs/reference anew from the code
+	$(BIN)/python docs/generate.py
 
 bench: $(STAMP) ## Print how fast and how large
 	$(BIN)/python -m bench.start

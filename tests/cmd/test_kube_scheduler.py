@@ -19,7 +19,7 @@ from podium.cmd import kube_scheduler
     ids=str,
 )
 def test_leader_election_is_on_unless_switched_off(flags: list[str], elects: bool) -> None:
-    assert kube_scheduler._arguments(["--kubeconfig=k", *flags]).leader_elect is elects
+    assert kube_scheduler.parser().parse_args(["--kubeconfig=k", *flags]).leader_elect is elects
 
 
 @pytest.mark.parametrize(

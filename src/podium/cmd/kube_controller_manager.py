@@ -53,38 +53,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_component(run)
 
 
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=NAME, description=__doc__, allow_abbrev=False)
-    parser.add_argument("--kubeconfig", required=True, help="how to reach the API server")
-    parser.add_argument("--service-account-private-key-file", default="", help="signs legacy token Secrets")
-    parser.add_argument("--root-ca-file", default="", help="the CA bundle published in every namespace")
-    parser.add_argument("--cluster-cidr", default="", help="the range that nodes' pod ranges are cut from")
-    parser.add_argument("--allocate-node-cidrs", type=_bool, nargs="?", const=True, default=False)
-    parser.add_argument("--node-cidr-mask-size", type=int, default=24)
-    parser.add_argument("--service-cluster-ip-range", default="", help="kept free of pod ranges")
-    parser.add_argument("--leader-elect", type=_bool, nargs="?", const=True, default=True)
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    made = argparse.ArgumentParser(prog=NAME, description=__doc__, allow_abbrev=False)
+    made.add_argument("--kubeconfig", required=True, help="how to reach the API server")
+    made.add_argument("--service-account-private-key-file", default="", help="signs legacy token Secrets")
+    made.add_argument("--root-ca-file", default="", help="the CA bundle published in every namespace")
+    made.add_argument("--cluster-cidr", default="", help="the range that nodes' pod ranges are cut from")
+    made.add_argument("--allocate-node-cidrs", type=_bool, nargs="?", const=True, default=False)
+    made.add_argument("--node-cidr-mask-size", type=int, default=24)
+    made.add_argument("--service-cluster-ip-range", default="", help="kept free of pod ranges")
+    made.add_argument("--leader-elect", type=_bool, nargs="?", const=True, default=True)
+    made.add_argument(
         "--controllers",
         default="*",
         help="comma-separated: '*' all that are on by default, 'foo' this one, '-foo' not this one",
     )
-    parser.add_argument(
+    made.add_argument(
         "--node-monitor-grace-period",
         type=_duration_s,
         default=40.0,
         help="how long a node may be silent before it counts as unreachable",
     )
-    parser.add_argument("--leader-elect-lease-duration", type=_duration_s, default=LEASE_S)
-    parser.add_argument("--leader-elect-renew-deadline", type=_duration_s, default=RENEW_DEADLINE_S)
-    parser.add_argument("--leader-elect-retry-period", type=_duration_s, default=RETRY_S)
-    parser.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
+    made.add_argument("--leader-elect-lease-duration", type=_duration_s, default=LEASE_S)
+    made.add_argument("--leader-elect-renew-deadline", type=_duration_s, default=RENEW_DEADLINE_S)
+    made.add_argument("--leader-elect-retry-period", type=_duration_s, default=RETRY_S)
+    made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
     for name in _WITHOUT_EFFECT:
-        parser.add_argument(name, nargs="?", dest="without_effect", action="append", help=argparse.SUPPRESS)
-    arguments = parser.parse_args(argv)
+        made.add_argument(name, nargs="?", dest="without_effect", action="append", help=argparse.SUPPRESS)
+    return made
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    made = parser()
+    arguments = made.parse_args(argv)
     try:
         chosen(catalogue(Settings()), arguments.controllers)
     except ValueError as error:
-        parser.error(str(error))
+        made.error(str(error))
     return arguments
 
 

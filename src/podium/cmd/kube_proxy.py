@@ -16,16 +16,22 @@ from podium.proxy import nftables, proxier
 from podium.runtime.process import run_component
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    made = argparse.ArgumentParser(prog="kube-proxy", description=__doc__, allow_abbrev=False)
+    made.add_argument("--kubeconfig", help="how to reach the API server")
+    made.add_argument("--hostname-override", default=socket.gethostname().lower(), help="this node's name")
+    made.add_argument("--cluster-cidr", type=_cidr, default="10.244.0.0/16", help="where pod addresses are")
+    made.add_argument("--nft-table", default="podium-proxy", help="the nftables table to keep")
+    made.add_argument("--cleanup", action="store_true", help="remove the table and exit")
+    made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run kube-proxy until it is told to stop; return its exit code."""
-    parser = argparse.ArgumentParser(prog="kube-proxy", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--kubeconfig", help="how to reach the API server")
-    parser.add_argument("--hostname-override", default=socket.gethostname().lower(), help="this node's name")
-    parser.add_argument("--cluster-cidr", type=_cidr, default="10.244.0.0/16", help="where pod addresses are")
-    parser.add_argument("--nft-table", default="podium-proxy", help="the nftables table to keep")
-    parser.add_argument("--cleanup", action="store_true", help="remove the table and exit")
-    parser.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
-    arguments = parser.parse_args(argv)
+    made = parser()
+    arguments = made.parse_args(argv)
     logs.configure(verbosity=arguments.verbosity)
     if arguments.cleanup:
         try:
@@ -35,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
         return 0
     if not arguments.kubeconfig:
-        parser.error("--kubeconfig is required")
+        made.error("--kubeconfig is required")
 
     async def run() -> None:
         client = client_from_kubeconfig(arguments.kubeconfig, user_agent="kube-proxy")

@@ -21,7 +21,7 @@ NAME = "kube-scheduler"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the scheduler until it is told to stop; return its exit code."""
-    arguments = _arguments(argv)
+    arguments = parser().parse_args(argv)
     logs.configure(verbosity=arguments.verbosity)
 
     async def run() -> None:
@@ -30,12 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_component(run)
 
 
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=NAME, description=__doc__, allow_abbrev=False)
-    parser.add_argument("--kubeconfig", required=True, help="how to reach the API server")
-    parser.add_argument("--leader-elect", type=_bool, nargs="?", const=True, default=True)
-    parser.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
-    return parser.parse_args(argv)
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    made = argparse.ArgumentParser(prog=NAME, description=__doc__, allow_abbrev=False)
+    made.add_argument("--kubeconfig", required=True, help="how to reach the API server")
+    made.add_argument("--leader-elect", type=_bool, nargs="?", const=True, default=True)
+    made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
+    return made
 
 
 def _bool(text: str) -> bool:

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Everything else is kubectl's, its `--` and --help included.
         own = 1 if not words[1:] or not words[1].startswith("--state-dir") else 2 if "=" in words[1] else 3
         words, rest = words[:own], words[own:]
-    arguments = _parser().parse_args(words)
+    arguments = parser().parse_args(words)
     arguments.rest = rest
     try:
         code: int = arguments.run(arguments)
@@ -42,9 +42,10 @@ def _complain(message: str) -> int:
 # ------------------------------------------------------------------------------------- arguments
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="podium", description="Kubernetes in Python.", allow_abbrev=False)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    made = argparse.ArgumentParser(prog="podium", description="Kubernetes in Python.", allow_abbrev=False)
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
 
     up = _command(commands, "up", _up, "start a cluster, or wake a stopped one")
     up.add_argument("--name", help="the cluster's name (default: podium, or the state directory's name)")
@@ -90,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
     version = commands.add_parser("version", help="print Podium's version")
     version.set_defaults(run=_version)
-    return parser
+    return made
 
 
 def _command(

@@ -15,17 +15,22 @@ from podium.dns.zone import Zone
 from podium.runtime.process import run_component
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    made = argparse.ArgumentParser(prog="podium-dns", description=__doc__, allow_abbrev=False)
+    made.add_argument("--kubeconfig", required=True, help="how to reach the API server")
+    made.add_argument("--bind-address", default="0.0.0.0", help="where to listen")
+    made.add_argument("--port", type=int, default=10053, help="the UDP and TCP port")
+    made.add_argument("--advertise-address", required=True, help="where nodes reach this server")
+    made.add_argument("--cluster-domain", default="cluster.local", help="the cluster's zone")
+    made.add_argument("--cluster-dns", default="10.96.0.10", help="the kube-dns Service's ClusterIP")
+    made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the DNS server until it is told to stop; return its exit code."""
-    parser = argparse.ArgumentParser(prog="podium-dns", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--kubeconfig", required=True, help="how to reach the API server")
-    parser.add_argument("--bind-address", default="0.0.0.0", help="where to listen")
-    parser.add_argument("--port", type=int, default=10053, help="the UDP and TCP port")
-    parser.add_argument("--advertise-address", required=True, help="where nodes reach this server")
-    parser.add_argument("--cluster-domain", default="cluster.local", help="the cluster's zone")
-    parser.add_argument("--cluster-dns", default="10.96.0.10", help="the kube-dns Service's ClusterIP")
-    parser.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
-    arguments = parser.parse_args(argv)
+    arguments = parser().parse_args(argv)
     logs.configure(verbosity=arguments.verbosity)
 
     async def run() -> None:

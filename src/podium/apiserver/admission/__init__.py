@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 from podium.apiserver.admission.certificates import (
     CertificateApproval,
@@ -30,6 +31,44 @@ from podium.apiserver.chain import AdmissionPlugin, Authorizer, Reader
 from podium.base.clock import Clock
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What plugins may need."""
+
+    reader: Reader
+    authorizer: Authorizer
+    clock: Clock | None
+
+
+_PLUGINS: Mapping[str, Callable[[_Given], AdmissionPlugin]] = {
+    "NamespaceLifecycle": lambda given: NamespaceLifecycle(given.reader),
+    "LimitRanger": lambda given: LimitRanger(given.reader),
+    "ServiceAccount": lambda given: ServiceAccount(given.reader),
+    "NodeRestriction": lambda given: NodeRestriction(given.reader),
+    "TaintNodesByCondition": lambda _given: TaintNodesByCondition(),
+    "PodSecurity": lambda given: PodSecurity(given.reader),
+    "Priority": lambda given: Priority(given.reader),
+    "DefaultTolerationSeconds": lambda _given: DefaultTolerationSeconds(),
+    "DefaultStorageClass": lambda given: DefaultStorageClass(given.reader),
+    "StorageObjectInUseProtection": lambda _given: StorageObjectInUseProtection(),
+    "PersistentVolumeClaimResize": lambda given: PersistentVolumeClaimResize(given.reader),
+    "RuntimeClass": lambda given: RuntimeClass(given.reader),
+    "CertificateApproval": lambda given: CertificateApproval(given.authorizer),
+    "CertificateSigning": lambda given: CertificateSigning(given.authorizer),
+    "CertificateSubjectRestriction": lambda _given: CertificateSubjectRestriction(),
+    "DefaultIngressClass": lambda given: DefaultIngressClass(given.reader),
+    "PodTopologyLabels": lambda given: PodTopologyLabels(given.reader),
+    # Quota comes last: what it counts must be what will be stored.
+    "ResourceQuota": lambda given: ResourceQuota(given.reader, clock=given.clock),
+}
+"""The plugins that are on by default, in upstream's order."""
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all plugins, in the order in which they run."""
+    return tuple(_PLUGINS)
+
+
 def build(
     reader: Reader, authorizer: Authorizer, *, clock: Clock | None = None, disabled: Collection[str] = ()
 ) -> tuple[AdmissionPlugin, ...]:
@@ -37,28 +76,7 @@ def build(
 
     Raises ValueError for a name that no plugin has.
     """
-    plugins: tuple[AdmissionPlugin, ...] = (
-        NamespaceLifecycle(reader),
-        LimitRanger(reader),
-        ServiceAccount(reader),
-        NodeRestriction(reader),
-        TaintNodesByCondition(),
-        PodSecurity(reader),
-        Priority(reader),
-        DefaultTolerationSeconds(),
-        DefaultStorageClass(reader),
-        StorageObjectInUseProtection(),
-        PersistentVolumeClaimResize(reader),
-        RuntimeClass(reader),
-        CertificateApproval(authorizer),
-        CertificateSigning(authorizer),
-        CertificateSubjectRestriction(),
-        DefaultIngressClass(reader),
-        PodTopologyLabels(reader),
-        # Quota comes last: what it counts must be what will be stored.
-        ResourceQuota(reader, clock=clock),
-    )
-    unknown = set(disabled) - {plugin.name for plugin in plugins}
-    if unknown:
+    if unknown := set(disabled) - _PLUGINS.keys():
         raise ValueError(f"unknown admission plugins: {', '.join(sorted(unknown))}")
-    return tuple(plugin for plugin in plugins if plugin.name not in disabled)
+    given = _Given(reader=reader, authorizer=authorizer, clock=clock)
+    return tuple(make(given) for name, make in _PLUGINS.items() if name not in disabled)

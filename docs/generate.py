@@ -1,0 +1,150 @@
+"""Writes docs/reference/ from the code itself, by `make docs`. A test fails when a page is out of date."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from podium.apiserver import admission
+from podium.controllers.catalogue import Settings, catalogue
+from podium.resources.catalogue import BUILTIN
+from podium.scheduler.profile import default_profile
+
+REFERENCE = Path(__file__).parent / "reference"
+PROGRAMS = {
+    "podium": "podium",
+    "kube-apiserver": "kube_apiserver",
+    "kube-controller-manager": "kube_controller_manager",
+    "kube-scheduler": "kube_scheduler",
+    "kubelet": "kubelet",
+    "kube-proxy": "kube_proxy",
+    "podium-dns": "podium_dns",
+    "podium-simulate": "simulate",
+}
+_MADE = "<!-- Made from the code by docs/generate.py; `make docs` makes it anew. -->\n"
+
+
+def pages() -> dict[str, str]:
+    """Return every page of the reference: file name -> text."""
+    return {
+        "commands.md": "\n".join(_commands()) + "\n",
+        "components.md": "\n".join(_components()) + "\n",
+    }
+
+
+def _commands() -> Iterator[str]:
+    yield "# Commands and flags"
+    yield _MADE
+    for program, module in PROGRAMS.items():
+        parser: argparse.ArgumentParser = importlib.import_module(f"podium.cmd.{module}").parser()
+        yield f"## {program}"
+        yield from _flags(parser)
+        for name, command in _subcommands(parser):
+            yield f"### {program} {name}"
+            yield f"{_sentence(command.description or '')}\n"
+            yield from _flags(command)
+        yield ""
+
+
+def _subcommands(
+    parser: argparse.ArgumentParser, prefix: str = ""
+) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                if any(isinstance(a, argparse._SubParsersAction) for a in command._actions):
+                    yield from _subcommands(command, f"{prefix}{name} ")
+                else:
+                    yield f"{prefix}{name}", command
+
+
+def _flags(parser: argparse.ArgumentParser) -> Iterator[str]:
+    shown = [
+        action
+        for action in parser._actions
+        if not isinstance(action, argparse._HelpAction | argparse._SubParsersAction)
+        and action.help != argparse.SUPPRESS
+    ]
+    if not shown:
+        return
+    yield "| flag | default | |"
+    yield "|---|---|---|"
+    for action in shown:
+        names = (
+            ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.metavar or action.dest}`"
+        )
+        yield f"| {names} | {_default(action)} | {_cell(action.help or '', parser.prog, action)} |"
+    hidden = sorted(
+        name
+        for action in parser._actions
+        if action.help == argparse.SUPPRESS
+        for name in action.option_strings
+    )
+    yield ""
+    if hidden:
+        names = ", ".join(f"`{name}`" for name in hidden)
+        yield f"Upstream's flags that are accepted and make no difference: {names}.\n"
+
+
+def _default(action: argparse.Action) -> str:
+    if action.required or not action.option_strings:
+        return "required" if action.nargs not in ("?", "*") else ""
+    value = action.default
+    if value in (None, "", [], False) or "state-dir" in action.option_strings[-1]:
+        return ""
+    # Names and paths of the machine the page is made on are none of its business.
+    if action.dest == "hostname_override":
+        return "the machine's name"
+    return f"`{value}`".lower() if isinstance(value, bool) else f"`{value}`"
+
+
+def _cell(text: str, prog: str, action: argparse.Action) -> str:
+    text = text.removesuffix(" (default: %(default)s)")
+    return (text % {"default": action.default, "prog": prog} if "%(" in text else text).replace("|", "\\|")
+
+
+def _components() -> Iterator[str]:
+    yield "# Controllers, plugins and resources"
+    yield _MADE
+    yield "## Controllers"
+    yield "In `kube-controller-manager`, chosen by `--controllers`.\n"
+    yield from _list(controller.name for controller in catalogue(Settings()))
+    yield "\n## Scheduler plugins"
+    yield "In `kube-scheduler`, in the order in which they run.\n"
+    profile = default_profile()
+    yield "Filters:\n"
+    yield from _list(plugin.name for plugin in profile.filters)
+    yield "\nScores, with their weights:\n"
+    yield from _list(f"{plugin.name} ({plugin.weight})" for plugin in profile.scores)
+    yield "\n## Admission plugins"
+    yield "In `kube-apiserver`, in the order in which they run, but for `--disable-admission-plugins`.\n"
+    yield from _list(admission.names())
+    yield "\n## Resources"
+    yield "Served from the start.\n"
+    yield "| group and version | resource | kind | short names |"
+    yield "|---|---|---|---|"
+    for resource in BUILTIN:
+        short = ", ".join(resource.short_names)
+        yield f"| `{resource.api_version}` | `{resource.plural}` | {resource.kind} | {short} |"
+
+
+def _list(names: Iterable[str]) -> Iterator[str]:
+    yield from (f"- {name}" for name in names)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""
+
+
+def main() -> int:
+    REFERENCE.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (REFERENCE / name).write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
