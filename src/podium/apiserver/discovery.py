@@ -11,14 +11,17 @@ from collections.abc import Callable, Mapping
 
 import orjson
 
-from podium.apiserver.http.negotiation import OFFERED, clauses
+from podium.apiserver.http.negotiation import JSON, PROTOBUF, TYPES, accepted, clauses
 from podium.apiserver.http.respond import encoded, not_found_page
 from podium.apiserver.registry.served import Catalog, Served
 from podium.base.http.message import Headers, Request, Response
+from podium.machinery.codec import protobuf
 from podium.machinery.errors import MethodNotAllowed, NotAcceptable, NotFound, Object
 from podium.machinery.resource import Resource
 
-_AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_AGGREGATED = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+_GROUP_DISCOVERY = "io.k8s.api.apidiscovery.v2.APIGroupDiscovery"
 _HASHED_VERSIONS = {
     "CustomResourceDefinition": "v1beta1",
     "MutatingAdmissionPolicy": "v1beta1",
@@ -32,8 +35,14 @@ _STATUS_VERBS = ["get", "patch", "update"]
 class Discovery:
     """The discovery documents of one catalog."""
 
-    def __init__(self, catalog: Catalog, server_address: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        server_address: Callable[[], str],
+        media_types: tuple[str, ...] = TYPES,
+    ) -> None:
         self._catalog = catalog
+        self._media_types = media_types
         self._server_address = server_address
         """Return `host:port` under which clients of any network reach this server."""
         self._documents: dict[str, bytes] = {}
@@ -58,7 +67,7 @@ class Discovery:
         if len(parts) == 1:
             aggregated = self._wants_aggregated(request)
             if aggregated:
-                return self._aggregate(request, parts[0])
+                return self._aggregate(request, parts[0], aggregated)
         path = "/".join(parts)
         document = self._documents.get(path)
         if document is None:
@@ -66,7 +75,12 @@ class Discovery:
             if made is None:
                 return not_found_page()
             document = self._documents[path] = orjson.dumps(made)
-        return encoded(document, request)
+        media_type, definition = JSON, ""
+        accept = request.headers.get("accept")
+        if accept not in ("", JSON, "*/*"):
+            media_type = accepted(accept, self._media_types).media_type
+            definition = _META + str(orjson.loads(document)["kind"]) if media_type == PROTOBUF else ""
+        return encoded(document, request, media_type=media_type, definition=definition)
 
     # --- plain
 
@@ -125,33 +139,39 @@ class Discovery:
 
     # --- aggregated
 
-    def _wants_aggregated(self, request: Request) -> bool:
-        """Whether the aggregated form comes before the plain one in what the client accepts."""
+    def _wants_aggregated(self, request: Request) -> str:
+        """Return the media type of the aggregated form if the client wants that before the plain one."""
         accept = request.headers.get("accept")
         if "apidiscovery" not in accept:
-            return False
+            return ""
         for clause in clauses(accept):
-            if clause.media_type in ("application/json", "*/*") and "as" not in clause.parameters:
-                return False
+            if clause.media_type in (*self._media_types, "*/*") and "as" not in clause.parameters:
+                return ""
             if (
-                clause.media_type == "application/json"
+                clause.media_type in (JSON, PROTOBUF)
                 and clause.parameters.get("as") == "APIGroupDiscoveryList"
                 and clause.parameters.get("g") == "apidiscovery.k8s.io"
                 and clause.parameters.get("v") == "v2"
             ):
-                return True
-        raise NotAcceptable(f"only the following media types are accepted: {OFFERED}")
+                return clause.media_type
+        raise NotAcceptable(f"only the following media types are accepted: {', '.join(self._media_types)}")
 
-    def _aggregate(self, request: Request, prefix: str) -> Response:
-        known = self._aggregated.get(prefix)
+    def _aggregate(self, request: Request, prefix: str, media_type: str) -> Response:
+        known = self._aggregated.get(f"{media_type} {prefix}")
         if known is None:
-            body = orjson.dumps(self._aggregated_list(prefix))
-            known = self._aggregated[prefix] = (body, hashlib.sha512(body).hexdigest().upper())
+            made = self._aggregated_list(prefix)
+            plain = orjson.dumps(made)
+            body = plain
+            if media_type == PROTOBUF:
+                raw = protobuf.encode_list(_GROUP_DISCOVERY, {}, made["items"])
+                body = protobuf.wrap(made["apiVersion"], made["kind"], raw)
+            etag = hashlib.sha512(plain).hexdigest().upper()
+            known = self._aggregated[f"{media_type} {prefix}"] = (body, etag)
         body, etag = known
         headers = Headers(
             (
                 ("cache-control", "public"),
-                ("content-type", _AGGREGATED_TYPE),
+                ("content-type", media_type + _AGGREGATED),
                 ("etag", f'"{etag}"'),
                 ("vary", "Accept"),
             )

@@ -13,7 +13,7 @@ from podium.apiserver.cacher.root import Root
 from podium.apiserver.cacher.selection import FieldMatch, Selection
 from podium.apiserver.cacher.watcher import BUFFERED_BYTES_MAX, Watcher
 from podium.machinery import labels
-from podium.machinery.errors import Expired
+from podium.machinery.errors import Expired, Object
 from tests.apiserver.harness import Collector
 
 
@@ -29,6 +29,9 @@ class Plain:
 
     def bookmark(self, revision: int, *, initial_events_end: bool) -> bytes:
         return orjson.dumps(["BOOKMARK", revision]) + b"\n"
+
+    def error(self, status: Object) -> bytes:
+        return orjson.dumps(["ERROR", status["code"]]) + b"\n"
 
 
 def entry(key: str, revision: int, **content: Any) -> Entry:

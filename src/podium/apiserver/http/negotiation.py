@@ -91,7 +91,8 @@ def accepted(
     known = False
     for clause in wanted:
         for media_type in offered:
-            if clause.media_type not in (media_type, "application/*", "*/*"):
+            # Not "application/*": upstream's first look at the header knows no such wildcard.
+            if clause.media_type not in (media_type, "*/*"):
                 continue
             known = True
             found = _of_clause(clause, media_type, protobuf=protobuf)

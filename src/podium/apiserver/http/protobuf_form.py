@@ -27,20 +27,21 @@ class ProtobufForm:
     stream_type = f"{PROTOBUF};stream=watch"
 
     def __init__(self, served: Served, definition: str, api_version: str, kind: str) -> None:
-        self._served = served
         self._definition = definition
         self._api_version = api_version
         self._kind = kind
+        # Metadata is the same in every version, so it needs no conversion.
+        self._object = served.object if definition == served.resource.schema else Entry.decode
 
     def one(self, entry: Entry) -> bytes:
-        return self.object(self._served.object(entry))
+        return self.object(self._object(entry))
 
     def object(self, obj: Object) -> bytes:
         return protobuf.wrap(self._api_version, self._kind, protobuf.encode(self._definition, obj))
 
     def list(self, listing: Listing) -> Sequence[bytes]:
         metadata: Object = orjson.loads(list_metadata(listing))
-        items = (self._served.object(entry) for entry in listing.entries)
+        items = (self._object(entry) for entry in listing.entries)
         raw = protobuf.encode_list(self._definition, metadata, items)
         return (protobuf.wrap(self._api_version, f"{self._kind}List", raw),)
 

@@ -66,7 +66,7 @@ def binary(body: bytes | Sequence[bytes], media_type: str, *, status: int = 200)
 def _as_protobuf(obj: Object, definition: str, status: int) -> Response:
     if not protobuf.knows(definition):
         raise NotAcceptable(f"only the following media types are accepted: {JSON}, {YAML}")
-    raw = protobuf.wrap(obj.get("apiVersion", "v1"), obj["kind"], protobuf.encode(definition, obj))
+    raw = protobuf.wrap(obj.get("apiVersion", ""), obj["kind"], protobuf.encode(definition, obj))
     return binary(raw, PROTOBUF, status=status)
 
 
