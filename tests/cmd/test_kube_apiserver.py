@@ -17,6 +17,8 @@ CERTIFICATE = ("--tls-cert-file=tls.crt", "--tls-private-key-file=tls.key")
         ((*CERTIFICATE, "--service-cluster-ip-range=nonsense"), "does not appear to be"),
         ((*CERTIFICATE, "--service-node-port-range=9-1"), "no range of ports"),
         ((*CERTIFICATE, "--authorization-mode=Node,Magic"), "unknown Magic"),
+        ((*CERTIFICATE, "--kubernetes-version=1.7.3"), "no schemas for 1.7"),
+        ((*CERTIFICATE, "--bind-address=everywhere"), "does not appear to be"),
         ((*CERTIFICATE, "--etcd-servers=http://127.0.0.1:2379"), "no etcd engine"),
         ((*CERTIFICATE, "--no-such-flag=1"), "unrecognized arguments: --no-such-flag=1"),
     ],

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import gc
 import ipaddress
+import socket
 import ssl
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from podium.apiserver.streaming.proxy import Proxy
 from podium.base import log
 from podium.base.http.server import Server
 from podium.base.log import Log
+from podium.machinery.schema import Schemas
 from podium.runtime.process import run_component
 from podium.store.sqlite import SqliteStore
 
@@ -102,8 +104,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         ports = _port_range(arguments.service_node_port_range)
         ipaddress.ip_network(arguments.service_cluster_ip_range)
+        ipaddress.ip_address(arguments.bind_address)
     except ValueError as error:
         made.error(str(error))
+    minor = ".".join(arguments.kubernetes_version.split(".")[:2])
+    if minor not in Schemas.versions():
+        made.error(f"--kubernetes-version: no schemas for {minor}; there are {', '.join(Schemas.versions())}")
     if arguments.etcd_servers:
         made.error("--etcd-servers: objects are kept in SQLite; there is no etcd engine yet")
     unknown = [mode for mode in _names(arguments.authorization_mode) if mode not in MODES]
@@ -133,7 +139,7 @@ async def _run(arguments: argparse.Namespace, ports: tuple[int, int]) -> None:
     authorities = arguments.client_ca_file
     config = Config(
         version=arguments.kubernetes_version,
-        advertise_address=arguments.advertise_address or arguments.bind_address,
+        advertise_address=arguments.advertise_address or _own_address(arguments.bind_address),
         port=arguments.secure_port,
         service_cluster_ip_range=arguments.service_cluster_ip_range,
         service_node_port_range=ports,
@@ -191,6 +197,20 @@ def _authentication(arguments: argparse.Namespace) -> AuthenticationOptions:
         token_file=tokens,
         bootstrap_tokens=arguments.enable_bootstrap_token_auth == "true",
     )
+
+
+def _own_address(bound: str) -> str:
+    """Return the address that others reach this machine at, where it listens on all of them."""
+    if not ipaddress.ip_address(bound).is_unspecified:
+        return bound
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent: connecting a datagram socket only asks the routing table.
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        address: str = probe.getsockname()[0]
+        return address
 
 
 def _names(text: str) -> list[str]:
