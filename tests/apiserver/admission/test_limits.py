@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from podium.apiserver.admission.amounts import pod_amounts
 from podium.apiserver.admission.limit_ranger import LimitRanger
 from podium.apiserver.admission.resource_quota import RESERVED_S, ResourceQuota
+from podium.machinery.amounts import pod_amounts
 from podium.machinery.errors import Object
 from podium.resources.core.limitranges import LIMITRANGES
 from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS

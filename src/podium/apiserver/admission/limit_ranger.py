@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from podium.apiserver.admission.amounts import Amounts, amounts, pod_amounts
 from podium.apiserver.admission.plugin import Plugin
 from podium.apiserver.admission.writes import concerns, refused, spec_of
 from podium.apiserver.chain import Attributes, Reader
 from podium.machinery import meta
+from podium.machinery.amounts import Amounts, amounts, pod_amounts
 from podium.machinery.errors import Object
 from podium.machinery.quantity import ZERO, Quantity, parse
 from podium.resources.core.limitranges import LIMITRANGES

@@ -1,4 +1,4 @@
-"""What a pod asks for in all, for the plugins that count it. Upstream: component-helpers/resource."""
+"""What a pod asks for in all: for those who limit, count or place it. Upstream: component-helpers/resource."""
 
 from __future__ import annotations
 
