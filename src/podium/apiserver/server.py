@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from time import perf_counter
 
 from podium.apiserver import bootstrap
 from podium.apiserver.authz.messages import forbidden
@@ -30,7 +32,9 @@ from podium.apiserver.http.request_info import request_info
 from podium.apiserver.http.respond import failure, text
 from podium.apiserver.http.subresources.streams import Streams
 from podium.apiserver.http.subresources.table import specials
+from podium.apiserver.metrics import ApiServerMetrics
 from podium.apiserver.openapi import OpenApi
+from podium.apiserver.registry.measured_store import MeasuredStore
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.served import Catalog
 from podium.apiserver.registry.special.addresses import follow_service, mend
@@ -40,6 +44,8 @@ from podium.base.clock import Clock, WallClock
 from podium.base.http.message import BodyTooLarge, HttpError, Request, Response
 from podium.base.ids import new_uid
 from podium.base.log import Log
+from podium.base.metrics import CONTENT_TYPE
+from podium.base.process_metrics import add_process_metrics
 from podium.machinery.errors import ApiError, InternalError, Object, TooLarge, Unauthorized
 from podium.machinery.schema import Schemas
 from podium.resources.catalogue import BUILTIN
@@ -92,17 +98,23 @@ class ApiServer:
         self._config = config
         self._clock = clock or WallClock()
         self._cacher = Cacher(store)
+        self.metrics = ApiServerMetrics(is_served=self._is_served)
+        add_process_metrics(self.metrics.registry)
+        self.metrics.registry.before_collection(self._count_objects)
         self._schemas = cache(lambda: Schemas.load(config.minor))
         self.catalog = Catalog(self._cacher)
         self.catalog.add(BUILTIN)
+        self._names_by_root: Mapping[str, tuple[str, str]] | None = None
+        self.catalog.on_change(self._forget_root_names)
         self.reader = CachedReader(self._cacher)
         self.registry = Registry(
-            store=store,
+            store=MeasuredStore(store, self.metrics, self._resource_of),
             cacher=self._cacher,
             catalog=self.catalog,
             clock=self._clock,
             schema_of=lambda definition: self._schemas().compile(definition),
         )
+        self.registry.metrics = self.metrics
         self._access: Access | None = access(self.reader) if access is not None else None
         if self._access is not None:
             self.registry.admission = self._access.admission
@@ -190,8 +202,11 @@ class ApiServer:
 
     async def handler(self, request: Request) -> Response:
         """Answer one request. Every failure becomes a Status; nothing is raised but `HttpError`."""
+        started = perf_counter()
+        info = request_info(request)
+        mutating = self.metrics.begin(request)
         try:
-            response = await self._serve(request)
+            response = await self._serve(request, info)
         except ApiError as error:
             response = failure(error, request)
         except BodyTooLarge as error:
@@ -201,11 +216,13 @@ class ApiServer:
         except Exception:
             _log.exception("a request failed", method=request.method, target=request.target)
             response = failure(InternalError("Internal error occurred: see the server's log"), request)
+        finally:
+            self.metrics.end(mutating)
+        self.metrics.answered(request, info, response, started)
         response.headers.add("audit-id", request.headers.get("audit-id") or new_uid())
         return response
 
-    async def _serve(self, request: Request) -> Response:
-        info = request_info(request)
+    async def _serve(self, request: Request, info: RequestInfo) -> Response:
         user = await self._authenticate(request, info)
         if info.is_resource:
             return await self._api.handle(request, info, user)
@@ -216,14 +233,22 @@ class ApiServer:
         access = self._access
         if access is None:
             return _ANONYMOUS_USER
-        user = await access.authenticator.authenticate(request)
-        if user is None:
-            if not access.anonymous:
-                raise Unauthorized
+        started = perf_counter()
+        try:
+            user = await access.authenticator.authenticate(request)
+        except Unauthorized:
+            self.metrics.authenticated(None, started, wrong=True)
+            raise
+        if user is None and access.anonymous:
             user = _ANONYMOUS_USER
+        self.metrics.authenticated(user, started)
+        if user is None:
+            raise Unauthorized
         if access.impersonator is not None:
             user = await access.impersonator.impersonate(user, request, info)
+        started = perf_counter()
         decision = await access.authorizer.authorize(user, info)
+        self.metrics.authorized(decision.allowed, started)
         if not decision.allowed:
             raise forbidden(user, info, decision.reason)
         return user
@@ -282,20 +307,39 @@ class ApiServer:
             "platform": f"{sys.platform}/{_ARCHITECTURES.get(platform.machine(), platform.machine())}",
         }
 
+    # --- metrics
+
     def _metrics(self) -> Response:
-        lines = [
-            "# HELP apiserver_storage_objects Number of stored objects at the time of last check.",
-            "# TYPE apiserver_storage_objects gauge",
-        ]
-        watchers = [
-            "# HELP apiserver_longrunning_requests Watches open at present.",
-            "# TYPE apiserver_longrunning_requests gauge",
-        ]
-        for root in self._cacher.roots():
-            resource = root.prefix.removeprefix("/registry/").rstrip("/")
-            lines.append(f'apiserver_storage_objects{{resource="{resource}"}} {len(root.entries)}')
-            watchers.append(
-                f'apiserver_longrunning_requests{{resource="{resource}",verb="WATCH"}} {root.watcher_count}'
-            )
-        body = "\n".join([*lines, *watchers, ""])
-        return text(body, content_type="text/plain; version=0.0.4; charset=utf-8")
+        return text(self.metrics.registry.text().decode(), content_type=CONTENT_TYPE)
+
+    def _is_served(self, info: RequestInfo) -> bool:
+        served = self.catalog.find(info.api_group, info.api_version, info.resource)
+        if served is None:
+            return False
+        known = {"", "status", "scale", *served.subresources}
+        return info.subresource in known
+
+    def _resource_of(self, key: str) -> tuple[str, str]:
+        root = self._cacher.owner(key)
+        return self._root_names().get(root.prefix, ("", "")) if root is not None else ("", "")
+
+    def _root_names(self) -> Mapping[str, tuple[str, str]]:
+        if self._names_by_root is None:
+            self._names_by_root = {
+                served.root.prefix: (served.storage.group, served.storage.plural)
+                for resources in self.catalog.versions().values()
+                for served in resources.values()
+                if served.resource.stored
+            }
+        return self._names_by_root
+
+    def _forget_root_names(self) -> None:
+        self._names_by_root = None
+
+    def _count_objects(self) -> None:
+        names = self._root_names()
+        self.metrics.read_objects(
+            (*names[root.prefix], len(root.entries), sum(len(entry.item) for entry in root.entries.values()))
+            for root in self._cacher.roots()
+            if root.prefix in names
+        )

@@ -205,7 +205,6 @@ def test_watch(tmp_path: Path) -> None:
         (f"{PROTOBUF};q=0.5,application/json", "application/json"),
         (f"application/json;q=0.1,{PROTOBUF};q=0.2", PROTOBUF),
         ("*/*", "application/json"),
-        ("application/*", "application/json"),
         (f"*/*,{PROTOBUF}", PROTOBUF),
         (f"{PROTOBUF};as=Table;g=meta.k8s.io;v=v1,application/json", "application/json"),
         ("application/yaml", "application/yaml"),

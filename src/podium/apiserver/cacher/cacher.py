@@ -66,7 +66,8 @@ class Cacher:
     def roots(self) -> Sequence[Root]:
         return list(self._roots.values())
 
-    def _owner(self, key: str) -> Root | None:
+    def owner(self, key: str) -> Root | None:
+        """Return the root that holds `key`, a key of the store; None when nothing claims it."""
         # "/registry/pods/ns/name" or "/registry/services/specs/ns/name": a root has one part or two.
         first = key.find("/", len(REGISTRY)) + 1
         root = self._roots.get(key[:first])
@@ -81,7 +82,7 @@ class Cacher:
         page = await self._store.list(REGISTRY)
         found: dict[str, list[Entry]] = {}
         for record in page.records:
-            root = self._owner(record.key)
+            root = self.owner(record.key)
             if root is None:
                 self._unclaimed[record.key] = record
             else:
@@ -105,7 +106,7 @@ class Cacher:
 
     def _apply(self, batch: Sequence[Change]) -> None:
         for change in batch:
-            root = self._owner(change.key)
+            root = self.owner(change.key)
             record = change.record
             if root is None:
                 if record is None:

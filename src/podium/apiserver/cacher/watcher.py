@@ -7,6 +7,7 @@ from typing import Protocol
 from podium.apiserver.cacher.entry import Entry, Event
 from podium.apiserver.cacher.selection import Selection
 from podium.base.http.message import StreamWriter
+from podium.base.metrics import Histogram
 from podium.machinery.errors import Object
 
 BUFFERED_BYTES_MAX = 4 * 1024 * 1024
@@ -47,6 +48,7 @@ class Watcher:
         "everything",
         "rendering",
         "selection",
+        "sizes",
         "writer",
     )
 
@@ -55,6 +57,8 @@ class Watcher:
         self.selection = selection
         self.everything = selection.everything
         self.rendering = rendering
+        self.sizes: Histogram | None = None
+        """Told the size of each event sent."""
         self.after_revision = 0
         """Events up to here are none of the client's business: it has seen them, or asked for later ones."""
         self._pending: list[bytes] | None = []
@@ -81,6 +85,8 @@ class Watcher:
         line = lines.get(key)
         if line is None:
             line = lines[key] = self.rendering.line(type, entry)
+        if self.sizes is not None:
+            self.sizes.observe(len(line))
         if self._pending is not None:
             self._pending.append(line)
             self._pending_bytes += len(line)

@@ -83,7 +83,11 @@ async def list_entries(registry: Registry, call: Call, options: ListOptions) -> 
     root = call.served.root
     if exact and revision < root.changed_revision:
         return await _from_store(registry, call, options, revision, start_after)
-    return _from_cache(registry, call, options, revision if exact else registry.cacher.revision, start_after)
+    at = revision if exact else registry.cacher.revision
+    listing = _from_cache(registry, call, options, at, start_after)
+    if (metrics := registry.metrics) is not None:
+        metrics.listed(call.served.resource, root.count(options.selection.prefix), len(listing.entries))
+    return listing
 
 
 def _from_cache(

@@ -17,6 +17,7 @@ from podium.apiserver.chain import (
     RequestInfo,
     TokenIssuer,
 )
+from podium.apiserver.registry.admission_steps import Steps
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.served import Catalog, Served
 from podium.base.clock import Clock
@@ -25,6 +26,7 @@ from podium.machinery.resource import Resource
 from podium.store.protocol import Record, Store
 
 if TYPE_CHECKING:
+    from podium.apiserver.metrics import ApiServerMetrics
     from podium.apiserver.registry.special.services import ServiceAllocator
     from podium.machinery.schema import Schema
 
@@ -50,7 +52,8 @@ class Registry:
         self.clock = clock
         self.schema_of = schema_of
         """Return the compiled schema of a definition; compiles on first use."""
-        self.admission: Sequence[AdmissionPlugin] = ()
+        self._steps = Steps(())
+        self.metrics: ApiServerMetrics | None = None
         self.answers: Answers = {}
         self.token_issuer: TokenIssuer | None = None
         self.authorizer: Authorizer | None = None
@@ -91,6 +94,14 @@ class Registry:
 
     # --- admission
 
+    @property
+    def admission(self) -> Sequence[AdmissionPlugin]:
+        return self._steps.plugins
+
+    @admission.setter
+    def admission(self, plugins: Sequence[AdmissionPlugin]) -> None:
+        self._steps = Steps(plugins)
+
     async def admit(
         self,
         call: Call,
@@ -99,7 +110,7 @@ class Registry:
         old: Object | None = None,
     ) -> Attributes | None:
         """Let every plugin change `obj`; return what `validate` needs, None when there are no plugins."""
-        if not self.admission:
+        if not self._steps.plugins:
             return None
         attributes = Attributes(
             operation=operation,
@@ -114,15 +125,13 @@ class Registry:
             dry_run=call.dry_run,
             warnings=call.warnings,
         )
-        for plugin in self.admission:
-            await plugin.admit(attributes)
+        await self._steps.admit(attributes, self.metrics)
         return attributes
 
     async def validate(self, attributes: Attributes | None) -> None:
         """Let every plugin refuse what `admit` made."""
         if attributes is not None:
-            for plugin in self.admission:
-                await plugin.validate(attributes)
+            await self._steps.validate(attributes, self.metrics)
 
     # --- writing
 

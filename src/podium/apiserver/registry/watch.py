@@ -49,15 +49,23 @@ async def watch(
             return
     watcher = Watcher(writer, options.selection, rendering)
     watcher.after_revision = registry.cacher.revision
+    resource, metrics = call.served.resource, registry.metrics
+    if metrics is not None:
+        labels = (resource.group, resource.version, resource.plural)
+        watcher.sizes = metrics.watch_event_sizes.labels(*labels)
     try:
         lines = _initial_lines(registry, call, options, watcher)
     except Expired as error:
         writer.write(rendering.error(error.status()))
         return
     root.add(watcher)
+    if metrics is not None:
+        metrics.init_events.labels(resource.group, resource.plural).inc(len(lines))
     try:
         for line in lines:
             writer.write(line)
+            if watcher.sizes is not None:
+                watcher.sizes.observe(len(line))
             if writer.buffered_bytes > CHUNK_BYTES:
                 await writer.drain()
         watcher.go_live()

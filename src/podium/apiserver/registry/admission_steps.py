@@ -1,0 +1,79 @@
+"""The two steps of admission over all plugins: only those that have something to do are asked, and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from podium.apiserver.admission.plugin import Plugin
+from podium.apiserver.chain import AdmissionPlugin, Attributes
+
+if TYPE_CHECKING:
+    from podium.apiserver.metrics import ApiServerMetrics
+    from podium.base.metrics import Histogram
+
+_Hook = Callable[[Attributes], Awaitable[None]]
+
+
+class Steps:
+    """Asks the plugins in their order."""
+
+    def __init__(self, plugins: Sequence[AdmissionPlugin]) -> None:
+        self.plugins = plugins
+        self._admitting = [(_name(p), p.admit) for p in plugins if type(p).admit is not Plugin.admit]
+        self._validating = [
+            (_name(p), p.validate) for p in plugins if type(p).validate is not Plugin.validate
+        ]
+        self._children: dict[tuple[str, str, str, str], Histogram] = {}
+
+    async def admit(self, attributes: Attributes, metrics: ApiServerMetrics | None) -> None:
+        """Let every plugin change the object. Raises what the first that refuses raises."""
+        await self._run("admit", self._admitting, attributes, metrics)
+
+    async def validate(self, attributes: Attributes, metrics: ApiServerMetrics | None) -> None:
+        """Let every plugin refuse."""
+        await self._run("validate", self._validating, attributes, metrics)
+
+    async def _run(
+        self,
+        step: str,
+        hooks: Sequence[tuple[str, _Hook]],
+        attributes: Attributes,
+        metrics: ApiServerMetrics | None,
+    ) -> None:
+        if metrics is None:
+            for _, hook in hooks:
+                await hook(attributes)
+            return
+        operation, began = attributes.operation, perf_counter()
+        name, started, rejected = "", began, "true"
+        try:
+            for name, hook in hooks:  # noqa: B007 - the last one is the one that refused
+                await hook(attributes)
+                now = perf_counter()
+                self._of(metrics, name, step, operation, "false").observe(now - started)
+                started = now
+            rejected = "false"
+        finally:
+            if rejected == "true":
+                self._of(metrics, name, step, operation, rejected).observe(perf_counter() - started)
+            self._of(metrics, "", step, operation, rejected).observe(perf_counter() - began)
+
+    def _of(
+        self, metrics: ApiServerMetrics, name: str, step: str, operation: str, rejected: str
+    ) -> Histogram:
+        """Return the child of one plugin, or of the whole step where `name` is empty."""
+        key = (name, step, operation, rejected)
+        child = self._children.get(key)
+        if child is None:
+            if name:
+                child = metrics.admission_plugins.labels(name, step, operation, rejected)
+            else:
+                child = metrics.admission_steps.labels(step, operation, rejected)
+            self._children[key] = child
+        return child
+
+
+def _name(plugin: AdmissionPlugin) -> str:
+    return getattr(plugin, "name", "") or type(plugin).__name__
