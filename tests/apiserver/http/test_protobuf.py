@@ -1,4 +1,4 @@
-"""Protobuf through a running server: a small client of our own codec, and upstream's data sent and read back."""
+"""Protobuf through a running server: a small client of our own codec, and upstream's data sent and read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from podium.machinery.codec import protobuf
+from podium.machinery.codec.protobuf_wire import fields
 from podium.machinery.errors import Object
 from podium.resources.catalogue import find_kind
 from tests.apiserver.harness import Api, api
@@ -160,8 +161,6 @@ class Frames:
 
 
 def _event(raw: bytes, definition: str) -> tuple[str, Object]:
-    from podium.machinery.codec.protobuf_wire import fields
-
     parts = {number: value for number, _, value in fields(raw, 0, len(raw))}
     outer = parts[2]
     assert isinstance(outer, bytes)
@@ -226,6 +225,7 @@ def test_negotiation(tmp_path: Path, accept: str, gets: str) -> None:
         ("/api/v1/namespaces/default", f"{PROTOBUF};as=Table;g=meta.k8s.io;v=v1"),
         ("/api/v1/namespaces?watch=1", "application/yaml"),
         ("/api/v1/namespaces/default", "application/cbor"),
+        ("/api/v1/namespaces/default", "application/*"),
     ],
 )
 def test_what_cannot_be_had(tmp_path: Path, target: str, accept: str) -> None:

@@ -1,4 +1,4 @@
-"""The two steps of admission over all plugins: only those that have something to do are asked, and measured."""
+"""The two steps of admission over all plugins: those that have something to do are asked, and measured."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Steps:
         operation, began = attributes.operation, perf_counter()
         name, started, rejected = "", began, "true"
         try:
-            for name, hook in hooks:  # noqa: B007 - the last one is the one that refused
+            for name, hook in hooks:
                 await hook(attributes)
                 now = perf_counter()
                 self._of(metrics, name, step, operation, "false").observe(now - started)
