@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEBIAN_PACKAGES := busybox-static containerd containernetworking-plugins iproute2 nftables python3-venv runc util-linux
 UP_FLAGS ?=
 
-.PHONY: help up down test check unit e2e docs bench system clean
+.PHONY: help up down test check unit clients e2e docs bench system clean
 
 help: ## Show this
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,7 +20,7 @@ up: system $(STAMP) ## Set everything up, run a cluster, put the example's image
 down: ## Stop the cluster and remove what it left on the machine; its data stays
 	@$(BIN)/podium down
 
-test: system $(STAMP) check unit e2e ## Set up and pass all tests
+test: system $(STAMP) check unit clients e2e ## Set up and pass all tests
 
 check: $(STAMP) ## Style, types and layers
 	$(BIN)/ruff format --check src tests bench docs
@@ -28,8 +28,12 @@ check: $(STAMP) ## Style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(STAMP) ## Tests that need no container
-	$(BIN)/pytest -m "not e2e"
+unit: $(STAMP) ## Tests that need no container and no other program
+	$(BIN)/pytest -m "not e2e" --ignore=tests/clients --ignore=tests/fuzz
+
+clients: $(STAMP) ## Other people's clients, against a cluster with simulated nodes
+	@-$(BIN)/python -m tests.clients.tools
+	$(BIN)/pytest -m clients tests/clients
 
 e2e: system $(STAMP) ## The whole transcript, with real containers (needs root)
 	$(BIN)/pytest -m e2e
@@ -52,7 +56,7 @@ system:
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev,kubectl]'
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[clients,dev,kubectl]'
 	@touch $@
 
 clean: ## Remove what was built here (not the cluster's data)

@@ -1,0 +1,114 @@
+"""pykube-ng: queries, updates by merge patch, watches, scaling, logs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.clients.conftest import deployment_manifest, pod_manifest, widget_manifest
+from tests.e2e.conftest import until
+
+pytest.importorskip("pykube")
+
+import pykube
+
+pytestmark = [pytest.mark.clients, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="module")
+def api(kubeconfig: str) -> Any:
+    return pykube.HTTPClient(pykube.KubeConfig.from_file(kubeconfig), timeout=30)
+
+
+def config_map(api: Any, namespace: str, name: str, **data: str) -> Any:
+    return pykube.ConfigMap(
+        api,
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": namespace, "labels": {"of": "pykube"}},
+            "data": data,
+        },
+    )
+
+
+def test_create_update_patch_delete(api: Any, namespace: str) -> None:
+    made = config_map(api, namespace, "crud", a="1")
+    made.create()
+    made.obj["data"]["b"] = "2"
+    made.update()
+    made.patch({"data": {"c": "3"}})
+    made.patch({"data": {"d": "4"}}, subresource=None)
+    made.reload()
+    assert made.obj["data"] == {"a": "1", "b": "2", "c": "3", "d": "4"}
+    made.delete()
+    assert not made.exists()
+
+
+def test_queries(api: Any, namespace: str) -> None:
+    for number in range(3):
+        config_map(api, namespace, f"query-{number}").create()
+    maps = pykube.ConfigMap.objects(api, namespace=namespace)
+    assert len(maps.filter(selector={"of": "pykube"})) == 3
+    assert [m.name for m in maps.filter(field_selector={"metadata.name": "query-1"})] == ["query-1"]
+    assert maps.get_by_name("query-2").name == "query-2"
+    assert maps.get_or_none(name="missing") is None
+    table = maps.as_table()
+    assert [column["name"] for column in table.columns] == ["Name", "Data", "Age"]
+
+
+def test_watch(api: Any, namespace: str) -> None:
+    query = pykube.ConfigMap.objects(api, namespace=namespace).filter(
+        field_selector={"metadata.name": "seen"}
+    )
+    version = query.response["metadata"]["resourceVersion"]
+    config_map(api, namespace, "seen").create()
+    for event in query.watch(since=version):
+        assert (event.type, event.object.name) == ("ADDED", "seen")
+        break
+
+
+def test_a_pod_runs_and_has_logs(api: Any, namespace: str) -> None:
+    manifest = pod_manifest("runs")
+    manifest["metadata"]["namespace"] = namespace
+    pod = pykube.Pod(api, manifest)
+    pod.create()
+
+    def ready() -> bool:
+        pod.reload()
+        return bool(pod.ready)
+
+    until(ready, "a ready pod")
+    assert "simulated node" in pod.logs()
+    pod.delete()
+
+
+def test_a_deployment_scales_and_rolls(api: Any, namespace: str) -> None:
+    manifest = deployment_manifest("scaled")
+    manifest["metadata"]["namespace"] = namespace
+    deployment = pykube.Deployment(api, manifest)
+    deployment.create()
+    deployment.scale(2)
+    deployment.reload()
+    assert deployment.replicas == 2
+
+    def settled() -> bool:
+        deployment.reload()
+        return "observedGeneration" in deployment.obj["status"] and bool(deployment.ready)
+
+    until(settled, "a ready deployment")
+    deployment.delete(propagation_policy="Foreground")
+
+
+def test_custom_resources(api: Any, namespace: str, widgets: dict[str, Any]) -> None:
+    widget_class = pykube.object_factory(api, "clients.podium.dev/v1", "Widget")
+    manifest = widget_manifest("one", 2)
+    manifest["metadata"]["namespace"] = namespace
+    widget = widget_class(api, manifest)
+    widget.create()
+    widget.patch({"spec": {"size": 3}})
+    widget.patch({"status": {"size": 3}}, subresource="status")
+    assert widget.obj["spec"] == {"size": 3, "colour": "green"}
+    assert len(widget_class.objects(api, namespace=namespace)) == 1
+    widget.delete()
