@@ -3,6 +3,8 @@
     unwrap(body) -> Unknown(api_version, kind, raw)          the envelope: b"k8s\\0" and a runtime.Unknown
     decode("io.k8s.api.core.v1.Pod", raw) -> object          as JSON would have given it
     encode("io.k8s.api.core.v1.Pod", object) -> raw
+    wrap(api_version, kind, raw) -> body
+    frame("ADDED", body) -> what a watch sends
 
 Which field has which number is in `messages/`, one file for each Go package, one line for each message:
 `name=number:type`, where a type is a scalar (s string, b bool, i and u integers, d double, y bytes) or a
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -42,7 +44,7 @@ from podium.machinery.codec.protobuf_wire import (
 )
 from podium.machinery.errors import Json, Object
 
-__all__ = ["Malformed", "Unknown", "decode", "encode", "knows", "unwrap", "wrap"]
+__all__ = ["Malformed", "Unknown", "decode", "encode", "encode_list", "frame", "knows", "unwrap", "wrap"]
 
 MAGIC = b"k8s\x00"
 _DEPTH_MAX = 100
@@ -96,6 +98,19 @@ def decode(definition: str, raw: bytes) -> Object:
 def encode(definition: str, obj: Object) -> bytes:
     """Return `obj` in protobuf; fields that the message does not know are left out."""
     return _known(definition).encode(obj)
+
+
+def encode_list(definition: str, metadata: Object, items: Iterable[Object]) -> bytes:
+    """Return a list of `definition`s in protobuf."""
+    message = _known(definition)
+    head = _delimited(1, _known("apimachinery.pkg.apis.meta.v1.ListMeta").encode(metadata))
+    return b"".join([head, *(_delimited(2, message.encode(item)) for item in items)])
+
+
+def frame(type: str, envelope: bytes) -> bytes:
+    """Return one event of a watch: a WatchEvent around an object, with its length in front of it."""
+    event = _delimited(1, type.encode()) + _delimited(2, _delimited(1, envelope))
+    return len(event).to_bytes(4, "big") + event
 
 
 def _known(definition: str) -> _Message:
