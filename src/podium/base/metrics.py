@@ -1,0 +1,178 @@
+"""Figures that a process tells Prometheus: counters, gauges, histograms, and their text form.
+
+A registry belongs to one process and is handed to whoever counts. Families are declared once, with all
+their labels; a *child* is one combination of label values. Hot paths keep their children: an increment is
+an addition.
+Not thread-safe, as nothing here counts from another thread.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+CHILDREN_MAX = 20_000
+"""Of one family. What comes from clients must not fill the memory: further combinations share one child."""
+
+
+def exponential(start: float, factor: float, count: int) -> tuple[float, ...]:
+    """Return the upper bounds of `count` buckets, each `factor` times the one before."""
+    return tuple(float(f"{start * factor**i:.12g}") for i in range(count))
+
+
+class Counter:
+    """A number that only grows; `value` may be added to directly."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: float = 0
+
+    def inc(self, by: float = 1) -> None:
+        self.value += by
+
+    def lines(self, name: str, labels: str) -> Iterator[str]:
+        yield f"{name}{_braces(labels)} {_number(self.value)}"
+
+
+class Gauge(Counter):
+    """A number that comes and goes."""
+
+    __slots__ = ()
+
+    def dec(self, by: float = 1) -> None:
+        self.value -= by
+
+    def set(self, value: float) -> None:
+        self.value = value
+
+
+class Histogram:
+    """How often values fell into which bucket, and their sum."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float] = ()) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum: float = 0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts)
+
+    def lines(self, name: str, labels: str) -> Iterator[str]:
+        comma = "," if labels else ""
+        total = 0
+        for bound, count in zip((*map(_number, self.bounds), "+Inf"), self.counts, strict=True):
+            total += count
+            yield f'{name}_bucket{{{labels}{comma}le="{bound}"}} {total}'
+        yield f"{name}_sum{_braces(labels)} {_number(self.sum)}"
+        yield f"{name}_count{_braces(labels)} {total}"
+
+
+Child = TypeVar("Child", Counter, Gauge, Histogram)
+
+
+class Family(Generic[Child]):
+    """All children of one name."""
+
+    def __init__(
+        self, name: str, kind: str, text: str, labels: Sequence[str], make: Callable[[], Child]
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        """counter, gauge or histogram."""
+        self.text = text
+        self.label_names = tuple(labels)
+        self._make: Callable[[], Child] = make
+        self._children: dict[tuple[str, ...], Child] = {}
+        self._overflow: Child | None = None
+
+    def labels(self, *values: str) -> Child:
+        """Return the child with these values, in the order of the label names."""
+        child = self._children.get(values)
+        if child is None:
+            assert len(values) == len(self.label_names), (self.name, values)
+            if len(self._children) >= CHILDREN_MAX:
+                self._overflow = self._overflow or self._make()
+                return self._overflow
+            child = self._children[values] = self._make()
+        return child
+
+    def clear(self) -> None:
+        """Forget all children: those of a gauge that is read anew each time."""
+        self._children.clear()
+
+    def children(self) -> Iterable[tuple[tuple[str, ...], Child]]:
+        return self._children.items()
+
+    def lines(self) -> Iterator[str]:
+        if not self._children:
+            return
+        yield f"# HELP {self.name} {_escaped_help(self.text)}"
+        yield f"# TYPE {self.name} {self.kind}"
+        for values, child in sorted(self._children.items()):
+            pairs = zip(self.label_names, values, strict=True)
+            yield from child.lines(self.name, ",".join(f'{k}="{_escaped(v)}"' for k, v in pairs))
+
+
+class Registry:
+    """The families of one process."""
+
+    def __init__(self) -> None:
+        self.families: dict[str, Family[Counter] | Family[Gauge] | Family[Histogram]] = {}
+        self._before: list[Callable[[], None]] = []
+
+    def counter(self, name: str, text: str, *labels: str) -> Family[Counter]:
+        family = Family(name, "counter", text, labels, Counter)
+        self._add(family)
+        return family
+
+    def gauge(self, name: str, text: str, *labels: str) -> Family[Gauge]:
+        family = Family(name, "gauge", text, labels, Gauge)
+        self._add(family)
+        return family
+
+    def histogram(self, name: str, text: str, bounds: Sequence[float], *labels: str) -> Family[Histogram]:
+        family = Family(name, "histogram", text, labels, lambda: Histogram(bounds))
+        self._add(family)
+        return family
+
+    def _add(self, family: Family[Counter] | Family[Gauge] | Family[Histogram]) -> None:
+        assert family.name not in self.families, f"{family.name} is declared twice"
+        self.families[family.name] = family
+
+    def before_collection(self, read: Callable[[], None]) -> None:
+        """Call `read` before each collection: it sets gauges to what is counted elsewhere."""
+        self._before.append(read)
+
+    def text(self) -> bytes:
+        """Return everything in Prometheus' text form, sorted by name."""
+        for read in self._before:
+            read()
+        lines = [line for _, family in sorted(self.families.items()) for line in family.lines()]
+        return "\n".join([*lines, ""]).encode()
+
+
+def _braces(labels: str) -> str:
+    return f"{{{labels}}}" if labels else ""
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _escaped_help(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n")

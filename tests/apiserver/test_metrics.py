@@ -1,0 +1,120 @@
+"""What the API server counts, read as Prometheus would."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from podium.apiserver.http.request_info import request_info
+from podium.apiserver.metrics import ApiServerMetrics, reported_verb, scope, short_user
+from podium.base.http.message import Request
+from tests.apiserver.harness import Api, api
+
+LINE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
+PODS = "/api/v1/namespaces/default/configmaps"
+
+
+async def read(server: Api) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    response = await server.send("GET", "/metrics", accept="*/*")
+    assert response.headers.get("content-type") == "text/plain; version=0.0.4; charset=utf-8"
+    assert isinstance(response.body, bytes)
+    found = {}
+    for line in response.body.decode().splitlines():
+        if line.startswith("#"):
+            continue
+        match = LINE.fullmatch(line)
+        assert match is not None, line
+        labels = frozenset(re.findall(r'(\w+)="([^"]*)"', match[2] or ""))
+        found[match[1], labels] = float(match[3])
+    return found
+
+
+def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    return name, frozenset(labels.items())
+
+
+def config_maps(verb: str, scope: str, **more: str) -> dict[str, str]:
+    given = {"verb": verb, "group": "", "version": "v1", "resource": "configmaps", "subresource": ""}
+    return {**given, "scope": scope, "component": "apiserver", **more}
+
+
+def test_requests_watches_and_objects_are_counted(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with api(tmp_path) as server:
+            watching = await server.watch(f"{PODS}?watch=1")
+            for name in ("a", "b"):
+                await server.ok("POST", PODS, {"metadata": {"name": name}})
+            await server.call("POST", PODS, {"metadata": {"name": "a"}})
+            await server.ok("POST", f"{PODS}?dryRun=All", {"metadata": {"name": "c"}})
+            await server.ok("GET", PODS)
+            await server.ok("GET", f"{PODS}/a")
+            await server.send("GET", "/apis/made.up/v1/things")
+            await server.call("GET", f"{PODS}/a/made-up")
+            await watching.client.expect(2)
+
+            figures = await read(server)
+            total = "apiserver_request_total"
+            assert figures[key(total, **config_maps("POST", "resource", dry_run="", code="201"))] == 2
+            assert figures[key(total, **config_maps("POST", "resource", dry_run="", code="409"))] == 1
+            assert figures[key(total, **config_maps("POST", "resource", dry_run="All", code="201"))] == 1
+            assert figures[key(total, **config_maps("LIST", "namespace", dry_run="", code="200"))] == 1
+            assert figures[key(total, **config_maps("GET", "resource", dry_run="", code="200"))] == 1
+            assert not any("made" in value for _, labels in figures for _, value in labels)
+
+            watch = config_maps("WATCH", "namespace")
+            assert figures[key("apiserver_longrunning_requests", **watch)] == 1
+            assert key(total, **config_maps("WATCH", "namespace", dry_run="", code="200")) not in figures
+            sent = {"group": "", "version": "v1", "resource": "configmaps"}
+            assert figures[key("apiserver_watch_events_total", **sent)] == 2
+            assert figures[key("apiserver_watch_events_sizes_bucket", **sent, le="1024")] == 2
+            assert figures[key("apiserver_storage_objects", resource="configmaps")] >= 2
+            stored = {"group": "", "resource": "configmaps"}
+            assert figures[key("apiserver_resource_objects", **stored)] >= 2
+            assert figures[key("etcd_requests_total", operation="create", **stored)] == 2
+            assert figures[key("apiserver_cache_list_total", **stored, index="")] == 1
+            assert figures[key("apiserver_current_inflight_requests", request_kind="readOnly")] == 1
+            assert figures[key("apiserver_current_inflight_requests", request_kind="mutating")] == 0
+
+            await watching.end()
+            figures = await read(server)
+            assert figures[key("apiserver_longrunning_requests", **watch)] == 0
+            assert figures[key(total, **config_maps("WATCH", "namespace", dry_run="", code="200"))] == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "verb", "reach"),
+    [
+        ("GET", "/api/v1/pods", "LIST", "cluster"),
+        ("GET", "/api/v1/namespaces/a/pods", "LIST", "namespace"),
+        ("GET", "/api/v1/namespaces/a/pods/p", "GET", "resource"),
+        ("GET", "/api/v1/namespaces/a/pods/p/log", "CONNECT", "resource"),
+        ("POST", "/api/v1/namespaces/a/pods", "POST", "resource"),
+        ("PUT", "/api/v1/nodes/n", "PUT", "resource"),
+        ("DELETE", "/api/v1/namespaces/a/pods", "DELETE", "namespace"),
+        ("GET", "/api/v1/pods?watch=true", "WATCH", "cluster"),
+    ],
+)
+def test_verbs_and_scopes(method: str, target: str, verb: str, reach: str) -> None:
+    info = request_info(Request(method=method, target=target))
+    assert (reported_verb(info.verb, info), scope(info)) == (verb, reach)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("admin", "admin"), ("jo@example.com", "email_id"), ("system:node:a", "other")],
+)
+def test_users_stay_anonymous(name: str, label: str) -> None:
+    assert short_user(name) == label
+
+
+def test_histograms_have_upstreams_buckets() -> None:
+    families = ApiServerMetrics().registry.families
+    bounds = families["apiserver_response_sizes"].labels(*[""] * 7)
+    assert getattr(bounds, "bounds", None) == (1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9)
+    request = families["apiserver_request_duration_seconds"].labels(*[""] * 8)
+    assert len(getattr(request, "bounds", ())) == 23
