@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from podium.base.backoff import Backoff
@@ -36,7 +36,6 @@ class Component:
     name: str
     command: Sequence[str]
     netns: str | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +51,10 @@ class _Running:
 class Supervisor:
     """Keeps components alive until told to stop."""
 
-    def __init__(self, *, log_dir: Path, status_file: Path) -> None:
+    def __init__(
+        self, *, log_dir: Path, status_file: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._environment = dict(os.environ if environment is None else environment)
         self._log_dir = log_dir
         self._status_file = status_file
         self._running: dict[str, _Running] = {}
@@ -112,7 +114,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **component.env},
+                env=self._environment,
                 start_new_session=True,
             )
         running.started_at = time.monotonic()

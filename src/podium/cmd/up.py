@@ -25,7 +25,7 @@ from podium.base.log import Log
 from podium.client.client import Client
 from podium.client.kubeconfig import client_from_kubeconfig
 from podium.cmd import components, credentials, down, node_network, progress, running, teardown
-from podium.cmd.layout import Cluster, LayoutError
+from podium.cmd.layout import Cluster, LayoutError, base_dir
 from podium.cmd.supervisor import Supervisor
 from podium.imageregistry import containerd as images
 from podium.kubelet import containerd
@@ -128,7 +128,9 @@ async def _run(cluster: Cluster, reporter: progress.Reporter) -> int:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    supervisor = Supervisor(log_dir=cluster.log_dir, status_file=cluster.status_file)
+    supervisor = Supervisor(
+        log_dir=cluster.log_dir, status_file=cluster.status_file, environment=_environment()
+    )
     starting = asyncio.create_task(_start(cluster, supervisor, reporter))
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -146,6 +148,16 @@ async def _run(cluster: Cluster, reporter: progress.Reporter) -> int:
         await asyncio.gather(starting, return_exceptions=True)
         await supervisor.stop()
         await teardown.clean(cluster)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of the components."""
+    environment = dict(os.environ)
+    if environment.pop("PYTHONDONTWRITEBYTECODE", None):
+        # Where no bytecode may lie beside the sources it goes here: to compile them anew for every process
+        # takes longer than everything else a start does.
+        environment["PYTHONPYCACHEPREFIX"] = str(base_dir() / "bytecode")
+    return environment
 
 
 def _in_one_line(error: Exception, cluster: Cluster) -> str:
