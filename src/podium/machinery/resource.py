@@ -85,6 +85,8 @@ class Resource:
     plural: str
     singular: str = ""
     """Defaults to the kind in lower case."""
+    list_kind_name: str = ""
+    """The list's kind where it is not the kind with `List` behind it."""
     namespaced: bool
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
@@ -141,13 +143,18 @@ class Resource:
     generation: bool = False
     """metadata.generation starts at 1 and grows by one with every change of the spec."""
     generation_fields: tuple[str, ...] = ("spec",)
-    """Top-level fields whose change counts as a change of the spec; "metadata.annotations" may be one."""
+    """Top-level fields whose change counts as a change of the spec; "metadata.annotations" may be one, and "*"
+    stands for all but the metadata, and the status where that is a subresource."""
     create_on_update: bool = False
     """PUT on a missing name creates it."""
     unconditional_update: bool = True
     """PUT without a resourceVersion overwrites."""
     delete_returns_object: bool = False
     """DELETE answers with the object instead of a Status."""
+    prepare_delete: Callable[[Object, datetime], None] | None = None
+    """(old, now): set, in place, what the start of a deletion leaves on the object, its finalizers included."""
+    terminating: bool = False
+    """The resource itself is going away: nothing can be created any more."""
     default_propagation: str = "Background"
     """What becomes of dependents when the deleter does not say: Background or Orphan."""
     grace_period_s: Callable[[Object], int | None] | None = None
@@ -170,7 +177,7 @@ class Resource:
 
     @property
     def list_kind(self) -> str:
-        return self.kind + "List"
+        return self.list_kind_name or self.kind + "List"
 
     @property
     def group_plural(self) -> str:

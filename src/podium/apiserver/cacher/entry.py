@@ -13,6 +13,7 @@ for everything else. No plain read decodes anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from sys import intern
 from typing import Any
 
 import orjson
@@ -23,6 +24,7 @@ from podium.store.protocol import Record
 _METADATA = b'{"metadata":{"resourceVersion":"'
 _MARK = b'"metadata":{"resourceVersion":"'
 _MARK_LENGTH = len(_MARK)
+_VERSION = b'"apiVersion":"'
 
 
 def encode(obj: Object, kind: str, api_version: str) -> bytes:
@@ -34,6 +36,15 @@ def encode(obj: Object, kind: str, api_version: str) -> bytes:
         if key not in ("kind", "apiVersion", "metadata"):
             body[key] = value
     return orjson.dumps(body)
+
+
+def _version_of(value: bytes) -> str:
+    """Return the apiVersion that stored bytes begin with, "" when they do not say."""
+    start = value.find(_VERSION, 0, 256)
+    if start < 0:
+        return ""
+    start += len(_VERSION)
+    return intern(value[start : value.index(b'"', start)].decode())
 
 
 def head(kind: str, api_version: str) -> bytes:
@@ -68,22 +79,25 @@ def _at_revision(item: bytes, revision: int) -> bytes:
 class Entry:
     """An object at one revision. Immutable, but for what it has learnt about itself."""
 
-    __slots__ = ("_labels", "_object", "_values", "item", "key", "revision")
+    __slots__ = ("_labels", "_object", "_values", "api_version", "item", "key", "revision", "shown")
 
-    def __init__(self, key: str, item: bytes, revision: int) -> None:
+    def __init__(self, key: str, item: bytes, revision: int, api_version: str = "") -> None:
         self.key = key
         """The key below the resource's root: `namespace/name` or `name`."""
         self.item = item
         self.revision = revision
+        self.api_version = api_version
+        """The version in which the object is stored."""
+        self.shown: dict[str, tuple[object, bytes | None]] | None = None
+        """Kept here by custom resources: the object in versions that it is not stored in."""
         self._labels: Mapping[str, str] | None = None
         self._values: dict[str, str] | None = None
         self._object: Object | None = None
 
     @staticmethod
     def of(record: Record, root_length: int) -> Entry:
-        return Entry(
-            record.key[root_length:], item_of(record.value, record.mod_revision), record.mod_revision
-        )
+        revision, value = record.mod_revision, record.value
+        return Entry(record.key[root_length:], item_of(value, revision), revision, _version_of(value))
 
     @property
     def name(self) -> str:
@@ -112,7 +126,7 @@ class Entry:
 
     def at(self, revision: int) -> Entry:
         """Return the same object bearing another revision: the last state of what was deleted then."""
-        return Entry(self.key, _at_revision(self.item, revision), revision)
+        return Entry(self.key, _at_revision(self.item, revision), revision, self.api_version)
 
     @property
     def labels(self) -> Mapping[str, str]:

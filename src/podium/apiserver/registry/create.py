@@ -131,7 +131,7 @@ async def write_new(registry: Registry, call: Call, stored: Object) -> Result:
         raise _exists(call, name, existing)
     if call.dry_run:
         return Result(served=served, object=served.from_storage(stored), created=True)
-    value = registry.encode(served, stored)
+    value = await registry.encode(served, stored)
     try:
         record = await registry.store.create(served.root.prefix + served.key(namespace, name), value)
     except KeyExists:

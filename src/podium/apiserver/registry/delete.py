@@ -64,6 +64,8 @@ async def delete(registry: Registry, call: Call, options: DeleteOptions) -> Resu
 
 async def _delete_once(registry: Registry, call: Call, options: DeleteOptions, entry: Entry) -> Result:
     served = call.served
+    if served.needs_preparing:
+        await served.prepare([entry])
     old = served.object(entry)
     check_preconditions(call, options, old)
     attributes = await registry.admit(call, "DELETE", None, old)
@@ -83,7 +85,7 @@ async def _apply(registry: Registry, call: Call, entry: Entry, stored_old: Objec
     key = served.root.prefix + entry.key
     revision = entry.revision
     if marked.obj != stored_old:
-        value = registry.encode(served, marked.obj)
+        value = await registry.encode(served, marked.obj)
         record = await registry.store.update(key, value, expected_revision=revision)
         revision = record.mod_revision
         entry = Entry.of(record, len(served.root.prefix))
@@ -124,6 +126,8 @@ def mark(resource: Resource, old: Object, options: DeleteOptions, clock: Clock) 
         grace = 1
     new = {**old, "metadata": dict(old["metadata"])}
     metadata = new["metadata"]
+    if resource.prepare_delete is not None and not metadata.get("deletionTimestamp"):
+        resource.prepare_delete(new, clock.now())
     graceful = _mark_graceful(resource, old, metadata, grace, clock)
     if graceful is None:
         return Marked(obj=old, remove=False, pending=True)

@@ -29,6 +29,12 @@ def narrow_to_status(new: Object, old: Object, _clock: Clock) -> None:
     _carry(new["metadata"], old["metadata"], "finalizers")
 
 
+def narrow_to_status_alone(new: Object, old: Object, _clock: Clock) -> None:
+    """status of a custom resource: the metadata stays too, but for who owns the status now."""
+    _restore(new, old, but=("status",))
+    _restore_metadata(new, old)
+
+
 def _narrow_to_finalizers(new: Object, old: Object, _clock: Clock) -> None:
     """namespaces/finalize: spec.finalizers."""
     finalizers = (new.get("spec") or {}).get("finalizers")

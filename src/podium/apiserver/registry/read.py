@@ -67,11 +67,20 @@ async def get(registry: Registry, call: Call, *, revision: int = 0) -> Entry:
     entry = call.served.root.entries.get(call.served.key(call.namespace, call.name))
     if entry is None:
         raise not_found(call)
+    if call.served.needs_preparing:
+        await call.served.prepare([entry])
     return entry
 
 
 async def list_entries(registry: Registry, call: Call, options: ListOptions) -> Listing:
     """Return the selected entries. Raises `Expired` for a snapshot that is gone."""
+    listing = await _list_entries(registry, call, options)
+    if call.served.needs_preparing:
+        await call.served.prepare(listing.entries)
+    return listing
+
+
+async def _list_entries(registry: Registry, call: Call, options: ListOptions) -> Listing:
     start_after = ""
     revision, exact = options.revision, options.exact
     if options.continue_token:

@@ -135,8 +135,10 @@ class Registry:
 
     # --- writing
 
-    def encode(self, served: Served, stored: Object) -> bytes:
-        return encode(stored, served.storage.kind, served.storage.api_version)
+    async def encode(self, served: Served, stored: Object) -> bytes:
+        if served.custom:
+            stored = await served.encodable(stored)
+        return encode(stored, served.storage.kind, served.stored_api_version)
 
     async def seen(self, served: Served, record: Record) -> Entry:
         """Return the entry of a record just written, once the cache shows it."""
@@ -144,6 +146,8 @@ class Registry:
         root = served.root
         key = record.key[len(root.prefix) :]
         entry = root.entries.get(key)
-        if entry is not None and entry.revision == record.mod_revision:
-            return entry
-        return Entry.of(record, len(root.prefix))
+        if entry is None or entry.revision != record.mod_revision:
+            entry = Entry.of(record, len(root.prefix))
+        if served.needs_preparing:
+            await served.prepare([entry])
+        return entry

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from podium.apiserver.cacher.cacher import Cacher
 from podium.apiserver.cacher.entry import Entry, head
 from podium.apiserver.cacher.root import Root
+from podium.apiserver.registry.versions import preference
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
 
@@ -15,6 +16,11 @@ class Served:
     """One resource in one version, with the cached objects behind it."""
 
     __slots__ = ("converted", "form", "head", "protobuf_form", "resource", "root", "storage", "subresources")
+
+    custom = False
+    """Defined at run time: upstream's generic server for these answers some things in its own way."""
+    needs_preparing = False
+    """Whether `prepare` must have seen an entry before anything else is asked of it."""
 
     def __init__(self, resource: Resource, root: Root) -> None:
         self.resource = resource
@@ -28,6 +34,22 @@ class Served:
         self.protobuf_form: object | None = None
         """The same for those who want protobuf."""
         self.subresources: Mapping[str, Subresource] = {sub.name: sub for sub in resource.subresources}
+
+    @property
+    def stored_api_version(self) -> str:
+        """The version in which objects are written."""
+        return self.storage.api_version
+
+    async def prepare(self, entries: Sequence[Entry]) -> None:
+        """Do what takes waiting so that these entries can be shown: ask a webhook."""
+
+    async def encodable(self, stored: Object) -> Object:
+        """Return `stored` as it is to be written."""
+        return stored
+
+    def is_stale(self, _entry: Entry) -> bool:
+        """Whether writing an unchanged object would change what is stored."""
+        return False
 
     def key(self, namespace: str, name: str) -> str:
         """Return the key of an object below the root."""
@@ -68,6 +90,8 @@ class Catalog:
         self._cacher = cacher
         self._groups: dict[tuple[str, str], dict[str, Served]] = {}
         self._by_kind: dict[tuple[str, str], Served] = {}
+        self._custom_groups: set[str] = set()
+        """Groups that only definitions make up."""
         self._listeners: list[Callable[[], None]] = []
 
     def add(self, resources: Iterable[Resource]) -> None:
@@ -79,15 +103,41 @@ class Catalog:
             self._by_kind[resource.api_version, resource.kind] = served
         self._changed()
 
+    def replace(self, old: Iterable[Resource], new: Iterable[Served]) -> None:
+        """Serve the custom resources `new`, and `old` no longer: one change for those who listen."""
+        for resource in old:
+            self._take_out(resource)
+        for served in new:
+            resource = served.resource
+            gv = (resource.group, resource.version)
+            if gv not in self._groups and not self.knows_group(resource.group):
+                self._custom_groups.add(resource.group)
+            self._groups.setdefault(gv, {})[resource.plural] = served
+            self._by_kind[resource.api_version, resource.kind] = served
+        builtin = {gv: served for gv, served in self._groups.items() if gv[0] not in self._custom_groups}
+        custom = sorted(
+            (gv for gv in self._groups if gv not in builtin), key=lambda gv: (gv[0], preference(gv[1]))
+        )
+        self._groups = {**builtin, **{gv: self._groups[gv] for gv in custom}}
+        self._custom_groups = {group for group, _ in custom}
+        self._changed()
+
+    def _take_out(self, resource: Resource) -> None:
+        gv = (resource.group, resource.version)
+        group = self._groups.get(gv, {})
+        group.pop(resource.plural, None)
+        if not group:
+            self._groups.pop(gv, None)
+        self._by_kind.pop((resource.api_version, resource.kind), None)
+
+    def is_custom_group(self, group: str) -> bool:
+        """Whether all that the group has was defined at run time."""
+        return group in self._custom_groups
+
     def remove(self, resources: Iterable[Resource]) -> None:
         """Serve `resources` no longer."""
         for resource in resources:
-            gv = (resource.group, resource.version)
-            group = self._groups.get(gv, {})
-            group.pop(resource.plural, None)
-            if not group:
-                self._groups.pop(gv, None)
-            self._by_kind.pop((resource.api_version, resource.kind), None)
+            self._take_out(resource)
         self._changed()
 
     def _changed(self) -> None:

@@ -16,7 +16,7 @@ from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.create import create, match_namespace
 from podium.apiserver.registry.errors import OPTIMISTIC_LOCK
 from podium.apiserver.registry.fields import track_update
-from podium.apiserver.registry.narrow import CHECKS, NARROW, narrow_to_status
+from podium.apiserver.registry.narrow import CHECKS, NARROW, narrow_to_status, narrow_to_status_alone
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
 from podium.apiserver.registry.special.services import is_service
@@ -98,6 +98,8 @@ async def _modify_once(
     replaces: bool,
 ) -> Result:
     served = call.served
+    if served.needs_preparing:
+        await served.prepare([entry])
     old = served.object(entry)
     new = await transform(old)
     if system:
@@ -170,7 +172,9 @@ def prepare_update(registry: Registry, call: Call, stored: Object, stored_old: O
     storage = call.served.storage
     metadata, before = stored["metadata"], stored_old["metadata"]
     _carry(metadata, before, "generation")
-    narrow = narrow_to_status if call.subresource == "status" else NARROW.get(_place(call))
+    narrow = NARROW.get(_place(call))
+    if call.subresource == "status":
+        narrow = narrow_to_status_alone if call.served.custom else narrow_to_status
     if narrow is not None:
         narrow(stored, stored_old, registry.clock)
     else:
@@ -206,6 +210,9 @@ def _place(call: Call) -> tuple[str, str]:
 def _spec_changed(call: Call, stored: Object, stored_old: Object) -> bool:
     for path in call.served.storage.generation_fields:
         new, old = stored, stored_old
+        if path == "*":
+            apart = ("metadata", "status") if call.served.storage.status else ("metadata",)
+            return any(new.get(name) != old.get(name) for name in {**new, **old} if name not in apart)
         for part in path.split("."):
             new, old = (new or {}).get(part), (old or {}).get(part)  # type: ignore[assignment]
         if (new or None) != (old or None):
@@ -242,11 +249,11 @@ async def _write(registry: Registry, call: Call, entry: Entry, stored: Object, s
             change = await registry.store.delete(key, expected_revision=entry.revision)
             await registry.cacher.wait_for(change.revision)
         return Result(served=served, object=served.from_storage(stored))
-    if stored == stored_old:
+    if stored == stored_old and not served.is_stale(entry):
         return Result(served=served, entry=entry)
     if call.dry_run:
         return Result(served=served, object=served.from_storage(stored))
-    value = registry.encode(served, stored)
+    value = await registry.encode(served, stored)
     record = await registry.store.update(key, value, expected_revision=entry.revision)
     return Result(served=served, entry=await registry.seen(served, record))
 

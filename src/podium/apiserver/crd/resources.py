@@ -1,0 +1,219 @@
+"""A definition's versions as `Resource` values: what a built-in resource declares in its file. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from podium.apiserver.crd.names import is_deleting
+from podium.apiserver.registry.versions import preference
+from podium.machinery.errors import FieldError, Json, Object
+from podium.machinery.resource import Column, Resource, Scale
+from podium.machinery.structural.jsonpath import PathError, compile_path
+from podium.machinery.structural.schema import StructuralSchema
+from podium.machinery.table import age, since
+from podium.resources.selecting import text as _selectable_text
+
+VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+_INT32_MAX = 2**31 - 1
+
+_NAME = Column(
+    name="Name",
+    value=lambda obj, _now: obj["metadata"].get("name") or "",
+    format="name",
+    description="Name of the object, unique among its kind in its namespace.",
+)
+_AGE = Column(name="Age", value=age, type="date", description="Time since the object was created.")
+
+
+def definition_name(group: str, version: str, kind: str) -> str:
+    """Return the name of a version's schema in OpenAPI: `com.example.stable.v1.CronTab`."""
+    return ".".join([*reversed(group.split(".")), version, kind])
+
+
+def served_versions(definition: Object) -> list[Object]:
+    """Return the versions that are served, the most preferred first."""
+    versions = [version for version in definition["spec"]["versions"] if version.get("served")]
+    return sorted(versions, key=lambda version: preference(version["name"]))
+
+
+def storage_version(definition: Object) -> str:
+    return next(str(one["name"]) for one in definition["spec"]["versions"] if one.get("storage"))
+
+
+def resource_of(definition: Object, version: Object, schema: StructuralSchema) -> Resource:
+    """Return one version of what a definition defines."""
+    spec = definition["spec"]
+    names: Object = (definition.get("status") or {}).get("acceptedNames") or spec["names"]
+    group, name, kind = str(spec["group"]), str(version["name"]), str(names["kind"])
+    subresources: Object = version.get("subresources") or {}
+    scale = _scale(subresources.get("scale"))
+    checks = _Checks(group, name, kind, schema, scale)
+    return Resource(
+        group=group,
+        version=name,
+        kind=kind,
+        plural=str(names["plural"]),
+        singular=str(names.get("singular") or ""),
+        list_kind_name=str(names.get("listKind") or ""),
+        namespaced=spec["scope"] == "Namespaced",
+        short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
+        verbs=VERBS,
+        schema=schema.name,
+        storage_prefix=f"{group}/{names['plural']}",
+        status=subresources.get("status") is not None,
+        scale=scale,
+        validate=checks.create,
+        validate_update=checks.update,
+        validate_status_update=checks.update,
+        generation=True,
+        generation_fields=("*",),
+        unconditional_update=False,
+        deprecation=_deprecation(definition, version),
+        terminating=is_deleting(definition),
+        selectable={
+            field["jsonPath"].removeprefix("."): _selector(field["jsonPath"])
+            for field in version.get("selectableFields") or ()
+        },
+        columns=_columns(version),
+    )
+
+
+def _deprecation(definition: Object, version: Object) -> str:
+    if not version.get("deprecated"):
+        return ""
+    if version.get("deprecationWarning"):
+        return str(version["deprecationWarning"])
+    spec = definition["spec"]
+    group, kind = spec["group"], spec["names"]["kind"]
+    text = f"{group}/{version['name']} {kind} is deprecated"
+    for other in served_versions(definition):
+        if not other.get("deprecated") and preference(other["name"]) < preference(version["name"]):
+            return f"{text}; use {group}/{other['name']} {kind}"
+    return text
+
+
+# --- checks
+
+
+class _Checks:
+    """What is wrong with an object of one version."""
+
+    def __init__(
+        self, group: str, version: str, kind: str, schema: StructuralSchema, scale: Scale | None
+    ) -> None:
+        self._api_version = f"{group}/{version}"
+        self._kind = kind
+        self._schema = schema
+        self._scale = scale
+
+    def create(self, obj: Object) -> list[FieldError]:
+        return self._errors(obj, None)
+
+    def update(self, new: Object, old: Object) -> list[FieldError]:
+        return self._errors(new, old)
+
+    def _errors(self, obj: Object, old: Object | None) -> list[FieldError]:
+        if obj.get("kind") != self._kind:
+            return [FieldError.invalid("kind", obj.get("kind"), f"must be {self._kind}")]
+        return self._schema.validate(obj, old, between=self._scale_errors(obj))
+
+    def _scale_errors(self, obj: Object) -> list[FieldError]:
+        if self._scale is None:
+            return []
+        errors = []
+        for path in (self._scale.replicas, self._scale.status_replicas):
+            value = _only(compile_path(path)(obj))
+            if not isinstance(value, int) or isinstance(value, bool):
+                continue
+            if value < 0:
+                errors.append(FieldError.invalid(path, value, "should be a non-negative integer"))
+            elif value > _INT32_MAX:
+                detail = f"should be less than or equal to {_INT32_MAX}"
+                errors.append(FieldError.invalid(path, value, detail))
+        return errors
+
+
+def _only(values: list[Json]) -> Json:
+    return values[0] if values else None
+
+
+# --- scale, columns, selectors
+
+
+def _scale(declared: Object | None) -> Scale | None:
+    if declared is None:
+        return None
+    path = declared.get("labelSelectorPath") or ""
+
+    def selector(obj: Object) -> str:
+        value = _only(compile_path(path)(obj)) if path else None
+        return value if isinstance(value, str) else ""
+
+    return Scale(
+        replicas=declared["specReplicasPath"],
+        status_replicas=declared["statusReplicasPath"],
+        selector=selector,
+    )
+
+
+def _selector(path: str) -> Callable[[Object], str]:
+    find = compile_path(path)
+    return lambda obj: _selectable_text(_only(find(obj)))
+
+
+def _columns(version: Object) -> tuple[Column, ...]:
+    declared = version.get("additionalPrinterColumns") or ()
+    if not declared:
+        return (_NAME, _AGE)
+    return (_NAME, *(_column(column) for column in declared))
+
+
+def _column(declared: Object) -> Column:
+    type, path = str(declared["type"]), str(declared["jsonPath"])
+    return Column(
+        name=str(declared["name"]),
+        value=_cell(path, type),
+        type=type,
+        format=str(declared.get("format") or ""),
+        description=str(declared.get("description") or f"Custom resource definition column ({path})."),
+        priority=int(declared.get("priority") or 0),
+    )
+
+
+def _cell(path: str, type: str) -> Callable[[Object, datetime], Json]:
+    try:
+        find = compile_path(path)
+    except PathError:
+        return lambda _obj, _now: None
+
+    def cell(obj: Object, now: datetime) -> Json:
+        values = find(obj)
+        return _shown(values[0], type, now) if values else None
+
+    return cell
+
+
+def _shown(value: Json, type: str, now: datetime) -> Json:
+    """Return a value as a cell of a type; what does not fit shows nothing."""
+    if value is None:
+        return None
+    match type:
+        case "integer":
+            fits = isinstance(value, int | float) and not isinstance(value, bool)
+            return int(value) if fits else None
+        case "number":
+            return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        case "boolean":
+            return value if isinstance(value, bool) else None
+        case "date":
+            return since(value, now) if isinstance(value, str) else None
+        case _:
+            return value if isinstance(value, str) else _go_json(value)
+
+
+def _go_json(value: Json) -> str:
+    import orjson  # noqa: PLC0415
+
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

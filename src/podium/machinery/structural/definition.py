@@ -1,0 +1,354 @@
+"""Whether a schema is structural, and otherwise sound: upstream's refusals, in its words.
+
+A schema is structural when every value in it has a type, and when what stands below allOf, anyOf, oneOf and
+not only restricts values that are specified outside of them. Only then is it clear what to prune and default.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from podium.machinery.errors import FieldError, Json, Object
+from podium.machinery.structural.defaulting import defaulter
+from podium.machinery.structural.patterns import compiled, go_message
+from podium.machinery.structural.pruning import drop_nulls, prune
+from podium.machinery.structural.values import Validator
+
+Errors = list[FieldError]
+
+TYPES = ("array", "boolean", "integer", "number", "object", "string")
+_LIST_TYPES = ("atomic", "map", "set")
+_MAP_TYPES = ("atomic", "granular")
+_SCALARS = ("boolean", "integer", "number", "string")
+_UNSUPPORTED = ("$ref", "definitions", "dependencies", "id", "additionalItems", "patternProperties")
+_JUNCTORS = ("allOf", "anyOf", "oneOf")
+_METADATA_PROPERTIES = frozenset(("name", "generateName"))
+_EXTENSIONS = {
+    "x-kubernetes-preserve-unknown-fields": "must be undefined to be structural",
+    "x-kubernetes-embedded-resource": "must be false to be structural",
+    "x-kubernetes-int-or-string": "must be false to be structural",
+    "x-kubernetes-list-type": "must be undefined to be structural",
+    "x-kubernetes-list-map-keys": "must be empty to be structural",
+    "x-kubernetes-map-type": "must be undefined to be structural",
+    "x-kubernetes-validations": "must be empty to be structural",
+    "type": "must be empty to be structural",
+    "title": "must be empty to be structural",
+    "description": "must be empty to be structural",
+    "default": "must be undefined to be structural",
+    "nullable": "must be false to be structural",
+    "additionalProperties": "must be undefined to be structural",
+}
+
+
+def schema_errors(schema: Object, path: str) -> Errors:
+    """Return what is wrong with the schema of a custom resource at `path`, rules (CEL) apart."""
+    errors = _node(schema, path) + _structure(schema, path, "root")
+    if not errors:
+        errors = list(_default_errors(schema, path, whole=True))
+    return errors
+
+
+# --- one node after the other
+
+
+def children(schema: Object, path: str) -> Iterator[tuple[Object, str, str]]:
+    """Yield (schema, path, what it is) of what a schema specifies directly: property, items, values."""
+    for name in sorted(schema.get("properties") or {}):
+        yield schema["properties"][name], f"{path}.properties[{name}]", "property"
+    items, others = schema.get("items"), schema.get("additionalProperties")
+    if isinstance(items, dict):
+        yield items, f"{path}.items", "items"
+    if isinstance(others, dict):
+        yield others, f"{path}.additionalProperties", "values"
+
+
+def _nested(schema: Object, path: str) -> Iterator[tuple[Object, str]]:
+    for name in _JUNCTORS:
+        for index, part in enumerate(schema.get(name) or ()):
+            yield part, f"{path}.{name}[{index}]"
+    if isinstance(schema.get("not"), dict):
+        yield schema["not"], f"{path}.not"
+
+
+def _node(schema: Object, path: str) -> Errors:
+    """Check what upstream's API cannot express at all, and the extensions, here and below."""
+    errors: Errors = []
+    if schema.get("uniqueItems"):
+        detail = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
+        errors.append(FieldError.forbidden(f"{path}.uniqueItems", detail))
+    others = schema.get("additionalProperties")
+    if others is False:
+        detail = "additionalProperties cannot be set to false"
+        errors.append(FieldError.forbidden(f"{path}.additionalProperties", detail))
+    elif others and schema.get("properties"):
+        detail = "additionalProperties and properties are mutual exclusive"
+        errors.append(FieldError.forbidden(f"{path}.additionalProperties", detail))
+    for name in _UNSUPPORTED:
+        if schema.get(name):
+            errors.append(FieldError.forbidden(f"{path}.{name}", f"{name} is not supported"))
+    if isinstance(schema.get("items"), list):
+        detail = "items must be a schema object and not an array"
+        errors.append(FieldError.forbidden(f"{path}.items", detail))
+    errors += _type_errors(schema, path)
+    if schema.get("x-kubernetes-preserve-unknown-fields") is False:
+        where = f"{path}.x-kubernetes-preserve-unknown-fields"
+        errors.append(FieldError.invalid(where, False, "must be true or undefined"))
+    pattern = schema.get("pattern")
+    if pattern:
+        try:
+            compiled(pattern)
+        except re.error as error:
+            detail = f"must be a valid regular expression, but isn't: {go_message(error, pattern)}"
+            errors.append(FieldError.invalid(f"{path}.pattern", pattern, detail))
+    errors += _map_type_errors(schema, path) + _list_type_errors(schema, path)
+    for inner, where, _ in children(schema, path):
+        errors += _node(inner, where)
+    for inner, where in _nested(schema, path):
+        errors += _node(inner, where)
+    return errors
+
+
+def _type_errors(schema: Object, path: str) -> Errors:
+    type = schema.get("type") or ""
+    if type == "null":
+        detail = "type cannot be set to null, use nullable as an alternative"
+        return [FieldError.forbidden(f"{path}.type", detail)]
+    if type and type not in TYPES:
+        return [FieldError.not_supported(f"{path}.type", type, TYPES)]
+    return []
+
+
+def _map_type_errors(schema: Object, path: str) -> Errors:
+    map_type = schema.get("x-kubernetes-map-type")
+    if map_type is None:
+        return []
+    errors: Errors = []
+    if schema.get("type") != "object":
+        detail = "must be object if x-kubernetes-map-type is specified"
+        errors.append(FieldError.invalid(f"{path}.type", schema.get("type") or "", detail))
+    if map_type not in _MAP_TYPES:
+        errors.append(FieldError.not_supported(f"{path}.x-kubernetes-map-type", map_type, _MAP_TYPES))
+    return errors
+
+
+def _list_type_errors(schema: Object, path: str) -> Errors:
+    list_type, keys = schema.get("x-kubernetes-list-type"), schema.get("x-kubernetes-list-map-keys") or []
+    errors: Errors = []
+    if list_type is not None and schema.get("type") != "array":
+        type = schema.get("type") or ""
+        detail = "must be array if x-kubernetes-list-type is specified"
+        if not type:
+            errors.append(FieldError.required(f"{path}.type", detail))
+        else:
+            errors.append(FieldError.invalid(f"{path}.type", type, detail))
+    where = f"{path}.x-kubernetes-list-type"
+    if list_type is not None and list_type not in _LIST_TYPES:
+        errors.append(FieldError.not_supported(where, list_type, _LIST_TYPES))
+    if keys and list_type != "map":
+        detail = "must be map if x-kubernetes-list-map-keys is non-empty"
+        if list_type is None:
+            errors.append(FieldError.required(where, detail))
+        else:
+            errors.append(FieldError.invalid(where, list_type, detail))
+    items = schema.get("items")
+    if list_type == "map":
+        errors += _map_list_errors(items if isinstance(items, dict) else None, keys, path)
+    elif list_type == "set" and isinstance(items, dict):
+        errors += _set_errors(items, f"{path}.items")
+    return errors
+
+
+def _map_list_errors(items: Object | None, keys: list[str], path: str) -> Errors:
+    errors: Errors = []
+    if not keys:
+        detail = "must not be empty if x-kubernetes-list-type is map"
+        errors.append(FieldError.required(f"{path}.x-kubernetes-list-map-keys", detail))
+    if items is None:
+        detail = "must have a schema if x-kubernetes-list-type is map"
+        return [*errors, FieldError.required(f"{path}.items", detail)]
+    if items.get("type") != "object":
+        detail = "must be object if parent array's x-kubernetes-list-type is map"
+        errors.append(FieldError.invalid(f"{path}.items.type", items.get("type") or "", detail))
+    if items.get("nullable"):
+        detail = "cannot be nullable when x-kubernetes-list-type is map"
+        errors.append(FieldError.forbidden(f"{path}.items.nullable", detail))
+    properties = items.get("properties") or {}
+    required = items.get("required") or ()
+    for key in keys:
+        where = f"{path}.items.properties[{key}]"
+        property = properties.get(key)
+        if property is None:
+            detail = "entries must all be names of item properties"
+            errors.append(FieldError.invalid(f"{path}.x-kubernetes-list-map-keys", keys, detail))
+            continue
+        if property.get("type") not in _SCALARS and not property.get("x-kubernetes-int-or-string"):
+            detail = "must be a scalar type if parent array's x-kubernetes-list-type is map"
+            errors.append(FieldError.invalid(f"{where}.type", property.get("type") or "", detail))
+        if key not in required and property.get("default") is None:
+            detail = (
+                "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required "
+                "property"
+            )
+            errors.append(FieldError.required(f"{where}.default", detail))
+        if property.get("nullable"):
+            detail = "this property is in x-kubernetes-list-map-keys, so it cannot be nullable"
+            errors.append(FieldError.forbidden(f"{where}.nullable", detail))
+    if len(set(keys)) != len(keys):
+        detail = "must not contain duplicate entries"
+        errors.append(FieldError.invalid(f"{path}.x-kubernetes-list-map-keys", keys, detail))
+    return errors
+
+
+def _set_errors(items: Object, path: str) -> Errors:
+    errors: Errors = []
+    if items.get("nullable"):
+        detail = "cannot be nullable when x-kubernetes-list-type is set"
+        errors.append(FieldError.forbidden(f"{path}.nullable", detail))
+    if items.get("type") == "object" and items.get("x-kubernetes-map-type") != "atomic":
+        detail = "must be atomic as item of a list with x-kubernetes-list-type=set"
+        where, found = f"{path}.x-kubernetes-map-type", items.get("x-kubernetes-map-type")
+    elif items.get("type") == "array" and items.get("x-kubernetes-list-type") not in (None, "atomic"):
+        detail = "must be atomic as item of a list with x-kubernetes-list-type=set"
+        where, found = f"{path}.x-kubernetes-list-type", items.get("x-kubernetes-list-type")
+    else:
+        return errors
+    error = FieldError.required(where, detail) if found is None else FieldError.invalid(where, found, detail)
+    return [*errors, error]
+
+
+# --- structure
+
+_MISSING_TYPE = {
+    "root": "must not be empty at the root",
+    "property": "must not be empty for specified object fields",
+    "items": "must not be empty for specified array items",
+    "values": "must not be empty for specified object fields",
+}
+
+
+def _structure(schema: Object, path: str, role: str) -> Errors:
+    errors: Errors = []
+    type = schema.get("type") or ""
+    any_type = schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-int-or-string")
+    embedded = bool(schema.get("x-kubernetes-embedded-resource"))
+    if not type and not (any_type and role != "root"):
+        errors.append(FieldError.required(f"{path}.type", _MISSING_TYPE[role]))
+    elif role == "root" and type != "object":
+        errors.append(FieldError.invalid(f"{path}.type", type, "must be object at the root"))
+    elif embedded and type != "object":
+        detail = "must be object if x-kubernetes-embedded-resource is true"
+        errors.append(FieldError.invalid(f"{path}.type", type, detail))
+    if type and schema.get("x-kubernetes-int-or-string"):
+        detail = "must be empty if x-kubernetes-int-or-string is true"
+        errors.append(FieldError.invalid(f"{path}.type", type, detail))
+    if type == "array" and not schema.get("items"):
+        errors.append(FieldError.required(f"{path}.items", "must be specified"))
+    preserves = schema.get("x-kubernetes-preserve-unknown-fields")
+    if embedded and not preserves and not schema.get("properties"):
+        detail = (
+            "must not be empty if x-kubernetes-embedded-resource is true without "
+            "x-kubernetes-preserve-unknown-fields"
+        )
+        errors.append(FieldError.required(f"{path}.properties", detail))
+    if role == "root" or embedded:
+        errors += _object_fields(schema, path)
+    for inner, where, what in children(schema, path):
+        errors += _structure(inner, where, what)
+    # An int-or-string says so in words that are exempt.
+    for inner, where in _nested(schema, path):
+        errors += _inside(
+            inner, where, schema, path, int_or_string=bool(schema.get("x-kubernetes-int-or-string"))
+        )
+    return errors
+
+
+def _object_fields(schema: Object, path: str) -> Errors:
+    properties = schema.get("properties") or {}
+    errors: Errors = []
+    metadata = properties.get("metadata")
+    if isinstance(metadata, dict):
+        where = f"{path}.properties[metadata]"
+        if metadata.get("type") != "object":
+            errors.append(FieldError.invalid(f"{where}.type", metadata.get("type") or "", "must be object"))
+        rest = set(metadata) - {"type", "properties", "description"}
+        names = set(metadata.get("properties") or {})
+        if rest or not names <= _METADATA_PROPERTIES:
+            detail = (
+                "must not specify anything other than name and generateName, but metadata is implicitly "
+                "specified"
+            )
+            errors.append(FieldError.forbidden(where, detail))
+    for name in ("apiVersion", "kind"):
+        part = properties.get(name)
+        if isinstance(part, dict) and part.get("type") != "string":
+            where = f"{path}.properties[{name}].type"
+            errors.append(FieldError.invalid(where, part.get("type") or "", "must be string"))
+    return errors
+
+
+def _inside(
+    schema: Object, path: str, outer: Object | None, outer_path: str, *, int_or_string: bool
+) -> Errors:
+    """Check a schema below a junctor, which may only restrict what `outer` specifies."""
+    errors: Errors = []
+    for name, detail in _EXTENSIONS.items():
+        if name == "type" and int_or_string:
+            continue
+        if schema.get(name) not in (None, "", False, [], {}):
+            errors.append(FieldError.forbidden(f"{path}.{name}", detail))
+    for name in sorted(schema.get("properties") or {}):
+        where = f"{path}.properties[{name}]"
+        specified = ((outer or {}).get("properties") or {}).get(name)
+        outside = f"{outer_path}.properties[{name}]"
+        if specified is None and isinstance((outer or {}).get("additionalProperties"), dict):
+            specified = (outer or {})["additionalProperties"]
+        elif specified is None and outer is not None:
+            errors.append(FieldError.required(outside, f"because it is defined in {where}"))
+        errors += _inside(schema["properties"][name], where, specified, outside, int_or_string=False)
+    items = schema.get("items")
+    if isinstance(items, dict):
+        specified = (outer or {}).get("items")
+        if specified is None and outer is not None:
+            errors.append(
+                FieldError.required(f"{outer_path}.items", f"because it is defined in {path}.items")
+            )
+        errors += _inside(items, f"{path}.items", specified, f"{outer_path}.items", int_or_string=False)
+    for inner, where in _nested(schema, path):
+        errors += _inside(inner, where, outer, outer_path, int_or_string=int_or_string)
+    return errors
+
+
+# --- defaults
+
+
+def _default_errors(schema: Object, path: str, *, whole: bool) -> Iterator[FieldError]:
+    default = schema.get("default")
+    if default is not None and not whole:
+        yield from _one_default(schema, default, f"{path}.default")
+    for inner, where, _ in children(schema, path):
+        yield from _default_errors(inner, where, whole=False)
+
+
+def _one_default(schema: Object, default: Json, path: str) -> Iterator[FieldError]:
+    """Check a default as the value that it will be: with the defaults below it, and nothing unknown in it."""
+    holder = {"default": _copy(default)}
+    around: Object = {"type": "object", "properties": {"default": schema}}
+    gone = prune(holder, around)
+    if gone:
+        detail = f"must not have unknown fields: {', '.join(gone)}"
+        yield FieldError.invalid(path, default, detail)
+        return
+    fill = defaulter({"properties": {"default": {**schema, "default": None}}})
+    if fill is not None:
+        fill(holder)
+    drop_nulls(holder, around)
+    for error in Validator(schema).validate(holder.get("default"), "default").errors:
+        below = error.field.removeprefix("default")
+        yield FieldError(f"{path}{below}" if error.field != "<nil>" else path, error.reason, error.message)
+
+
+def _copy(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _copy(part) for key, part in value.items()}
+    return [_copy(part) for part in value] if isinstance(value, list) else value

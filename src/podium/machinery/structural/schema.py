@@ -1,0 +1,164 @@
+"""The compiled schema of one version of a custom resource: the interface of the built-in kinds' `Schema`.
+
+Nothing is read from the definition before it is needed: a cluster may have hundreds of definitions, with
+schemas of a megabyte, and use a few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+
+from podium.machinery.decode import DecodeError
+from podium.machinery.errors import FieldError, Json, Object
+from podium.machinery.schema import Schema
+from podium.machinery.shape import Shape
+from podium.machinery.structural import pruning
+from podium.machinery.structural.defaulting import defaulter
+from podium.machinery.structural.lists import list_errors
+from podium.machinery.structural.shapes import root_shape
+from podium.machinery.structural.values import ABSENT, Validator
+
+
+class StructuralSchema(Schema):
+    """One version of a custom resource. All methods work on whole objects in wire form."""
+
+    def __init__(
+        self, name: str, load: Callable[[], Object], metadata: Schema, *, preserve: bool = False
+    ) -> None:
+        """`load` returns the OpenAPI schema as the definition has it; `metadata` is that of all metadata."""
+        self.name = name
+        self._load = load
+        self._metadata = metadata
+        self._preserve = preserve
+        """spec.preserveUnknownFields, from the times before structural schemas."""
+
+    @cached_property
+    def source(self) -> Object:
+        return self._load()
+
+    @cached_property
+    def shape(self) -> Shape:  # type: ignore[override]
+        return root_shape(self.source, self._metadata.shape)
+
+    def decode(self, obj: Object) -> list[str]:
+        """Fill in defaults, prune, and read the metadata, in place; return the paths of unknown fields.
+
+        Defaults come first: they decide which nulls stand for something. Raises `DecodeError`.
+        """
+        self.fill(obj)
+        unknown = self._prune(obj)
+        for path, embedded in embedded_objects(obj, self.source, ""):
+            unknown += self._metadata_of(embedded, path)
+        unknown += self._metadata_of(obj, "")
+        unknown.sort()
+        return unknown
+
+    def read(self, obj: Object) -> None:
+        """Bring a stored object into this version's form, in place: with its defaults, and pruned."""
+        self.fill(obj)
+        self._prune(obj)
+
+    def fill(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
+        if self._defaulter is not None:
+            self._defaulter(obj)
+
+    def _prune(self, obj: Object) -> list[str]:
+        if self._preserve:
+            return []
+        unknown = pruning.prune(obj, self.source)
+        pruning.drop_nulls(obj, self.source)
+        return unknown
+
+    def _metadata_of(self, obj: Object, path: str) -> list[str]:
+        """Read the metadata of a whole object; return unknown fields in it. Raises `DecodeError`."""
+        metadata = obj.get("metadata")
+        if metadata is None:
+            obj.pop("metadata", None)
+            return []
+        if not path:
+            return [f"metadata.{field}" for field in self._metadata.decode(metadata)]
+        try:
+            unknown = self._metadata.decode(metadata)
+        except DecodeError:
+            return []  # validation tells, with the field's path
+        self._metadata.complete(metadata)
+        if metadata.get("creationTimestamp", "") is None:
+            del metadata["creationTimestamp"]
+        return [f"{path}.metadata.{field}" for field in unknown]
+
+    def complete(self, obj: Object) -> None:
+        metadata = obj.get("metadata")
+        if isinstance(metadata, dict):
+            self._metadata.complete(metadata)
+            if metadata.get("creationTimestamp", "") is None:
+                del metadata["creationTimestamp"]
+
+    def seal(self, obj: Object) -> None:
+        self.complete(obj)
+
+    def skeleton(self) -> Object:
+        return {}
+
+    def validate(
+        self, obj: Object, old: Object | None = None, *, between: Sequence[FieldError] = ()
+    ) -> list[FieldError]:
+        """Return how `obj` breaks its schema, in upstream's order and words.
+
+        What an update leaves as it was in `old` is not held against it. `between` are errors that somebody
+        else has found, to be put in their place.
+        """
+        before = ABSENT if old is None else old
+        errors = self._validator.validate(obj, "", before).errors
+        errors += between
+        errors += self._embedded_errors(obj)
+        return errors + list_errors(obj, self.source, "", before)
+
+    def _embedded_errors(self, obj: Object) -> list[FieldError]:
+        errors: list[FieldError] = []
+        for path, embedded in embedded_objects(obj, self.source, ""):
+            for name in ("apiVersion", "kind"):
+                value = embedded.get(name)
+                if not value:
+                    errors.append(FieldError.required(f"{path}.{name}", ""))
+                elif not isinstance(value, str):
+                    errors.append(FieldError.invalid(f"{path}.{name}", value, "must be a string"))
+            metadata = embedded.get("metadata")
+            if metadata is not None and not isinstance(metadata, dict):
+                errors.append(FieldError.invalid(f"{path}.metadata", metadata, "must be an object"))
+        return errors
+
+    @cached_property
+    def _validator(self) -> Validator:
+        return Validator(self.source)
+
+    @cached_property
+    def _defaulter(self) -> Callable[[Json], None] | None:
+        return defaulter(self.source)
+
+
+def embedded_objects(value: Json, schema: Json, path: str) -> Iterator[tuple[str, Object]]:
+    """Yield each embedded resource in a value, with its path."""
+    if not isinstance(schema, dict) or not _embeds(schema):
+        return
+    if isinstance(value, dict):
+        if path and schema.get("x-kubernetes-embedded-resource"):
+            yield path, value
+        properties, others = schema.get("properties") or {}, schema.get("additionalProperties")
+        for key, part in value.items():
+            inner = properties.get(key, others)
+            yield from embedded_objects(part, inner, pruning.joined(path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from embedded_objects(item, schema.get("items"), f"{path}[{index}]")
+
+
+def _embeds(schema: Object) -> bool:
+    """Whether there is any container left to descend into."""
+    return bool(
+        schema.get("x-kubernetes-embedded-resource")
+        or schema.get("properties")
+        or schema.get("items")
+        or schema.get("additionalProperties")
+    )
