@@ -137,6 +137,10 @@ class Root:
         found.reverse()
         return found
 
+    @property
+    def watcher_count(self) -> int:
+        return len(self._watchers)
+
     def add(self, watcher: Watcher) -> None:
         """Offer every later event of the watcher's range to it."""
         self._watchers.add(watcher)
@@ -151,6 +155,11 @@ class Root:
             index[key].discard(watcher)
             if not index[key]:
                 del index[key]
+
+    def close(self) -> None:
+        """Cut off every watcher: the resource is gone."""
+        for watcher in tuple(self._watchers):
+            watcher.writer.abort()
 
     @property
     def watcher_count(self) -> int:

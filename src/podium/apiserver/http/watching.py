@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from podium.apiserver.http import websocket_watch
 from podium.apiserver.http.negotiation import negotiate
 from podium.apiserver.http.options import watch_options
 from podium.apiserver.http.representation import form_of
@@ -11,6 +12,7 @@ from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.watch import watch
 from podium.base.http.message import Headers, Request, Response, StreamWriter
+from podium.base.http.websocket import accept_headers, is_websocket
 
 _NO_CACHE = ("cache-control", "no-cache, private")
 
@@ -27,4 +29,10 @@ async def watch_objects(registry: Registry, call: Call, request: Request) -> Res
     async def stream(writer: StreamWriter) -> None:
         await watch(registry, call, options, form, writer)
 
+    if is_websocket(request.headers):
+        return Response(
+            status=101,
+            headers=accept_headers(request),
+            upgrade=lambda raw: websocket_watch.serve(raw, stream),
+        )
     return Response(headers=Headers((_NO_CACHE, ("content-type", form.stream_type))), stream=stream)
