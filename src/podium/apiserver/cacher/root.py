@@ -137,10 +137,6 @@ class Root:
         found.reverse()
         return found
 
-    @property
-    def watcher_count(self) -> int:
-        return len(self._watchers)
-
     def add(self, watcher: Watcher) -> None:
         """Offer every later event of the watcher's range to it."""
         self._watchers.add(watcher)
