@@ -467,8 +467,21 @@ def _path_parameters(path: str) -> list[str]:
     return [part[1:-1] for part in path.split("/") if part.startswith("{")]
 
 
+def _tag(path: str) -> str:
+    """Return what client generators group an operation by: `core_v1`, `rbacAuthorization_v1`, ..."""
+    head, *rest = path.strip("/").split("/")
+    if head not in ("api", "apis"):
+        return "WellKnown" if head == ".well-known" else head
+    if head == "api":
+        return "_".join(["core", *rest[:1]])
+    if not rest:
+        return head
+    first, *others = rest[0].removesuffix(".k8s.io").split(".")
+    return "_".join([first + "".join(part.capitalize() for part in others), *rest[1:2]])
+
+
 def _common(operation: Operation) -> Object:
-    common: Object = {"operationId": operation.id}
+    common: Object = {"tags": [_tag(operation.path)], "operationId": operation.id}
     if operation.action:
         common["x-kubernetes-action"] = operation.action
     if operation.kind is not None:
