@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from podium.apiserver import admission
+from podium.apiserver.metrics import ApiServerMetrics
+from podium.base.metrics import Registry
+from podium.base.process_metrics import add_process_metrics
 from podium.controllers.catalogue import Settings, catalogue
+from podium.kubelet.metrics import KubeletMetrics
 from podium.resources.catalogue import BUILTIN
+from podium.runtime.metrics import QueueMetrics
+from podium.scheduler.metrics import SchedulerMetrics
 from podium.scheduler.profile import default_profile
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -24,6 +30,13 @@ PROGRAMS = {
     "podium-dns": "podium_dns",
     "podium-simulate": "simulate",
 }
+METRICS: dict[str, Callable[[Registry], object]] = {
+    "every program": add_process_metrics,
+    "kube-apiserver": ApiServerMetrics,
+    "kube-controller-manager": QueueMetrics,
+    "kube-scheduler": lambda registry: SchedulerMetrics(registry, "default-scheduler"),
+    "kubelet": lambda registry: KubeletMetrics(registry, "node", lambda: (0, 0, 0)),
+}
 _MADE = "<!-- Made from the code by docs/generate.py; `make docs` makes it anew. -->\n"
 
 
@@ -32,6 +45,7 @@ def pages() -> dict[str, str]:
     return {
         "commands.md": "\n".join(_commands()) + "\n",
         "components.md": "\n".join(_components()) + "\n",
+        "metrics.md": "\n".join(_metrics()) + "\n",
     }
 
 
@@ -129,6 +143,22 @@ def _components() -> Iterator[str]:
     for resource in BUILTIN:
         short = ", ".join(resource.short_names)
         yield f"| `{resource.api_version}` | `{resource.plural}` | {resource.kind} | {short} |"
+
+
+def _metrics() -> Iterator[str]:
+    yield "# Metrics"
+    yield _MADE
+    yield "At `/metrics` of each. Names, types, labels and buckets are upstream's where it has them.\n"
+    for program, declare in METRICS.items():
+        registry = Registry()
+        declare(registry)
+        yield f"## {program}"
+        yield "| name | type | labels | |"
+        yield "|---|---|---|---|"
+        for name, family in sorted(registry.families.items()):
+            labels = ", ".join(f"`{label}`" for label in family.label_names)
+            yield f"| `{name}` | {family.kind} | {labels} | {family.text} |"
+        yield ""
 
 
 def _list(names: Iterable[str]) -> Iterator[str]:

@@ -8,10 +8,13 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from podium.base import log as logs
+from podium.base.metrics import Registry
+from podium.base.process_metrics import add_process_metrics
+from podium.client.client import Client
 from podium.client.kubeconfig import client_from_kubeconfig
 from podium.controllers.catalogue import Settings, catalogue, chosen, without_settings
 from podium.resources.coordination.leases import LEASES
@@ -19,14 +22,15 @@ from podium.runtime.controller import Environment
 from podium.runtime.events import Recorder
 from podium.runtime.informer import Informers
 from podium.runtime.leader import LEASE_S, RENEW_DEADLINE_S, RETRY_S, LeaderElector
+from podium.runtime.metrics import QueueMetrics
 from podium.runtime.process import run_component
+from podium.runtime.serving import add_flags, serving
 
 NAME = "kube-controller-manager"
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _WITHOUT_EFFECT = (
     "--authentication-kubeconfig",
     "--authorization-kubeconfig",
-    "--bind-address",
     "--client-ca-file",
     "--cluster-name",
     "--cluster-signing-cert-file",
@@ -36,7 +40,6 @@ _WITHOUT_EFFECT = (
     "--node-monitor-period",
     "--profiling",
     "--requestheader-client-ca-file",
-    "--secure-port",
     "--use-service-account-credentials",
 )
 """Upstream's flags that common command lines have and that mean nothing here; taken, so that those work."""
@@ -78,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--leader-elect-lease-duration", type=_duration_s, default=LEASE_S)
     made.add_argument("--leader-elect-renew-deadline", type=_duration_s, default=RENEW_DEADLINE_S)
     made.add_argument("--leader-elect-retry-period", type=_duration_s, default=RETRY_S)
+    add_flags(made)
     made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
     for name in _WITHOUT_EFFECT:
         made.add_argument(name, nargs="?", dest="without_effect", action="append", help=argparse.SUPPRESS)
@@ -119,8 +123,12 @@ async def _run(arguments: argparse.Namespace) -> None:
     idle = without_settings(settings)
     controllers = [c for c in chosen(catalogue(settings), arguments.controllers) if c.name not in idle]
 
+    registry = Registry()
+    add_process_metrics(registry)
+    metrics = QueueMetrics(registry)
+
     async def lead() -> None:
-        environment = Environment(client=client, informers=Informers(client))
+        environment = Environment(client=client, informers=Informers(client), metrics=metrics)
         async with asyncio.TaskGroup() as group:
             for controller in controllers:
                 group.create_task(controller.run(environment), name=controller.name)
@@ -128,33 +136,38 @@ async def _run(arguments: argparse.Namespace) -> None:
             group.create_task(environment.informers.run())
 
     try:
-        if not arguments.leader_elect:
-            await lead()
-            return
-        identity = f"{socket.gethostname()}_{os.getpid()}"
-        recorder = Recorder(client, component=NAME)
-        elector = LeaderElector(
-            client,
-            "kube-system",
-            NAME,
-            identity,
-            lease_s=arguments.leader_elect_lease_duration,
-            renew_deadline_s=arguments.leader_elect_renew_deadline,
-            retry_s=arguments.leader_elect_retry_period,
-            on_event=lambda lease, message: recorder.event(
-                {**lease, "apiVersion": LEASES.api_version, "kind": LEASES.kind},
-                "Normal",
-                "LeaderElection",
-                message,
-            ),
-        )
-        recording = asyncio.create_task(recorder.run())
-        try:
-            await elector.run(lead)
-        finally:
-            recording.cancel()
+        async with serving(arguments, NAME, registry, client):
+            await _lead(arguments, client, lead)
     finally:
         await client.close()
+
+
+async def _lead(arguments: argparse.Namespace, client: Client, lead: Callable[[], Awaitable[None]]) -> None:
+    if not arguments.leader_elect:
+        await lead()
+        return
+    identity = f"{socket.gethostname()}_{os.getpid()}"
+    recorder = Recorder(client, component=NAME)
+    elector = LeaderElector(
+        client,
+        "kube-system",
+        NAME,
+        identity,
+        lease_s=arguments.leader_elect_lease_duration,
+        renew_deadline_s=arguments.leader_elect_renew_deadline,
+        retry_s=arguments.leader_elect_retry_period,
+        on_event=lambda lease, message: recorder.event(
+            {**lease, "apiVersion": LEASES.api_version, "kind": LEASES.kind},
+            "Normal",
+            "LeaderElection",
+            message,
+        ),
+    )
+    recording = asyncio.create_task(recorder.run())
+    try:
+        await elector.run(lead)
+    finally:
+        recording.cancel()
 
 
 def _read(path: str) -> str:

@@ -7,14 +7,18 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from podium.base import log as logs
+from podium.base.metrics import Registry
+from podium.base.process_metrics import add_process_metrics
+from podium.client.client import Client
 from podium.client.kubeconfig import client_from_kubeconfig
 from podium.resources.coordination.leases import LEASES
 from podium.runtime.events import Recorder
 from podium.runtime.leader import LeaderElector
 from podium.runtime.process import run_component
+from podium.runtime.serving import add_flags, serving
 
 NAME = "kube-scheduler"
 
@@ -35,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog=NAME, description=__doc__, allow_abbrev=False)
     made.add_argument("--kubeconfig", required=True, help="how to reach the API server")
     made.add_argument("--leader-elect", type=_bool, nargs="?", const=True, default=True)
+    add_flags(made)
     made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
     return made
 
@@ -49,30 +54,40 @@ async def _run(arguments: argparse.Namespace) -> None:
     from podium.scheduler.scheduler import Scheduler  # noqa: PLC0415 - not before the line above
 
     client = client_from_kubeconfig(arguments.kubeconfig, user_agent=NAME)
+    registry = Registry()
+    add_process_metrics(registry)
+    scheduler = Scheduler(client, metrics=registry)
     try:
-        if not arguments.leader_elect:
-            await Scheduler(client).run()
-            return
-        recorder = Recorder(client, component=NAME)
-        elector = LeaderElector(
-            client,
-            "kube-system",
-            NAME,
-            f"{socket.gethostname()}_{os.getpid()}",
-            on_event=lambda lease, message: recorder.event(
-                {**lease, "apiVersion": LEASES.api_version, "kind": LEASES.kind},
-                "Normal",
-                "LeaderElection",
-                message,
-            ),
-        )
-        recording = asyncio.create_task(recorder.run())
-        try:
-            await elector.run(lambda: Scheduler(client).run())
-        finally:
-            recording.cancel()
+        async with serving(arguments, NAME, registry, client):
+            await _schedule(arguments, client, scheduler.run)
     finally:
         await client.close()
+
+
+async def _schedule(
+    arguments: argparse.Namespace, client: Client, run: Callable[[], Awaitable[None]]
+) -> None:
+    if not arguments.leader_elect:
+        await run()
+        return
+    recorder = Recorder(client, component=NAME)
+    elector = LeaderElector(
+        client,
+        "kube-system",
+        NAME,
+        f"{socket.gethostname()}_{os.getpid()}",
+        on_event=lambda lease, message: recorder.event(
+            {**lease, "apiVersion": LEASES.api_version, "kind": LEASES.kind},
+            "Normal",
+            "LeaderElection",
+            message,
+        ),
+    )
+    recording = asyncio.create_task(recorder.run())
+    try:
+        await elector.run(run)
+    finally:
+        recording.cancel()
 
 
 if __name__ == "__main__":

@@ -198,7 +198,9 @@ class _Run:
         self._clock: Clock = environment.clock
         self._environment = environment
         self._graph = Graph()
-        self._queue: WorkQueue[str] = WorkQueue(clock=environment.clock)
+        self._queue: WorkQueue[str] = WorkQueue(
+            clock=environment.clock, name="garbage-collector", metrics=environment.metrics
+        )
         self._informers: dict[str, tuple[Informer, asyncio.Task[None] | None]] = {}
         self._by_kind: dict[tuple[str, str], Resource] = {}
         self._absent: OrderedDict[tuple[str, str], None] = OrderedDict()

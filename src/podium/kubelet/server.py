@@ -14,9 +14,12 @@ import orjson
 from podium.base.clock import parse_rfc3339, rfc3339
 from podium.base.http.message import Headers, HttpError, Request, Response, StreamWriter
 from podium.base.log import Log
+from podium.base.metrics import CONTENT_TYPE, Registry
+from podium.base.process_metrics import add_process_metrics
 from podium.kubelet.certificates import Subject, subject_of
 from podium.kubelet.cri.runtime import ContainerStats, ContainerStatus, RuntimeFault
 from podium.kubelet.logs import LogOptions, read_log
+from podium.kubelet.metrics import KubeletMetrics
 from podium.kubelet.pods import all_containers
 from podium.kubelet.sandbox_config import LABEL_CONTAINER_NAME, LABEL_POD_UID
 from podium.machinery.errors import Object
@@ -36,6 +39,9 @@ class KubeletServer:
 
     def __init__(self, kubelet: Kubelet) -> None:
         self._kubelet = kubelet
+        self._registry = Registry()
+        add_process_metrics(self._registry)
+        KubeletMetrics(self._registry, kubelet.settings.node_name, self._count)
         self._routes: dict[str, Callable[[Request, Sequence[str]], Awaitable[Response]]] = {
             "pods": self._pods,
             "runningpods": self._pods,
@@ -205,18 +211,13 @@ class KubeletServer:
         return _json({"node": {"nodeName": self._kubelet.settings.node_name}, "pods": pods})
 
     async def _metrics(self, _request: Request, _rest: Sequence[str]) -> Response:
+        headers = Headers([("content-type", CONTENT_TYPE)])
+        return Response(headers=headers, body=self._registry.text())
+
+    def _count(self) -> tuple[int, int, int]:
         workers = self._kubelet.workers()
         running = sum(len(worker.observed.running) for worker in workers)
-        text = (
-            "# HELP kubelet_running_pods Number of pods that have a running pod sandbox\n"
-            "# TYPE kubelet_running_pods gauge\n"
-            f"kubelet_running_pods {sum(1 for worker in workers if worker.observed.sandbox)}\n"
-            "# HELP kubelet_running_containers Number of containers currently running\n"
-            "# TYPE kubelet_running_containers gauge\n"
-            f'kubelet_running_containers{{container_state="running"}} {running}\n'
-        )
-        headers = Headers([("content-type", "text/plain; version=0.0.4; charset=utf-8")])
-        return Response(headers=headers, body=text.encode())
+        return len(workers), sum(1 for worker in workers if worker.observed.sandbox), running
 
 
 def allowed(certificate: bytes | None) -> bool:

@@ -26,6 +26,7 @@ from podium.machinery.errors import ApiError, Conflict, NotFound, Object
 from podium.machinery.resource import Resource
 from podium.runtime.events import Recorder
 from podium.runtime.informer import Delta, Informer, Informers
+from podium.runtime.metrics import QueueMetrics
 from podium.runtime.own_writes import OwnWrites, TrackedClient
 from podium.runtime.workqueue import WorkQueue
 
@@ -118,6 +119,7 @@ class Environment:
     client: Client
     informers: Informers
     clock: Clock = field(default_factory=WallClock)
+    metrics: QueueMetrics | None = None
     client_for: Callable[[str], Client] | None = None
     """Return the client of a service account in kube-system; None: all use `client`."""
 
@@ -143,7 +145,9 @@ class ControllerRun:
         self._clock = environment.clock
         self._client = environment.client_of(controller.service_account or controller.name)
         self._informers: dict[str, Informer] = {}
-        self.queue: WorkQueue[str] = WorkQueue(clock=self._clock)
+        self.queue: WorkQueue[str] = WorkQueue(
+            clock=self._clock, name=controller.name, metrics=environment.metrics
+        )
         self._caches = Caches(self._informers)
         self._recorder = Recorder(
             self._client, component=controller.component or controller.name, clock=self._clock

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from podium.base.backoff import Backoff
 from podium.base.clock import Clock, WallClock
+from podium.runtime.metrics import QueueMetrics
 
 K = TypeVar("K", bound=Hashable)
 
@@ -24,7 +25,14 @@ RETRY_BACKOFF = Backoff(initial_s=0.005, max_s=1000.0)
 class WorkQueue(Generic[K]):
     """A queue of keys with deduplication, delays and per-key back-off."""
 
-    def __init__(self, *, clock: Clock | None = None, backoff: Backoff = RETRY_BACKOFF) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        backoff: Backoff = RETRY_BACKOFF,
+        name: str = "",
+        metrics: QueueMetrics | None = None,
+    ) -> None:
         self._clock = clock or WallClock()
         self._backoff = backoff
         self._ready: deque[K] = deque()
@@ -36,6 +44,7 @@ class WorkQueue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timed_waiters = 0
+        self._figures = metrics.of(name, self) if metrics is not None else None
 
     def __len__(self) -> int:
         """The number of keys that could be taken now."""
@@ -53,6 +62,8 @@ class WorkQueue(Generic[K]):
         if key in self._dirty:
             return
         self._dirty.add(key)
+        if self._figures is not None:
+            self._figures.added(key)
         if key not in self._in_work:
             self._ready.append(key)
             self._wake()
@@ -73,6 +84,8 @@ class WorkQueue(Generic[K]):
 
     def add_rate_limited(self, key: K) -> None:
         """Add `key` after a delay that doubles with each call until `forget`."""
+        if self._figures is not None:
+            self._figures.retried()
         failures = self._failures.get(key, 0) + 1
         self._failures[key] = failures
         self.add_after(key, self._backoff.delay_s(failures))
@@ -93,12 +106,16 @@ class WorkQueue(Generic[K]):
                 key = self._ready.popleft()
                 self._dirty.discard(key)
                 self._in_work.add(key)
+                if self._figures is not None:
+                    self._figures.taken(key)
                 return key
             await self._wait()
 
     def done(self, key: K) -> None:
         """The work on `key` has ended; if it was added meanwhile, it waits again."""
         self._in_work.discard(key)
+        if self._figures is not None:
+            self._figures.finished(key)
         if key in self._dirty:
             self._ready.append(key)
             self._wake()

@@ -13,9 +13,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
+from time import perf_counter
 
 from podium.base.clock import Clock, WallClock, rfc3339
 from podium.base.log import Log
+from podium.base.metrics import Registry
 from podium.client.client import Client
 from podium.machinery import meta
 from podium.machinery.errors import ApiError, NotFound, Object
@@ -26,6 +28,7 @@ from podium.runtime.informer import Delta, Informer
 from podium.scheduler.cycle import Misfit, Placement, decide
 from podium.scheduler.framework import ClusterEvent, Profile
 from podium.scheduler.kept import kept_node, kept_pod
+from podium.scheduler.metrics import SchedulerMetrics
 from podium.scheduler.pod_info import PodInfo, is_terminal, pod_info
 from podium.scheduler.profile import default_profile
 from podium.scheduler.queue import QueuedPod, SchedulingQueue
@@ -50,6 +53,7 @@ class Scheduler:
         profile: Profile | None = None,
         clock: Clock | None = None,
         random: Random | None = None,
+        metrics: Registry | None = None,
     ) -> None:
         self._client = client
         self._name = name
@@ -64,6 +68,8 @@ class Scheduler:
         for plugin in self._profile.filters:
             events[plugin.name] = events.get(plugin.name, frozenset()) | plugin.events
         self.queue = SchedulingQueue(clock=self._clock, events=events)
+        self._metrics = SchedulerMetrics(metrics or Registry(), name)
+        self._metrics.follow(self.queue.counts, self.snapshot.known)
         self._write_slots = asyncio.Semaphore(WRITES_MAX)
         self._nodes.subscribe(self._node_changed)
         self._pods.subscribe(self._pod_changed)
@@ -125,20 +131,23 @@ class Scheduler:
 
     def _schedule(self, queued: QueuedPod) -> Callable[[], Awaitable[None]]:
         """Decide about a pod and take the decision into account; return what to tell the API."""
-        info = queued.info
+        info, started = queued.info, perf_counter()
         try:
             decision = decide(info, self.snapshot, self._profile, self._random)
         except Exception as error:
             # A pod that a plugin stumbles over must not keep all the others waiting.
             _log.exception("no decision", pod=info.key)
             self.queue.retry(queued)
+            self._metrics.ended("error", perf_counter() - started)
             failure = Misfit(message=f"internal error: {error!r}", plugins=frozenset())
             return lambda: self._report(info, failure, reason="SchedulerError")
+        self._metrics.algorithm.observe(perf_counter() - started)
         if isinstance(decision, Placement):
             self.snapshot.place(info, decision.node_name, assumed=True)
             self.queue.happened(ClusterEvent.POD_PLACED)
-            return lambda: self._bind(queued, info, decision.node_name)
+            return lambda: self._bind(queued, info, decision.node_name, started)
         self.queue.reject(queued, decision.plugins)
+        self._metrics.ended("unschedulable", perf_counter() - started)
         return lambda: self._report(info, decision)
 
     async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
@@ -149,7 +158,7 @@ class Scheduler:
 
     # Telling the API
 
-    async def _bind(self, queued: QueuedPod, info: PodInfo, node_name: str) -> None:
+    async def _bind(self, queued: QueuedPod, info: PodInfo, node_name: str, started: float) -> None:
         binding: Object = {
             "apiVersion": "v1",
             "kind": "Binding",
@@ -162,8 +171,11 @@ class Scheduler:
                     PODS, binding, info.namespace, subresource="binding", name=info.name
                 )
         except (ApiError, ConnectionError, TimeoutError, OSError) as error:
+            self._metrics.ended("error", perf_counter() - started)
             await self._unbind(queued, info, error)
             return
+        self._metrics.ended("scheduled", perf_counter() - started)
+        self._metrics.placed(queued.attempts, self._clock.monotonic_s() - queued.added_s)
         self.queue.forget(info.uid)
         self._recorder.event(
             info.pod,

@@ -315,6 +315,11 @@ class Snapshot:
             _remove(self._pods_by_family, family, uid)
         return True
 
+    def known(self) -> dict[str, int]:
+        """Return how much is known, under upstream's names."""
+        assumed = sum(1 for placed in self._pods.values() if placed.assumed)
+        return {"nodes": len(self), "pods": len(self._pods), "assumed_pods": assumed}
+
     def has_pod(self, uid: str) -> bool:
         return uid in self._pods
 
