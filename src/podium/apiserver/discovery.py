@@ -224,7 +224,7 @@ def _api_resources(served: Served) -> list[Object]:
         "singularName": resource.singular_name,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": sorted(resource.verbs),
+        "verbs": list(resource.verbs) if served.custom else sorted(resource.verbs),
     }
     if resource.short_names:
         main["shortNames"] = list(resource.short_names)
@@ -254,7 +254,7 @@ def _discovery_resource(served: Served) -> Object:
         "responseKind": {"group": "", "version": "", "kind": resource.kind},
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular_name,
-        "verbs": sorted(resource.verbs),
+        "verbs": list(resource.verbs) if served.custom else sorted(resource.verbs),
     }
     if resource.short_names:
         found["shortNames"] = list(resource.short_names)

@@ -8,8 +8,9 @@ from it: schemas (kubectl explain, merge keys), which operation takes which kind
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -18,6 +19,9 @@ from podium.apiserver.registry.served import Catalog, Served
 from podium.base.http.message import Request, Response
 from podium.machinery.errors import Json, NotFound, Object
 from podium.machinery.schema import Schemas
+
+if TYPE_CHECKING:
+    from podium.machinery.structural.schema import StructuralSchema
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _STATUS, _DELETE_OPTIONS, _PATCH, _WATCH_EVENT = (
@@ -304,6 +308,8 @@ class OpenApi:
         self._catalog = catalog
         self._schemas = schemas
         self._version = version
+        self.custom: Mapping[str, StructuralSchema] = {}
+        """The schemas of custom resources, by the names of their definitions."""
         self._documents: dict[str, bytes] = {}
         self._index: bytes = b""
         catalog.on_change(self._forget)
@@ -375,7 +381,11 @@ class OpenApi:
         paths = {}
         for name in self._names():
             # The hash says when to read again; resources are declared, so their names are enough.
-            known = [(operation.path, operation.id) for operation in self._operations(name)]
+            found = self._operations(name)
+            known: list[object] = [(operation.path, operation.id) for operation in found]
+            known += [
+                (one, self.custom[one].source) for one in {op.answer for op in found} if one in self.custom
+            ]
             digest = hashlib.sha256(repr((self._version, known)).encode()).hexdigest().upper()
             paths[name] = {"serverRelativeURL": f"/openapi/v3/{name}?hash={digest}"}
         return {"paths": paths}
@@ -437,6 +447,25 @@ class OpenApi:
             "security": [{"BearerToken": []}],
         }
 
+    def _custom_definition(self, name: str) -> Object | None:
+        schema = self.custom.get(name)
+        if schema is None and not (name.endswith("List") and name[: -len("List")] in self.custom):
+            return None
+        from podium.machinery.structural.published import published, published_list  # noqa: PLC0415
+
+        if schema is not None:
+            return published(schema.source, self._kind_of(name))
+        item = name.removesuffix("List")
+        return published_list(item, self._kind_of(item))
+
+    def _kind_of(self, name: str) -> tuple[str, str, str, str]:
+        for resources in self._catalog.versions().values():
+            for served in resources.values():
+                resource = served.resource
+                if resource.schema == name:
+                    return resource.group, resource.version, resource.kind, resource.list_kind
+        return "", "", "", ""
+
     def _definitions(self, found: list[Operation]) -> Object:
         """Return every definition that the operations reach."""
         schemas = self._schemas()
@@ -444,9 +473,14 @@ class OpenApi:
         waiting = [name for operation in found for name in (operation.body, operation.answer) if name]
         while waiting:
             name = waiting.pop()
-            if name in result or name not in schemas:
+            if name in result:
                 continue
-            definition = result[name] = schemas.definition(name)
+            definition = self._custom_definition(name)
+            if definition is None:
+                if name not in schemas:
+                    continue
+                definition = schemas.definition(name)
+            result[name] = definition
             waiting += _references(definition)
         return dict(sorted(result.items()))
 

@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from podium.apiserver import bootstrap
 from podium.apiserver.authz.messages import forbidden
 from podium.apiserver.cacher.cacher import Cacher
+from podium.apiserver.cacher.entry import Event
 from podium.apiserver.cacher.views import CachedReader
 from podium.apiserver.chain import (
     ALL_UNAUTHENTICATED,
@@ -47,11 +49,15 @@ from podium.base.log import Log
 from podium.base.metrics import CONTENT_TYPE
 from podium.base.process_metrics import add_process_metrics
 from podium.machinery.errors import ApiError, InternalError, Object, TooLarge, Unauthorized
-from podium.machinery.schema import Schemas
+from podium.machinery.schema import Schema, Schemas
+from podium.resources.apiextensions.customresourcedefinitions import CUSTOMRESOURCEDEFINITIONS
 from podium.resources.catalogue import BUILTIN
 from podium.resources.core.services import SERVICES
 from podium.resources.networking.ipaddresses import IPADDRESSES
 from podium.store.protocol import Store, StoreError
+
+if TYPE_CHECKING:
+    from podium.apiserver.crd.definitions import Definitions
 
 COMPACTION_INTERVAL_S = 300.0
 """The history kept is between one and two of these, as upstream."""
@@ -60,6 +66,8 @@ _ANONYMOUS_USER = User(name=ANONYMOUS, groups=(ALL_UNAUTHENTICATED,))
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """What clients, which are written in Go, call a machine."""
+
+OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 _log = Log("podium.apiserver")
 
@@ -112,7 +120,7 @@ class ApiServer:
             cacher=self._cacher,
             catalog=self.catalog,
             clock=self._clock,
-            schema_of=lambda definition: self._schemas().compile(definition),
+            schema_of=self._schema_of,
         )
         self.registry.metrics = self.metrics
         self._access: Access | None = access(self.reader) if access is not None else None
@@ -134,6 +142,8 @@ class ApiServer:
         self._discovery = Discovery(self.catalog, lambda: f"{config.advertise_address}:{config.port}")
         self._openapi = OpenApi(self.catalog, self._schemas, config.version)
         self._plain = self._plain_paths()
+        self._definitions: Definitions | None = None
+        """Made when the first definition of a custom resource appears."""
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self._ready = False
@@ -144,6 +154,7 @@ class ApiServer:
     async def start(self) -> None:
         """Fill the cache and follow the store; when this returns, every request can be answered."""
         await self._cacher.fill()
+        self.catalog.of(CUSTOMRESOURCEDEFINITIONS).root.subscribe(self._follow_definition)
         self._tasks = [
             asyncio.create_task(self._follow(), name="apiserver-cacher"),
             asyncio.create_task(self._tidy_for_ever(), name="apiserver-tidying"),
@@ -155,6 +166,31 @@ class ApiServer:
         keeping = bootstrap.keep(self._store, self.reader, options, clock=self._clock)
         self._tasks.append(asyncio.create_task(keeping, name="apiserver-bootstrap"))
         self._ready = True
+
+    def _follow_definition(self, event: Event) -> None:
+        """Take a change of a definition: most clusters have some, small ones load nothing for it."""
+        if self._definitions is None:
+            from podium.apiserver.crd.definitions import Definitions  # noqa: PLC0415
+            from podium.apiserver.crd.webhook import webhook_converter  # noqa: PLC0415
+
+            self._definitions = Definitions(
+                self.registry,
+                self._cacher,
+                self.catalog.of(CUSTOMRESOURCEDEFINITIONS),
+                lambda: self._schemas().compile(OBJECT_META),
+                lambda definition: webhook_converter(definition, self.registry),
+            )
+            self._openapi.custom = self._definitions.schemas
+            task = asyncio.create_task(self._definitions.run(), name="apiserver-definitions")
+            self._tasks.append(task)
+        self._definitions.follow(event)
+
+    def _schema_of(self, definition: str) -> Schema:
+        if self._definitions is not None:
+            custom = self._definitions.schemas.get(definition)
+            if custom is not None:
+                return custom
+        return self._schemas().compile(definition)
 
     def _bootstrap_options(self) -> bootstrap.Options:
         config = self._config

@@ -143,8 +143,8 @@ class Resource:
     generation: bool = False
     """metadata.generation starts at 1 and grows by one with every change of the spec."""
     generation_fields: tuple[str, ...] = ("spec",)
-    """Top-level fields whose change counts as a change of the spec; "metadata.annotations" may be one, and "*"
-    stands for all but the metadata, and the status where that is a subresource."""
+    """Top-level fields whose change counts as a change of the spec; "metadata.annotations" may be one, and
+    "*" stands for all but the metadata, and the status where that is a subresource."""
     create_on_update: bool = False
     """PUT on a missing name creates it."""
     unconditional_update: bool = True
@@ -152,7 +152,8 @@ class Resource:
     delete_returns_object: bool = False
     """DELETE answers with the object instead of a Status."""
     prepare_delete: Callable[[Object, datetime], None] | None = None
-    """(old, now): set, in place, what the start of a deletion leaves on the object, its finalizers included."""
+    """(object, now): set, in place, what keeps the object until somebody has cleaned up behind it. Its parts
+    are shared but for the metadata."""
     terminating: bool = False
     """The resource itself is going away: nothing can be created any more."""
     default_propagation: str = "Background"

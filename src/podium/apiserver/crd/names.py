@@ -98,13 +98,13 @@ def _conflicts(asked: object, before: object, taken: set[str]) -> list[str]:
 
 
 def _taken(others: Iterable[Object]) -> tuple[set[str], set[str]]:
-    resources: set[str] = set()
-    kinds: set[str] = set()
+    resources: set[str | None] = set()
+    kinds: set[str | None] = set()
     for other in others:
         names = (other.get("status") or {}).get("acceptedNames") or {}
         resources |= {names.get("plural"), names.get("singular"), *(names.get("shortNames") or ())}
         kinds |= {names.get("kind"), names.get("listKind")}
-    return resources - {None, ""}, kinds - {None, ""}
+    return {name for name in resources if name}, {name for name in kinds if name}
 
 
 def _approval(definition: Object) -> Object | None:
@@ -158,7 +158,9 @@ def _ordered(new: Object, moment: str) -> Object:
     }
 
 
-def terminating(definition: Object, reason: str, message: str, now: str, status: str = "True") -> list[Object]:
+def terminating(
+    definition: Object, reason: str, message: str, now: str, status: str = "True"
+) -> list[Object]:
     """Return the definition's conditions with one that says how far its deletion is."""
     conditions = (definition.get("status") or {}).get("conditions") or []
     return with_condition(conditions, made(TERMINATING, status, reason, message), now)

@@ -63,6 +63,7 @@ def resource_of(definition: Object, version: Object, schema: StructuralSchema) -
         schema=schema.name,
         storage_prefix=f"{group}/{names['plural']}",
         status=subresources.get("status") is not None,
+        prepare_create=_without_status if subresources.get("status") is not None else _as_it_is,
         scale=scale,
         validate=checks.create,
         validate_update=checks.update,
@@ -78,6 +79,14 @@ def resource_of(definition: Object, version: Object, schema: StructuralSchema) -
         },
         columns=_columns(version),
     )
+
+
+def _without_status(obj: Object) -> None:
+    obj.pop("status", None)
+
+
+def _as_it_is(_obj: Object) -> None:
+    """Without the subresource, the status is like any other field."""
 
 
 def _deprecation(definition: Object, version: Object) -> str:

@@ -62,14 +62,26 @@ class Api:
         catalog = self._registry.catalog
         resources = catalog.group(info.api_group, info.api_version)
         if resources is None:
-            if not catalog.knows_group(info.api_group):
+            if not catalog.knows_group(info.api_group) or catalog.is_custom_group(info.api_group):
                 return not_found_page()
             raise unknown_resource()
         if "//" in info.path:
             raise unknown_resource()
         served = resources.get(info.resource)
         if served is None:
+            if catalog.is_custom_group(info.api_group):
+                return not_found_page()
             raise unknown_resource()
+        if (
+            served.custom
+            and bool(info.namespace) is not served.resource.namespaced
+            and (info.namespace or info.name or info.verb == "create")
+        ):
+            return not_found_page()
+        if served.resource.terminating and info.verb == "create":
+            raise MethodNotAllowed(
+                f"{info.verb} not allowed while custom resource definition is terminating", details={}
+            )
         call = Call(
             served=served,
             user=user,
@@ -127,6 +139,8 @@ class Api:
             verbs = _STATUS_VERBS
         elif name in served.subresources:
             verbs = served.subresources[name].verbs
+        elif served.custom:
+            raise NotFound.of(resource.plural, resource.group, info.name)
         else:
             raise unknown_resource()
         if info.verb not in verbs:

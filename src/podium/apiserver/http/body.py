@@ -13,6 +13,7 @@ from podium.apiserver.registry.decode import (
     json_duplicates,
     kind_problem,
     prune,
+    wrong_kind,
     yaml_duplicates,
 )
 from podium.apiserver.registry.registry import Registry
@@ -63,7 +64,10 @@ async def read_object(
     else:
         obj = decode_json(raw, wanted_kind)
         duplicates = json_duplicates(call, raw, obj)
-    _check_kind(registry, call, obj, kind, api_version)
+    if call.served.custom and not kind:
+        _check_custom_kind(call, obj, raw)
+    else:
+        _check_kind(registry, call, obj, kind, api_version)
     try:
         prune(registry, call, obj, duplicates, schema or resource.schema)
     except DecodeError as error:
@@ -113,6 +117,23 @@ def _check_kind(registry: Registry, call: Call, obj: Object, kind: str, api_vers
     if problem:
         package = version.rpartition("/")[2]
         raise cannot_be_handled(found, package, wanted_kind, problem)
+
+
+def _check_custom_kind(call: Call, obj: Object, raw: bytes) -> None:
+    """A custom resource always says what it is."""
+    resource = call.served.resource
+    kind, version = obj.get("kind"), obj.get("apiVersion")
+    for name, value in (("Kind", kind), ("apiVersion", version)):
+        if not value:
+            text = raw.decode(errors="replace")
+            raise json.unrecognized(resource.kind, f"Object '{name}' is missing in '{text}'", raw)
+    if version != resource.api_version:
+        raise BadRequest(
+            f"the API version in the data ({version}) does not match the expected API version "
+            f"({resource.api_version})"
+        )
+    if kind != resource.kind:
+        raise wrong_kind(resource, obj)
 
 
 def _other_home(registry: Registry, version: str, resource: Resource) -> bool:

@@ -113,7 +113,7 @@ def _getter(served: Served, path: str) -> Callable[[Object], str] | None:
     resource = served.resource
     getter = resource.selectable.get(path)
     if getter is None:
-        if resource.selectable:
+        if resource.selectable or served.custom:
             raise BadRequest(f"field label not supported: {path}")
         raise BadRequest(
             f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'

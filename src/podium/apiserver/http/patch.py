@@ -7,7 +7,14 @@ from podium.apiserver.http.negotiation import negotiate
 from podium.apiserver.http.options import write_options
 from podium.apiserver.http.writing import answer
 from podium.apiserver.registry.call import Call
-from podium.apiserver.registry.patch import APPLY, TYPES, patch
+from podium.apiserver.registry.patch import (
+    APPLY,
+    JSON_PATCH,
+    MERGE_PATCH,
+    STRATEGIC_MERGE_PATCH,
+    TYPES,
+    patch,
+)
 from podium.apiserver.registry.registry import Registry
 from podium.base.http.message import Request, Response
 from podium.machinery.errors import FieldError, Invalid, UnsupportedMediaType
@@ -16,6 +23,11 @@ from podium.machinery.errors import FieldError, Invalid, UnsupportedMediaType
 async def patch_object(registry: Registry, call: Call, request: Request) -> Response:
     wanted = negotiate(registry, call.served, request)
     type = media_type(request)
+    if call.served.custom and (type not in TYPES or type == STRATEGIC_MERGE_PATCH):
+        raise UnsupportedMediaType(
+            "the body of the request was in an unknown format - accepted media types include: "
+            f"{JSON_PATCH}, {MERGE_PATCH}, {APPLY}"
+        )
     if type not in TYPES:
         raise UnsupportedMediaType("415: Unsupported Media Type", details={})
     write_options(request, call, "PatchOptions")

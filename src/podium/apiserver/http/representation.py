@@ -8,7 +8,7 @@ from typing import Protocol
 import orjson
 
 from podium.apiserver.cacher.entry import Entry
-from podium.apiserver.http.negotiation import JSON, PROTOBUF, Accepted
+from podium.apiserver.http.negotiation import JSON, PROTOBUF, YAML, Accepted
 from podium.apiserver.http.protobuf_form import ProtobufForm
 from podium.apiserver.http.respond import binary, compress, encoded
 from podium.apiserver.registry.read import Listing, list_metadata
@@ -45,6 +45,8 @@ class Form(Protocol):
 
 def form_of(served: Served, accepted: Accepted, clock: Clock, *, include: str = "", is_list: bool) -> Form:
     """Return the form that the client accepts. Raises `NotAcceptable`, `BadRequest`."""
+    if served.custom and accepted.media_type == PROTOBUF and not accepted.form:
+        raise NotAcceptable(f"only the following media types are accepted: {JSON}, {YAML}")
     if not accepted.form:
         return whole(served) if accepted.media_type != PROTOBUF else in_protobuf(served)
     kind = served.resource.kind
@@ -89,12 +91,16 @@ def in_protobuf(served: Served) -> ProtobufForm:
     return form
 
 
-def whole(served: Served) -> WholeForm | ConvertedForm:
+def whole(served: Served) -> WholeForm | ConvertedForm | CustomForm:
     """Return the one whole form of a served resource: watchers share it, so events are encoded once."""
     form = served.form
     if form is None:
-        form = served.form = ConvertedForm(served) if served.converted else WholeForm(served)
-    assert isinstance(form, WholeForm | ConvertedForm)
+        if served.custom:
+            form = CustomForm(served)
+        else:
+            form = ConvertedForm(served) if served.converted else WholeForm(served)
+        served.form = form
+    assert isinstance(form, WholeForm | ConvertedForm | CustomForm)
     return form
 
 
@@ -170,6 +176,36 @@ class ConvertedForm(_JsonForm):
             items.append(item)
         head = orjson.dumps({"kind": resource.list_kind, "apiVersion": resource.api_version})
         return (head[:-1], b',"metadata":', list_metadata(listing), b',"items":', orjson.dumps(items), b"}")
+
+    def line(self, type: str, entry: Entry) -> bytes:
+        return b'{"type":"%s","object":%s}\n' % (type.encode(), self.one(entry))
+
+    def bookmark(self, revision: int, *, initial_events_end: bool) -> bytes:
+        return _bookmark(self._kind, revision, initial_events_end=initial_events_end)
+
+
+class CustomForm(_JsonForm):
+    """Custom resources: each item of a list says what it is, as upstream's do."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        resource = served.resource
+        self._kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+
+    def one(self, entry: Entry) -> bytes:
+        return self._served.whole(entry)
+
+    def object(self, obj: Object) -> bytes:
+        return orjson.dumps({**self._kind, **obj})
+
+    def list(self, listing: Listing) -> Sequence[bytes]:
+        resource = self._served.resource
+        head = orjson.dumps({"apiVersion": resource.api_version, "kind": resource.list_kind})
+        metadata = list_metadata(listing)
+        if not listing.continue_token:
+            metadata = b'{"continue":"",' + metadata[1:]
+        items = b",".join([self._served.whole(entry) for entry in listing.entries])
+        return (head[:-1], b',"metadata":', metadata, b',"items":[', items, b"]}")
 
     def line(self, type: str, entry: Entry) -> bytes:
         return b'{"type":"%s","object":%s}\n' % (type.encode(), self.one(entry))

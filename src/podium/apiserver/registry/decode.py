@@ -9,7 +9,7 @@ from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.served import Catalog
 from podium.machinery import decode as schema_decode
 from podium.machinery.codec import json, yaml
-from podium.machinery.errors import Json, Object
+from podium.machinery.errors import FieldError, Invalid, Json, Object
 from podium.machinery.resource import Resource
 
 if TYPE_CHECKING:
@@ -61,6 +61,14 @@ def kind_problem(catalog: Catalog, obj: Object, resource: Resource, kind: str = 
         internal = wanted_version.rpartition("/")[0].partition(".")[0] or "core"
         return f"converting ({package}.{found_kind_}) to ({internal}.{wanted_kind}): unknown conversion"
     return f'no kind "{found_kind_}" is registered for version "{api_version}" in scheme {_SCHEME}'
+
+
+def wrong_kind(resource: Resource, obj: Object) -> Invalid:
+    """Return what upstream says of an object of another kind at the path of a custom resource."""
+    kind, metadata = str(obj.get("kind") or ""), obj.get("metadata")
+    name = str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
+    error = FieldError.invalid("kind", kind, f"must be {resource.kind}")
+    return Invalid.of(kind, resource.group, name, [error])
 
 
 def prune(registry: Registry, call: Call, obj: Object, duplicates: Sequence[str], schema: str) -> None:

@@ -127,7 +127,9 @@ def mark(resource: Resource, old: Object, options: DeleteOptions, clock: Clock) 
     new = {**old, "metadata": dict(old["metadata"])}
     metadata = new["metadata"]
     if resource.prepare_delete is not None and not metadata.get("deletionTimestamp"):
+        metadata["deletionTimestamp"] = rfc3339(clock.now())
         resource.prepare_delete(new, clock.now())
+        return Marked(obj=new, remove=False)
     graceful = _mark_graceful(resource, old, metadata, grace, clock)
     if graceful is None:
         return Marked(obj=old, remove=False, pending=True)

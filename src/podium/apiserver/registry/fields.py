@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _STATUS = (("status",),)
 _NOT_STATUS = (("spec",),)
+_NOT_STATUS_OF_CUSTOM = (("metadata",), ("spec",))
 
 
 def ignored(call: Call) -> tuple[tuple[str, ...], ...]:
@@ -25,6 +26,8 @@ def ignored(call: Call) -> tuple[tuple[str, ...], ...]:
     if not resource.status:
         return ()
     if call.subresource == "status":
+        if call.served.custom:
+            return _NOT_STATUS_OF_CUSTOM
         return _NOT_STATUS
     return _STATUS if not call.subresource else ()
 

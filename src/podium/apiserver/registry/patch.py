@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from podium.apiserver.registry.apply import apply
 from podium.apiserver.registry.call import Call
-from podium.apiserver.registry.decode import DecodeError, json_duplicates, kind_problem, prune
+from podium.apiserver.registry.decode import DecodeError, json_duplicates, kind_problem, prune, wrong_kind
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
 from podium.apiserver.registry.update import check_name, modify
@@ -54,7 +54,10 @@ def patched(
     """Return what the patch makes of `old`, decoded and defaulted like a body of its own."""
     resource = call.served.resource
     new: Object = deep_copy(merged(registry, type, old, patch, resource.schema))
-    problem = kind_problem(registry.catalog, new, resource)
+    custom = call.served.custom
+    problem = "" if custom else kind_problem(registry.catalog, new, resource)
+    if custom and new.get("kind") != resource.kind:
+        raise wrong_kind(resource, new)
     if problem:
         raise invalid_patch(type, patch, new, problem)
     whole = json.encode(new)

@@ -47,6 +47,10 @@ class Served:
         """Return `stored` as it is to be written."""
         return stored
 
+    def whole(self, entry: Entry) -> bytes:
+        """Return the object in this version, encoded, with kind and apiVersion."""
+        return self.head + entry.item[1:]
+
     def is_stale(self, _entry: Entry) -> bool:
         """Whether writing an unchanged object would change what is stored."""
         return False

@@ -155,7 +155,7 @@ def check_preconditions(call: Call, new: Object, old: Object, *, exact_uid: bool
             detail = "must be specified for an update"
             resource = call.served.resource
             raise Invalid.of(
-                resource.kind,
+                resource.plural,
                 resource.group,
                 call.name,
                 [FieldError.invalid("metadata.resourceVersion", 0, detail)],

@@ -1,7 +1,6 @@
 """The compiled schema of one version of a custom resource: the interface of the built-in kinds' `Schema`.
 
-Nothing is read from the definition before it is needed: a cluster may have hundreds of definitions, with
-schemas of a megabyte, and use a few.
+Nothing is compiled before it is needed: a cluster may have hundreds of definitions and use a few.
 """
 
 from __future__ import annotations
@@ -23,19 +22,13 @@ from podium.machinery.structural.values import ABSENT, Validator
 class StructuralSchema(Schema):
     """One version of a custom resource. All methods work on whole objects in wire form."""
 
-    def __init__(
-        self, name: str, load: Callable[[], Object], metadata: Schema, *, preserve: bool = False
-    ) -> None:
-        """`load` returns the OpenAPI schema as the definition has it; `metadata` is that of all metadata."""
+    def __init__(self, name: str, source: Object, metadata: Schema, *, preserve: bool = False) -> None:
+        """`source` is the OpenAPI schema as the definition has it; `metadata` is that of all metadata."""
         self.name = name
-        self._load = load
+        self.source = source
         self._metadata = metadata
         self._preserve = preserve
         """spec.preserveUnknownFields, from the times before structural schemas."""
-
-    @cached_property
-    def source(self) -> Object:
-        return self._load()
 
     @cached_property
     def shape(self) -> Shape:  # type: ignore[override]
@@ -57,6 +50,10 @@ class StructuralSchema(Schema):
     def read(self, obj: Object) -> None:
         """Bring a stored object into this version's form, in place: with its defaults, and pruned."""
         self.fill(obj)
+        self._prune(obj)
+
+    def cut(self, obj: Object) -> None:
+        """Prune an object, in place, that another version's schema has let through."""
         self._prune(obj)
 
     def fill(self, obj: Object) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from podium.base.clock import rfc3339
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources import deferred
 from podium.resources.defaulting import absent, blank, child, given, items
 
 WEBHOOK_PORT = 443
+FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 
 
 def _defaults(definition: Object) -> None:
@@ -55,6 +59,24 @@ def _prepare_update(new: Object, old: Object) -> None:
     status["storedVersions"] = stored
 
 
+def _prepare_delete(definition: Object, now: datetime) -> None:
+    """The objects go first: the definition stays until they are gone."""
+    metadata = definition["metadata"]
+    finalizers = list(metadata.get("finalizers") or ())
+    metadata["finalizers"] = finalizers if FINALIZER in finalizers else [*finalizers, FINALIZER]
+    status = dict(definition.get("status") or {})
+    pending = {
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": rfc3339(now),
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    }
+    others = [one for one in status.get("conditions") or () if one.get("type") != "Terminating"]
+    status["conditions"] = [*others, pending]
+    definition["status"] = status
+
+
 CUSTOMRESOURCEDEFINITIONS = Resource(
     group="apiextensions.k8s.io",
     version="v1",
@@ -71,6 +93,8 @@ CUSTOMRESOURCEDEFINITIONS = Resource(
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
     unconditional_update=False,
+    prepare_delete=_prepare_delete,
+    delete_returns_object=True,
     validate=deferred.check("apiextensions.validation", "validate_definition"),
     validate_update=deferred.update_check("apiextensions.validation", "validate_definition_update"),
 )

@@ -91,10 +91,13 @@ async def _write(
     async def transform(old: Object) -> Object:
         new = change(of(declared, old)) if change is not None else apply(old) if apply is not None else {}
         replicas = (new.get("spec") or {}).get("replicas") or 0
-        if replicas < 0:
+        if replicas < 0 and not call.served.custom:
             error = FieldError.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
             raise Invalid.of(_KIND, "autoscaling", call.name, [error])
         changed: Object = deep_copy(old)
+        if call.served.custom:
+            # Its own checks say what is wrong with a number.
+            replicas = (new.get("spec") or {}).get("replicas") or 0
         _put(changed, declared.replicas, replicas)
         metadata = new.get("metadata") or {}
         changed["metadata"]["resourceVersion"] = metadata.get("resourceVersion") or ""
