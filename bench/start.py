@@ -4,7 +4,7 @@
 
 Times are from the start of the `podium up` process, except where a line says otherwise; the yardstick in the
 same run is a bare Python interpreter that imports what every component needs (asyncio and ssl). Memory is the
-resident set of each process, and its share of it: a page that several processes have is split among them (Pss).
+resident set of each process, and its share of it: a page that several have is split among them (Pss).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Fetches the programs that the tests drive and that no Python dependency brings: Helm, Node's client library.
+"""Fetches the programs that the tests drive and no Python dependency brings: Helm, Node's client library.
 
-`python -m tests.clients.tools` puts them below build/clients; a second run finds them there. A test whose program
-is missing says so and is skipped.
+`python -m tests.clients.tools` puts them below build/clients; a second run finds them there. A test whose
+program is missing says so and is skipped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What a pod asks for in all: for those who limit, count or place it. Upstream: component-helpers/resource."""
+"""What a pod asks for in all, for those who limit, count or place it.
+
+Upstream: component-helpers/resource.
+"""
 
 from __future__ import annotations
 
