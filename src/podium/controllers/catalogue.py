@@ -10,8 +10,10 @@ from podium.controllers.clusterrole_aggregation import CLUSTERROLE_AGGREGATION
 from podium.controllers.cronjob import CRONJOB
 from podium.controllers.daemonset import daemonset
 from podium.controllers.deployment import DEPLOYMENT
+from podium.controllers.disruption import DISRUPTION
 from podium.controllers.endpoints import ENDPOINT
 from podium.controllers.endpointslice import ENDPOINTSLICE
+from podium.controllers.ephemeral_volume import EPHEMERAL_VOLUME
 from podium.controllers.garbage_collector import GARBAGE_COLLECTOR
 from podium.controllers.job import JOB
 from podium.controllers.namespace import NAMESPACE
@@ -19,12 +21,16 @@ from podium.controllers.node_ipam import node_ipam
 from podium.controllers.node_lifecycle import node_lifecycle
 from podium.controllers.pod_gc import pod_gc
 from podium.controllers.replicaset import REPLICASET, REPLICATIONCONTROLLER
+from podium.controllers.resourceclaim import RESOURCECLAIM
+from podium.controllers.resourcequota import RESOURCEQUOTA
 from podium.controllers.root_ca import root_ca_publisher
 from podium.controllers.serviceaccount import SERVICEACCOUNT
 from podium.controllers.serviceaccount_token import serviceaccount_token
 from podium.controllers.statefulset import STATEFULSET
 from podium.controllers.taint_eviction import TAINT_EVICTION
+from podium.controllers.ttl import ttl
 from podium.controllers.ttl_after_finished import TTL_AFTER_FINISHED
+from podium.controllers.volume_protection import CLAIM_PROTECTION, CLASS_PROTECTION, VOLUME_PROTECTION
 from podium.runtime.controller import Environment
 
 
@@ -73,6 +79,14 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         TTL_AFTER_FINISHED,
         ENDPOINTSLICE,
         ENDPOINT,
+        DISRUPTION,
+        RESOURCEQUOTA,
+        ttl(),
+        EPHEMERAL_VOLUME,
+        RESOURCECLAIM,
+        CLAIM_PROTECTION,
+        VOLUME_PROTECTION,
+        CLASS_PROTECTION,
         GARBAGE_COLLECTOR,
     )
 

@@ -15,7 +15,7 @@ Usage = Amounts
 
 _ONE = parse("1")
 # Counted under their plain plural, besides `count/...`.
-_PLAIN_COUNTS = frozenset(
+PLAIN_COUNTS = frozenset(
     {
         "configmaps",
         "persistentvolumeclaims",
@@ -34,7 +34,7 @@ COMPUTE = ("cpu", "memory", "ephemeral-storage")
 def usage_of(group_plural: str, obj: Object) -> Usage:
     """Return what one object counts for, under the names that quotas use."""
     usage: Usage = {f"count/{group_plural}": _ONE}
-    if group_plural in _PLAIN_COUNTS:
+    if group_plural in PLAIN_COUNTS:
         usage[group_plural] = _ONE
     match group_plural:
         case "pods":
