@@ -151,7 +151,7 @@ def check_preconditions(call: Call, new: Object, old: Object, *, exact_uid: bool
         raise _uid_conflict(call, uid, current["uid"])
     version = str(wanted.get("resourceVersion") or "")
     if version in ("", "0"):
-        if not call.served.resource.unconditional_update:
+        if not call.served.resource.unconditional_update and call.subresource != "scale":
             detail = "must be specified for an update"
             resource = call.served.resource
             raise Invalid.of(

@@ -101,6 +101,10 @@ def _node(schema: Object, path: str) -> Errors:
         except re.error as error:
             detail = f"must be a valid regular expression, but isn't: {go_message(error, pattern)}"
             errors.append(FieldError.invalid(f"{path}.pattern", pattern, detail))
+    for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
+        if not str(rule.get("rule") or "").strip():
+            where = f"{path}.x-kubernetes-validations[{index}].rule"
+            errors.append(FieldError.required(where, "rule is not specified"))
     errors += _map_type_errors(schema, path) + _list_type_errors(schema, path)
     for inner, where, _ in children(schema, path):
         errors += _node(inner, where)

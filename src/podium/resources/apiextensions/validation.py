@@ -1,12 +1,10 @@
-"""What is wrong with definitions of custom resources, apart from the schemas in them.
-
-That a schema is structural and its expressions compile is for those who compile it.
-"""
+"""What is wrong with definitions of custom resources, the schemas in them included."""
 
 from __future__ import annotations
 
 from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
+from podium.machinery.structural.definition import schema_errors
 from podium.resources.admissionregistration.validation import validate_client
 from podium.resources.checks import Errors, metadata_of, objects, spec_of
 from podium.resources.defaulting import given
@@ -65,7 +63,24 @@ def _spec(spec: Object) -> Errors:
         errors.append(FieldError.not_supported("spec.scope", scope, _SCOPES))
     errors += _versions(spec)
     errors += _names(given(spec, "names") or {})
-    return errors + _conversion(spec)
+    return errors + _schemas(spec) + _conversion(spec)
+
+
+def _schemas(spec: Object) -> Errors:
+    """Check the schemas. One that all versions share is spoken of once, as in upstream's older version."""
+    schemas = [
+        given(given(version, "schema") or {}, "openAPIV3Schema") for version in objects(spec.get("versions"))
+    ]
+    known = [schema for schema in schemas if schema is not None]
+    if not known or spec.get("preserveUnknownFields"):
+        return []
+    if all(schema == known[0] for schema in schemas):
+        return schema_errors(known[0], "spec.validation.openAPIV3Schema")
+    errors: Errors = []
+    for index, schema in enumerate(schemas):
+        if schema is not None:
+            errors += schema_errors(schema, f"spec.versions[{index}].schema.openAPIV3Schema")
+    return errors
 
 
 def _versions(spec: Object) -> Errors:
