@@ -23,13 +23,14 @@ from tests.wire.server import Running, running
 _HOME = Path(os.environ.get("PODIUM_WIRE", Path(__file__).parents[3] / "shared" / "wire"))
 _KNOWN = Path(__file__).parent / "known_differences.txt"
 _NEEDS_COMPACTION = "compacted"
-_AREAS_LATER = ("controllers", "crds", "policies")
-"""Areas that need a controller manager, custom resources or CEL."""
+_AREAS_LATER = ("controllers", "policies")
+"""Areas that need a controller manager or CEL."""
 _SCENARIOS_LATER = (
+    "crds/invalid-definitions",
     "kinds-cluster/custom-resource-definition",
     "kinds-cluster/flow-schema-and-priority-level",
 )
-"""Scenarios that wait for a status that nobody sets yet, for longer than a test should take."""
+"""Scenarios that need CEL, or wait for a status that nobody sets yet for longer than a test should take."""
 
 
 @cache

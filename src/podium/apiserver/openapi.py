@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -81,6 +81,8 @@ class Operation:
     """Definitions; an empty answer is a string."""
     created: bool = False
     parameters: tuple[tuple[str, str], ...] = ()
+    custom: bool = False
+    """On a custom resource, which takes no strategic merge patches: kubectl chooses by what is said here."""
 
 
 # --- what there is
@@ -368,7 +370,8 @@ class OpenApi:
             return []
         found = _version_operations(group, version)
         for served in resources.values():
-            found += operations(served)
+            made = operations(served)
+            found += (replace(one, custom=True) for one in made) if served.custom else made
         return found
 
     def _names(self) -> list[str]:
@@ -533,6 +536,10 @@ def _codes(operation: Operation) -> list[tuple[str, str]]:
     return codes
 
 
+def _patch_media(operation: Operation) -> tuple[str, ...]:
+    return tuple(type for type in _PATCH_MEDIA if not (operation.custom and "strategic" in type))
+
+
 def _v3_operation(operation: Operation) -> Object:
     made = _common(operation)
     if operation.parameters:
@@ -541,7 +548,7 @@ def _v3_operation(operation: Operation) -> Object:
             for name, type in operation.parameters
         ]
     if operation.body:
-        media = _PATCH_MEDIA if operation.body == _PATCH else ("*/*",)
+        media = _patch_media(operation) if operation.body == _PATCH else ("*/*",)
         reference = {"schema": {"$ref": f"#/components/schemas/{operation.body}"}}
         made["requestBody"] = {"content": dict.fromkeys(media, reference)}
     schema: Object = {"type": "string"}
@@ -554,7 +561,7 @@ def _v3_operation(operation: Operation) -> Object:
 
 def _v2_operation(operation: Operation) -> Object:
     made = _common(operation)
-    made["consumes"] = list(_PATCH_MEDIA) if operation.body == _PATCH else ["*/*"]
+    made["consumes"] = list(_patch_media(operation)) if operation.body == _PATCH else ["*/*"]
     made["produces"] = list(_MEDIA)
     made["schemes"] = ["https"]
     parameters: list[Object] = [
