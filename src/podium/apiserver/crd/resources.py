@@ -133,7 +133,7 @@ class _Checks:
             return []
         errors = []
         for path in (self._scale.replicas, self._scale.status_replicas):
-            value = _only(compile_path(path)(obj))
+            value = _only(_finder(path)(obj))
             if not isinstance(value, int) or isinstance(value, bool):
                 continue
             if value < 0:
@@ -157,7 +157,7 @@ def _scale(declared: Object | None) -> Scale | None:
     path = declared.get("labelSelectorPath") or ""
 
     def selector(obj: Object) -> str:
-        value = _only(compile_path(path)(obj)) if path else None
+        value = _only(_finder(path)(obj)) if path else None
         return value if isinstance(value, str) else ""
 
     return Scale(
@@ -167,8 +167,19 @@ def _scale(declared: Object | None) -> Scale | None:
     )
 
 
+def _finder(path: str) -> Callable[[Object], list[Json]]:
+    """Return what finds the values at `path`; nothing at all where the path is none.
+
+    A definition with such a path may be stored already, and must not keep all others from being served.
+    """
+    try:
+        return compile_path(path)
+    except PathError:
+        return lambda _obj: []
+
+
 def _selector(path: str) -> Callable[[Object], str]:
-    find = compile_path(path)
+    find = _finder(path)
     return lambda obj: _selectable_text(_only(find(obj)))
 
 
@@ -192,10 +203,7 @@ def _column(declared: Object) -> Column:
 
 
 def _cell(path: str, type: str) -> Callable[[Object, datetime], Json]:
-    try:
-        find = compile_path(path)
-    except PathError:
-        return lambda _obj, _now: None
+    find = _finder(path)
 
     def cell(obj: Object, now: datetime) -> Json:
         values = find(obj)
