@@ -158,6 +158,9 @@ def _duplicates_in(value: Any) -> list[str]:
 
 _NUMBER_PART = re.compile(r"[0-9]*", re.ASCII)
 _SPACE = " \t\r\n"
+_CLOSERS = {"{": "}", "[": "]"}
+_DEPTH_MAX = 500
+"""Go stops at 10,000. What nests deeper than this has no meaning in any API, and orjson stops at 1,024."""
 
 
 class _Scanner:
@@ -168,14 +171,58 @@ class _Scanner:
         self._at = 0
 
     def check(self) -> None:
-        """Raise `JsonError` unless the text is one JSON value."""
-        try:
-            self._value()
-        except RecursionError:
-            raise JsonError("exceeded max depth") from None
+        """Raise `JsonError` unless the text is one JSON value, nested no deeper than we decode."""
+        # What is open and unfinished, innermost last. A stack of our own: depth costs no stack frames.
+        closers: list[str] = []
+        while True:
+            self._space()
+            char = self._char()
+            if char in "{[":
+                if len(closers) == _DEPTH_MAX:
+                    raise JsonError("exceeded max depth")
+                self._at += 1
+                self._space()
+                if self._char() != _CLOSERS[char]:
+                    closers.append(_CLOSERS[char])
+                    if char == "{":
+                        self._key()
+                    continue
+                self._at += 1
+            else:
+                self._scalar(char)
+            if not self._next_member(closers):
+                break
         self._space()
         if self._at < len(self._text):
             raise self._unexpected("after top-level value")
+
+    def _next_member(self, closers: list[str]) -> bool:
+        """Go past the end of a value to where the next one starts; return False when there is none."""
+        while closers:
+            self._space()
+            char, closer = self._char(), closers[-1]
+            if char == ",":
+                self._at += 1
+                if closer == "}":
+                    self._space()
+                    self._key()
+                return True
+            if char != closer:
+                raise self._unexpected(
+                    "after object key:value pair" if closer == "}" else "after array element"
+                )
+            self._at += 1
+            closers.pop()
+        return False
+
+    def _key(self) -> None:
+        if self._char() != '"':
+            raise self._unexpected("looking for beginning of object key string")
+        self._string()
+        self._space()
+        if self._char() != ":":
+            raise self._unexpected("after object key")
+        self._at += 1
 
     def _char(self) -> str:
         if self._at >= len(self._text):
@@ -189,61 +236,16 @@ class _Scanner:
     def _unexpected(self, where: str) -> JsonError:
         return JsonError(f"invalid character {_quoted(self._char())} {where}")
 
-    def _value(self) -> None:
-        self._space()
-        match self._char():
-            case "{":
-                self._object()
-            case "[":
-                self._array()
+    def _scalar(self, first: str) -> None:
+        match first:
             case '"':
                 self._string()
-            case "t" | "f" | "n" as first:
+            case "t" | "f" | "n":
                 self._literal({"t": "true", "f": "false", "n": "null"}[first])
             case "-" | "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9":
                 self._number()
             case _:
                 raise self._unexpected("looking for beginning of value")
-
-    def _object(self) -> None:
-        self._at += 1
-        self._space()
-        if self._char() == "}":
-            self._at += 1
-            return
-        while True:
-            self._space()
-            if self._char() != '"':
-                raise self._unexpected("looking for beginning of object key string")
-            self._string()
-            self._space()
-            if self._char() != ":":
-                raise self._unexpected("after object key")
-            self._at += 1
-            self._value()
-            self._space()
-            char = self._char()
-            if char not in ",}":
-                raise self._unexpected("after object key:value pair")
-            self._at += 1
-            if char == "}":
-                return
-
-    def _array(self) -> None:
-        self._at += 1
-        self._space()
-        if self._char() == "]":
-            self._at += 1
-            return
-        while True:
-            self._value()
-            self._space()
-            char = self._char()
-            if char not in ",]":
-                raise self._unexpected("after array element")
-            self._at += 1
-            if char == "]":
-                return
 
     def _string(self) -> None:
         self._at += 1
