@@ -25,7 +25,7 @@ _HOME = Path(os.environ.get("PODIUM_WIRE", Path(__file__).parents[3] / "shared" 
 _KNOWN = Path(__file__).parent / "known_differences.txt"
 _NEEDS_COMPACTION = "compacted"
 _AGE = re.compile(r"\(\S+ ago\)")
-"""How long ago a recorded restart was, which grows by the day; tests/resources/test_columns.py looks at it."""
+"""How long ago a recorded restart was: grows by the day; tests/resources/test_columns.py looks at it."""
 _AREAS_LATER = ("controllers", "policies")
 """Areas that need a controller manager or CEL."""
 _SCENARIOS_LATER = (
