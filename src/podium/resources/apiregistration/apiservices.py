@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.machinery.validation import path_segment_errors
+from podium.resources import deferred
 from podium.resources.defaulting import absent, child, given
 from podium.resources.printing import AGE, NAME, column, condition
 from podium.resources.printing import spec as spec_of
@@ -20,7 +21,22 @@ def _defaults(api_service: Object) -> None:
 
 
 def _prepare_create(api_service: Object) -> None:
+    """What this server answers itself is available from the start."""
     api_service["status"] = {}
+    if given(spec_of(api_service), "service") is None:
+        created = str(api_service["metadata"].get("creationTimestamp") or "")
+        api_service["status"]["conditions"] = [local_condition(created)]
+
+
+def local_condition(now: str) -> Object:
+    """Return the condition of an APIService that needs no other server."""
+    return {
+        "type": "Available",
+        "status": "True",
+        "lastTransitionTime": now,
+        "reason": "Local",
+        "message": "Local APIServices are always available",
+    }
 
 
 def _service(api_service: Object) -> str:
@@ -48,6 +64,9 @@ APISERVICES = Resource(
     status=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    validate=deferred.check("apiregistration.validation", "validate_api_service"),
+    validate_update=deferred.check_new("apiregistration.validation", "validate_api_service"),
+    validate_status_update=deferred.update_check("apiregistration.validation", "validate_api_service_status"),
     columns=(
         NAME,
         column("Service", _service),
