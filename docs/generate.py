@@ -12,8 +12,11 @@ from podium.apiserver import admission
 from podium.apiserver.metrics import ApiServerMetrics
 from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
+from podium.cmd.feature_gates import VERSION
 from podium.controllers.catalogue import Settings, catalogue
 from podium.kubelet.metrics import KubeletMetrics
+from podium.machinery.feature_gates import table
+from podium.machinery.resource import Resource
 from podium.resources.catalogue import BUILTIN
 from podium.runtime.metrics import QueueMetrics
 from podium.scheduler.metrics import SchedulerMetrics
@@ -45,6 +48,7 @@ def pages() -> dict[str, str]:
     return {
         "commands.md": "\n".join(_commands()) + "\n",
         "components.md": "\n".join(_components()) + "\n",
+        "feature-gates.md": "\n".join(_feature_gates()) + "\n",
         "metrics.md": "\n".join(_metrics()) + "\n",
     }
 
@@ -137,12 +141,41 @@ def _components() -> Iterator[str]:
     yield "In `kube-apiserver`, in the order in which they run, but for `--disable-admission-plugins`.\n"
     yield from _list(admission.names())
     yield "\n## Resources"
-    yield "Served from the start.\n"
-    yield "| group and version | resource | kind | short names |"
-    yield "|---|---|---|---|"
+    yield "What is not served by default is asked for with `--runtime-config`, by the key shown or by its own"
+    yield "name. What stands behind a feature gate needs that too.\n"
+    yield "| group and version | resource | kind | short names | served |"
+    yield "|---|---|---|---|---|"
     for resource in BUILTIN:
         short = ", ".join(resource.short_names)
-        yield f"| `{resource.api_version}` | `{resource.plural}` | {resource.kind} | {short} |"
+        shown = f"| `{resource.api_version}` | `{resource.plural}` | {resource.kind} | {short} "
+        yield f"{shown}| {_served(resource)} |"
+
+
+def _served(resource: Resource) -> str:
+    """Say what has a resource served."""
+    key = "by default"
+    if resource.legacy:
+        key = "`api/legacy`"
+    elif "alpha" in resource.version:
+        key = "`api/alpha`"
+    elif "beta" in resource.version:
+        key = "`api/beta`"
+    return f"{key}, `{resource.gate}`" if resource.gate else key
+
+
+def _feature_gates() -> Iterator[str]:
+    yield "# Feature gates"
+    yield _MADE
+    yield f"The gates of {VERSION}, for `--feature-gates` of kube-apiserver, kube-controller-manager,"
+    yield "kube-scheduler, kubelet and kube-proxy, which share them as upstream's do. `AllAlpha` and"
+    yield "`AllBeta` turn all of a stage. A gate decides which resources are served and which fields of"
+    yield "objects are kept; of what a gate means to upstream's programs besides, most has no counterpart"
+    yield "here. A locked gate cannot be turned.\n"
+    yield "| gate | stage | default | depends on |"
+    yield "|---|---|---|---|"
+    for gate in table(VERSION).values():
+        default = ("on" if gate.default else "off") + (", locked" if gate.locked else "")
+        yield f"| `{gate.name}` | {gate.stage} | {default} | {', '.join(gate.depends_on)} |"
 
 
 def _metrics() -> Iterator[str]:

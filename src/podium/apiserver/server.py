@@ -9,7 +9,7 @@ import asyncio
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -49,6 +49,8 @@ from podium.base.log import Log
 from podium.base.metrics import CONTENT_TYPE
 from podium.base.process_metrics import add_process_metrics
 from podium.machinery.errors import ApiError, InternalError, Object, TooLarge, Unauthorized
+from podium.machinery.feature_gates import FeatureGates
+from podium.machinery.runtime_config import RuntimeConfig
 from podium.machinery.schema import Schema, Schemas
 from podium.resources.apiextensions.customresourcedefinitions import CUSTOMRESOURCEDEFINITIONS
 from podium.resources.catalogue import BUILTIN
@@ -85,6 +87,10 @@ class Config:
     client_ca_pem: str = ""
     """The authorities of client certificates, published for aggregated servers."""
 
+    feature_gates: FeatureGates | None = None
+    """What `--feature-gates` says; None: all as the version has them."""
+    runtime_config: RuntimeConfig = field(default_factory=RuntimeConfig)
+
     @property
     def minor(self) -> str:
         return ".".join(self.version.split(".")[:2])
@@ -111,7 +117,8 @@ class ApiServer:
         self.metrics.registry.before_collection(self._count_objects)
         self._schemas = cache(lambda: Schemas.load(config.minor))
         self.catalog = Catalog(self._cacher)
-        self.catalog.add(BUILTIN)
+        self.gates = config.feature_gates or FeatureGates(version=config.minor)
+        self.catalog.add(config.runtime_config.served(BUILTIN, self.gates))
         self._names_by_root: Mapping[str, tuple[str, str]] | None = None
         self.catalog.on_change(self._forget_root_names)
         self.reader = CachedReader(self._cacher)

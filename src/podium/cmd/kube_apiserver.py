@@ -22,7 +22,11 @@ from podium.apiserver.streaming.proxy import Proxy
 from podium.base import log
 from podium.base.http.server import Server
 from podium.base.log import Log
+from podium.cmd.feature_gates import add_feature_gates, chosen_gates
+from podium.machinery.feature_gates import FeatureGates
+from podium.machinery.runtime_config import RuntimeConfig, RuntimeConfigError
 from podium.machinery.schema import Schemas
+from podium.resources.catalogue import BUILTIN
 from podium.runtime.process import run_component
 from podium.store.sqlite import SqliteStore
 
@@ -38,8 +42,6 @@ _IGNORED = (
     "--max-requests-inflight",
     "--max-mutating-requests-inflight",
     "--profiling",
-    "--feature-gates",
-    "--runtime-config",
     "--kubelet-preferred-address-types",
 )
 
@@ -85,6 +87,15 @@ def parser() -> argparse.ArgumentParser:
         help="let the bootstrap tokens in kube-system authenticate",
     )
     add("--disable-admission-plugins", default="", help="plugins to leave out, comma-separated")
+    add(
+        "--runtime-config",
+        action="append",
+        default=[],
+        metavar="KEY=BOOL,...",
+        help="APIs to serve or not: api/all, api/ga, api/beta, api/alpha, api/legacy, group/version or "
+        "group/version/resource",
+    )
+    add_feature_gates(made)
     add("--kubernetes-version", default=Config().version, help="the version that is served")
     add("-v", "--v", type=int, default=0, dest="verbosity", help="log verbosity")
     add("--etcd-servers", default="", help=argparse.SUPPRESS)
@@ -110,6 +121,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     minor = ".".join(arguments.kubernetes_version.split(".")[:2])
     if minor not in Schemas.versions():
         made.error(f"--kubernetes-version: no schemas for {minor}; there are {', '.join(Schemas.versions())}")
+    gates = chosen_gates(made, arguments, minor)
+    try:
+        runtime_config = RuntimeConfig.parse(arguments.runtime_config, BUILTIN)
+    except RuntimeConfigError as error:
+        made.error(f"--runtime-config: {error}")
     if arguments.etcd_servers:
         made.error("--etcd-servers: objects are kept in SQLite; there is no etcd engine yet")
     unknown = [mode for mode in _names(arguments.authorization_mode) if mode not in MODES]
@@ -121,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for flag in _DROPPED:
         if _given(arguments, flag):
             print(f"kube-apiserver: {flag} is deprecated and has no effect", file=sys.stderr)
-    return run_component(lambda: _run(arguments, ports))
+    return run_component(lambda: _run(arguments, ports, gates, runtime_config))
 
 
 def _given(arguments: argparse.Namespace, flag: str) -> bool:
@@ -135,7 +151,12 @@ def _port_range(text: str) -> tuple[int, int]:
     return int(low), int(high)
 
 
-async def _run(arguments: argparse.Namespace, ports: tuple[int, int]) -> None:
+async def _run(
+    arguments: argparse.Namespace,
+    ports: tuple[int, int],
+    gates: FeatureGates,
+    runtime_config: RuntimeConfig,
+) -> None:
     authorities = arguments.client_ca_file
     config = Config(
         version=arguments.kubernetes_version,
@@ -144,6 +165,8 @@ async def _run(arguments: argparse.Namespace, ports: tuple[int, int]) -> None:
         service_cluster_ip_range=arguments.service_cluster_ip_range,
         service_node_port_range=ports,
         client_ca_pem=_read(authorities).decode() if authorities else "",
+        feature_gates=gates,
+        runtime_config=runtime_config,
     )
     store = await SqliteStore.open(arguments.storage_path)
     try:

@@ -16,6 +16,7 @@ from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.client import Client
 from podium.client.kubeconfig import client_from_kubeconfig
+from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.controllers.catalogue import Settings, catalogue, chosen, without_settings
 from podium.resources.coordination.leases import LEASES
 from podium.runtime.controller import Environment
@@ -82,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--leader-elect-renew-deadline", type=_duration_s, default=RENEW_DEADLINE_S)
     made.add_argument("--leader-elect-retry-period", type=_duration_s, default=RETRY_S)
     add_flags(made)
+    add_feature_gates(made)
     made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
     for name in _WITHOUT_EFFECT:
         made.add_argument(name, nargs="?", dest="without_effect", action="append", help=argparse.SUPPRESS)
@@ -91,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     made = parser()
     arguments = made.parse_args(argv)
+    chosen_gates(made, arguments)
     try:
         chosen(catalogue(Settings()), arguments.controllers)
     except ValueError as error:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from podium.base import log as logs
 from podium.client.kubeconfig import client_from_kubeconfig
+from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.kubelet.node_routes import NodeRoutes
 from podium.proxy import nftables, proxier
 from podium.runtime.process import run_component
@@ -24,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--cluster-cidr", type=_cidr, default="10.244.0.0/16", help="where pod addresses are")
     made.add_argument("--nft-table", default="podium-proxy", help="the nftables table to keep")
     made.add_argument("--cleanup", action="store_true", help="remove the table and exit")
+    add_feature_gates(made)
     made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
     return made
 
@@ -32,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run kube-proxy until it is told to stop; return its exit code."""
     made = parser()
     arguments = made.parse_args(argv)
+    chosen_gates(made, arguments)
     logs.configure(verbosity=arguments.verbosity)
     if arguments.cleanup:
         try:

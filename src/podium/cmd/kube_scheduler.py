@@ -14,6 +14,7 @@ from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.client import Client
 from podium.client.kubeconfig import client_from_kubeconfig
+from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.resources.coordination.leases import LEASES
 from podium.runtime.events import Recorder
 from podium.runtime.leader import LeaderElector
@@ -25,7 +26,9 @@ NAME = "kube-scheduler"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the scheduler until it is told to stop; return its exit code."""
-    arguments = parser().parse_args(argv)
+    made = parser()
+    arguments = made.parse_args(argv)
+    chosen_gates(made, arguments)
     logs.configure(verbosity=arguments.verbosity)
 
     async def run() -> None:
@@ -40,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--kubeconfig", required=True, help="how to reach the API server")
     made.add_argument("--leader-elect", type=_bool, nargs="?", const=True, default=True)
     add_flags(made)
+    add_feature_gates(made)
     made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
     return made
 

@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from podium.base import log as logs
+from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.runtime.process import run_component
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the kubelet until it is told to stop; return its exit code. Containers keep running."""
-    arguments = parser().parse_args(argv)
+    made = parser()
+    arguments = made.parse_args(argv)
+    chosen_gates(made, arguments)
     logs.configure(verbosity=arguments.verbosity)
     # Else gRPC complains at each start of nft, which is an exec and no fork that lives on.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -93,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     add("--cni-conf-dir", type=Path, required=True, help="where the node's network configuration is written")
     add("--network-name", default="podium", help="names the pod network and its nftables table")
     add("--cgroup-root", default="", help="the cgroup that holds the pods' (default: the network's name)")
+    add_feature_gates(made)
     add("-v", "--v", type=int, default=0, dest="verbosity", help="log verbosity")
     return made
 

@@ -95,6 +95,10 @@ class Resource:
     """The definition's name in the OpenAPI document: `io.k8s.api.core.v1.Pod`."""
     stored: bool = True
     """False for kinds that are questions (SubjectAccessReview, ...): create is answered by a function."""
+    gate: str = ""
+    """The feature gate without which the resource is not served, whatever the runtime config says."""
+    legacy: bool = False
+    """Upstream has removed it: served only where `api/legacy`, its version or the resource is asked for."""
     storage_prefix: str = ""
     """The key's part after /registry/ where upstream's is not the plural (`services/specs`, `minions`)."""
 

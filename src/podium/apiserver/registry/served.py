@@ -94,6 +94,8 @@ class Catalog:
         self._cacher = cacher
         self._groups: dict[tuple[str, str], dict[str, Served]] = {}
         self._by_kind: dict[tuple[str, str], Served] = {}
+        self._own: dict[tuple[str, str, str], Served] = {}
+        """What only the server itself uses, because the runtime config does not have it served."""
         self._custom_groups: set[str] = set()
         """Groups that only definitions make up."""
         self._listeners: list[Callable[[], None]] = []
@@ -164,8 +166,15 @@ class Catalog:
         return self._by_kind.get((api_version, kind))
 
     def of(self, resource: Resource) -> Served:
-        """Return `resource`, which is known to be served."""
-        return self._groups[resource.group, resource.version][resource.plural]
+        """Return `resource`, which the server itself needs: it may not be served to clients."""
+        found = self.find(resource.group, resource.version, resource.plural)
+        if found is None:
+            key = (resource.group, resource.version, resource.plural)
+            found = self._own.get(key)
+            if found is None:
+                storage = resource.storage or resource
+                found = self._own[key] = Served(resource, self._cacher.root(storage.storage_root))
+        return found
 
     def knows_group(self, group: str) -> bool:
         return any(known == group for known, _ in self._groups)
