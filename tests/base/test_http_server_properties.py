@@ -73,7 +73,7 @@ async def converse(pieces: list[bytes], seen: list[tuple[str, str, bytes]]) -> b
         await _settle(server, lambda: not wire.reading and not wire.closed)
         if wire.closed:
             break
-        connection.data_received(piece)
+        _deliver(connection, piece)
     await _settle(server, lambda: False)
     if not wire.closed:
         connection.eof_received()
@@ -81,6 +81,14 @@ async def converse(pieces: list[bytes], seen: list[tuple[str, str, bytes]]) -> b
     await _settle(server, lambda: bool(server.tasks))
     await server.stop()
     return wire.sent
+
+
+def _deliver(connection: Connection, piece: bytes) -> None:
+    """Hand over what was read, in the buffer that the next read of any connection will overwrite."""
+    buffer = connection.get_buffer(-1)
+    buffer[: len(piece)] = piece
+    connection.buffer_updated(len(piece))
+    buffer[: len(piece)] = b"?" * len(piece)
 
 
 async def _settle(server: Server, waiting: Callable[[], bool]) -> None:

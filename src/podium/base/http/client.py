@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httptools
 
 from podium.base.http import wire
+from podium.base.http.inbox import inbox
 from podium.base.http.message import Headers, RawConnection
 from podium.base.http.raw import READ_HIGH_BYTES, Flow, RawPipe
 
@@ -275,12 +276,13 @@ class HttpResponse:
             self._connection.release()
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(asyncio.BufferedProtocol):
     """One connection: one exchange at a time."""
 
     def __init__(self, pool: HttpTransport) -> None:
         self._pool = pool
         self._flow = Flow()
+        self._inbox = inbox()
         self._transport: asyncio.Transport
         self._parser: Any = None
         self._loop = asyncio.get_running_loop()
@@ -324,9 +326,13 @@ class _Connection(asyncio.Protocol):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_IDLE_S // 2)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._inbox
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = self._inbox[:nbytes]
         if self.raw is not None:
-            self.raw.feed(data)
+            self.raw.feed(bytes(data))
             return
         if self._complete:
             # Nobody asked: a stray answer must never become the next request's.
@@ -339,7 +345,7 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as pause:
-            self._tail = data[pause.args[0] :]
+            self._tail = bytes(data[pause.args[0] :])
         except httptools.HttpParserError as error:
             if not self._complete or self._in_head:
                 self._fail(ProtocolError(f"malformed answer: {error}"))

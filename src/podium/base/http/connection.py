@@ -20,6 +20,7 @@ import httptools
 
 from podium.base.http import wire
 from podium.base.http.body import Body
+from podium.base.http.inbox import inbox
 from podium.base.http.message import Headers, HttpError, Request, Response
 from podium.base.http.raw import Flow, RawPipe
 from podium.base.http.stream import Stream
@@ -74,7 +75,7 @@ class Exchange:
         self.version = version
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One connection: parses, hands requests over in order, writes answers."""
 
     __slots__ = (
@@ -84,6 +85,7 @@ class Connection(asyncio.Protocol):
         "_head_bytes",
         "_head_fields",
         "_in_head",
+        "_inbox",
         "_incoming",
         "_lingering",
         "_parser",
@@ -109,6 +111,7 @@ class Connection(asyncio.Protocol):
         """When to give up on the peer, on the loop's clock; 0 while it owes nothing."""
         self.flow = Flow()
         self._transport: asyncio.Transport
+        self._inbox = inbox()
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
         self._head_fields: list[tuple[str, str]] = []
@@ -148,9 +151,16 @@ class Connection(asyncio.Protocol):
         self.deadline = self.server.loop.time() + self.server.head_timeout_s
         self.server.opened(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._inbox
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(self._inbox[:nbytes])
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Take what arrived; a view is good only until this returns."""
         if self._raw is not None:
-            self._raw.feed(data)
+            self._raw.feed(bytes(data))
         elif self._lingering or self._failure is not None:
             pass
         elif self._incoming is not None or (self._current is None and not self._unparsed):
@@ -204,13 +214,13 @@ class Connection(asyncio.Protocol):
 
     # Parsing.
 
-    def _hold(self, data: bytes) -> None:
+    def _hold(self, data: bytes | memoryview) -> None:
         """Keep what arrived behind a request in flight."""
-        self._unparsed += data
+        self._unparsed += bytes(data)
         if len(self._unparsed) > UNPARSED_BYTES_MAX:
             self.pause_reading()
 
-    def _parse(self, data: bytes) -> None:
+    def _parse(self, data: bytes | memoryview) -> None:
         """Feed the parser until it has a whole request or the data end; the rest is held."""
         offset = 0
         while offset < len(data):
@@ -221,7 +231,8 @@ class Connection(asyncio.Protocol):
             except httptools.HttpParserUpgrade as pause:
                 # The parser stops here even when the handler will not upgrade; a fresh one goes on then.
                 self._parser = httptools.HttpRequestParser(self)
-                self._hold(piece[pause.args[0] :] + data[offset:])
+                self._hold(piece[pause.args[0] :])
+                self._hold(data[offset:])
                 break
             except httptools.HttpParserCallbackError:
                 _log.exception("parser callback failed")
