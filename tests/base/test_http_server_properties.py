@@ -57,7 +57,9 @@ class Wire:
         return 0
 
 
-async def converse(pieces: list[bytes], seen: list[tuple[str, str, bytes]]) -> bytes:
+async def converse(
+    pieces: list[bytes], seen: list[tuple[str, str, bytes]], *, reads_at_once: bool = False
+) -> bytes:
     """Send `pieces` to a connection, as a transport would, and return what it answers."""
 
     async def handler(request: Request) -> Response:
@@ -65,7 +67,7 @@ async def converse(pieces: list[bytes], seen: list[tuple[str, str, bytes]]) -> b
         seen.append((request.method, request.target, body))
         return Response(body=request.target.encode("latin-1"))
 
-    server = Server(handler)
+    server = Server(handler, reads_at_once=reads_at_once)
     server.loop = asyncio.get_running_loop()
     connection, wire = Connection(server), Wire()
     connection.connection_made(cast(Any, wire))
@@ -96,7 +98,7 @@ async def _settle(server: Server, waiting: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
     while waiting():
         await asyncio.sleep(0)
-    for _ in range(3 * len(server.tasks) + 3):
+    for _ in range(3 * len(server.tasks) + 20):
         await asyncio.sleep(0)
 
 
@@ -126,12 +128,15 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(requests(), min_size=1, max_size=8), st.lists(st.integers(0, 5000), max_size=12))
+@given(
+    st.lists(requests(), min_size=1, max_size=8), st.lists(st.integers(0, 5000), max_size=12), st.booleans()
+)
 def test_requests_survive_any_cutting(
-    drawn: list[tuple[bytes, tuple[str, str, bytes]]], places: list[int]
+    drawn: list[tuple[bytes, tuple[str, str, bytes]]], places: list[int], reads_at_once: bool
 ) -> None:
     seen: list[tuple[str, str, bytes]] = []
-    answer = asyncio.run(converse(cut(b"".join(data for data, _ in drawn), places), seen))
+    pieces = cut(b"".join(data for data, _ in drawn), places)
+    answer = asyncio.run(converse(pieces, seen, reads_at_once=reads_at_once))
     assert seen == [meaning for _, meaning in drawn]
     assert answer.count(b"HTTP/1.1 200 OK\r\n") == len(drawn)
 

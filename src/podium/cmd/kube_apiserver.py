@@ -178,7 +178,7 @@ async def _run(
         )
         kubelets, proxy = KubeletConnections(_kubelet_tls(arguments)), Proxy()
         api = ApiServer(store, config, access=access, streams=Streams(kubelets, proxy))
-        server = Server(api.handler)
+        server = Server(api.handler, reads_at_once=True)
         await api.start()
         _settle_garbage_collection()
         try:

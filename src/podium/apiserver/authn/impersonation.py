@@ -26,6 +26,7 @@ from podium.apiserver.chain import (
 from podium.base.http.message import Headers, Request
 from podium.machinery.errors import BadRequest, Forbidden
 
+_ANY = "impersonate-"
 _USER, _UID, _GROUP, _EXTRA = "impersonate-user", "impersonate-uid", "impersonate-group", "impersonate-extra-"
 _AUTHENTICATION = "authentication.k8s.io"
 _LEGACY = "impersonate"
@@ -129,6 +130,11 @@ def modes(wanted: Wanted, user: User) -> list[str]:
 
 def take_wanted(headers: Headers) -> Wanted | None:
     """Return whom the headers ask for; they are removed, so that nobody behind can act on them again."""
+    for header, _ in headers:
+        if header.startswith(_ANY):
+            break
+    else:
+        return None
     name, uid = headers.get(_USER), headers.get(_UID)
     groups = tuple(headers.get_all(_GROUP))
     extra: dict[str, tuple[str, ...]] = {}

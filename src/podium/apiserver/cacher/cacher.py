@@ -16,6 +16,7 @@ from itertools import count
 from podium.apiserver.cacher.entry import Entry
 from podium.apiserver.cacher.root import Root
 from podium.base.log import Log
+from podium.base.tasks import in_task
 from podium.store.protocol import Change, Compacted, Record, Store
 
 REGISTRY = "/registry/"
@@ -148,6 +149,7 @@ class Cacher:
         """As `wait_for`, but gives up in time. Raises `TooHighRevision`."""
         if revision <= self.revision:
             return
+        await in_task()
         try:
             async with asyncio.timeout(timeout_s):
                 await self.wait_for(revision)

@@ -17,6 +17,7 @@ import orjson
 from podium.apiserver.registry.registry import Registry
 from podium.base.http.client import HttpTransport
 from podium.base.ids import new_uid
+from podium.base.tasks import in_task
 from podium.machinery.errors import Object, PlainError
 from podium.resources.core.services import SERVICES
 
@@ -119,6 +120,7 @@ class WebhookConverter:
         shown = f'Post "{target.url}?timeout={int(TIMEOUT_S)}s"'
         transport = self._transport(target)
         headers = [("content-type", "application/json"), ("accept", "application/json")]
+        await in_task()
         try:
             async with (
                 asyncio.timeout(TIMEOUT_S),

@@ -14,6 +14,7 @@ from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.served import Served
 from podium.base.http.message import Request, Response
+from podium.base.tasks import in_task
 from podium.machinery.errors import ApiError, MethodNotAllowed, NotFound
 
 Verb = Callable[[Registry, Call, Request], Awaitable[Response]]
@@ -94,6 +95,7 @@ class Api:
             call.warn(served.resource.deprecation)
         try:
             if isinstance(handler, tuple):
+                await in_task()  # Some of them reach out, with time limits.
                 response = await handler[0](self._registry, call, request, info)
             else:
                 response = await handler(self._registry, call, request)

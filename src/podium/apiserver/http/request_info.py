@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from podium.apiserver.chain import RequestInfo
-from podium.base.http.message import Request
+from podium.base.http.message import Request, query_of
 
 _VERBS = {
     "POST": "create",
@@ -14,23 +17,35 @@ _VERBS = {
     "DELETE": "delete",
 }
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
+_NONE = ("",)
 _NOT_WATCHING = ("false", "0", "False", "FALSE", "f", "F")
+
+
+INFOS_KEPT = 1024
+KEPT_LENGTH_MAX = 512
+"""Clients ask for the same things over and over: what short targets ask for is kept."""
 
 
 def request_info(request: Request) -> RequestInfo:
     """Return what `request` asks for. Whether such a resource exists is not looked at."""
-    path = request.path
-    parts = [part for part in path.split("/") if part]
+    read = _read if len(request.target) > KEPT_LENGTH_MAX else _kept
+    return read(request.method, request.path, request.raw_query)
+
+
+def _read(method: str, path: str, raw_query: str) -> RequestInfo:
+    parts = path.split("/")
+    if "" in parts:
+        parts = [part for part in parts if part]
     if len(parts) < 3 or parts[0] not in ("api", "apis"):
-        return RequestInfo(verb=request.method.lower(), path=path)
+        return RequestInfo(verb=method.lower(), path=path)
     prefix = parts[0]
     if prefix == "apis":
         if len(parts) < 4:
-            return RequestInfo(verb=request.method.lower(), path=path)
+            return RequestInfo(verb=method.lower(), path=path)
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         group, version, rest = "", parts[1], parts[2:]
-    verb = _VERBS.get(request.method, "")
+    verb = _VERBS.get(method, "")
     if rest[0] in ("watch", "proxy") and len(rest) > 1:
         # Deprecated prefixes: /api/v1/watch/pods.
         verb, rest = rest[0], rest[1:]
@@ -44,16 +59,17 @@ def request_info(request: Request) -> RequestInfo:
     name = rest[1] if len(rest) > 1 else ""
     subresource = rest[2] if len(rest) > 2 else ""
     label_selector = field_selector = ""
-    if request.raw_query:
-        label_selector = request.parameter("labelSelector")
-        field_selector = request.parameter("fieldSelector")
+    query = query_of(raw_query)
+    if query:
+        label_selector = query.get("labelSelector", _NONE)[0]
+        field_selector = query.get("fieldSelector", _NONE)[0]
     if not name or verb == "get":
         if not name and verb == "get":
             verb = "list"
             name = _name_in(field_selector)
         elif not name and verb == "delete":
             verb = "deletecollection"
-        if verb in ("list", "get") and not subresource and _watches(request):
+        if verb in ("list", "get") and not subresource and _watches(query):
             verb = "watch"
     return RequestInfo(
         verb=verb,
@@ -72,10 +88,11 @@ def request_info(request: Request) -> RequestInfo:
     )
 
 
-def _watches(request: Request) -> bool:
-    if "watch" not in request.raw_query:
-        return False
-    values = request.query.get("watch")
+_kept = lru_cache(maxsize=INFOS_KEPT)(_read)
+
+
+def _watches(query: Mapping[str, list[str]]) -> bool:
+    values = query.get("watch")
     return values is not None and values[0] not in _NOT_WATCHING
 
 

@@ -22,6 +22,7 @@ from podium.base.http import wire
 from podium.base.http.inbox import inbox
 from podium.base.http.message import Headers, RawConnection
 from podium.base.http.raw import READ_HIGH_BYTES, Flow, RawPipe
+from podium.base.tasks import in_task
 
 CONNECT_TIMEOUT_S = 10.0
 HEAD_TIMEOUT_S = 90.0
@@ -101,6 +102,7 @@ class HttpTransport:
     ) -> HttpResponse:
         """Like `request`, for callers that close the response themselves, later."""
         head = self._head(method, target, headers, body)
+        await in_task()
         await self._slots.acquire()
         try:
             return await self._send(method, head, body)
@@ -114,6 +116,7 @@ class HttpTransport:
         """Ask for a protocol change. With status 101 the connection is the caller's to close; with any other
         there is none, and the response has a body to read and is to be closed."""
         head = self._head(method, target, headers, b"")
+        await in_task()
         await self._slots.acquire()
         try:
             connection = await self._connect()

@@ -179,7 +179,8 @@ class Connection(asyncio.BufferedProtocol):
         # A peer that only shut its sending side still gets its answers, but no stream, which may never end.
         # TLS cannot be half open.
         streaming = self._stream is not None or self._raw is not None
-        return not self.server.tls and not streaming and self._current is not None
+        answering = self._current is not None or bool(self._waiting) or bool(self._unparsed)
+        return not self.server.tls and not streaming and answering
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server.closed(self)
@@ -345,7 +346,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._waiting:
             self._current = self._waiting.popleft()
             self.deadline = 0.0
-            self._task = self.server.spawn(self, self._current)
+            self._task = self.server.begin(self, self._current)
         elif self._failure is not None:
             self._refuse(self._failure)
         elif self.server.stopping or self._eof:
@@ -436,6 +437,7 @@ class Connection(asyncio.BufferedProtocol):
             self._done(exchange)
 
     def _done(self, exchange: Exchange) -> None:
+        at_once = self._task is None
         self._current = None
         self._task = None
         self._stream = None
@@ -455,12 +457,20 @@ class Connection(asyncio.BufferedProtocol):
         else:
             wait_s = self.server.head_timeout_s if self._in_head else self.server.idle_timeout_s
             self.deadline = self.server.loop.time() + wait_s
-            if self._unparsed and not self._waiting:
-                data, self._unparsed = self._unparsed, b""
-                self.resume_reading()
-                self._parse(data)
+            if at_once and (self._unparsed or self._waiting):
+                # In a turn of its own: a peer that sends many requests ahead must not keep others waiting.
+                self.server.loop.call_soon(self._go_on)
             else:
-                self._next()
+                self._go_on()
+
+    def _go_on(self) -> None:
+        """Turn to what arrived behind the request just answered."""
+        if self._current is None and self._unparsed and not self._waiting:
+            data, self._unparsed = self._unparsed, b""
+            self.resume_reading()
+            self._parse(data)
+        else:
+            self._next()
 
     async def _respond(self, exchange: Exchange, response: Response) -> None:
         if "transfer-encoding" in response.headers:

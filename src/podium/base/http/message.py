@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote
 
@@ -112,6 +111,15 @@ class StreamWriter(Protocol):
         ...
 
 
+def query_of(raw: str) -> dict[str, list[str]]:
+    """Return the parameters of a query, each with all its values, in order."""
+    values: dict[str, list[str]] = {}
+    if raw:
+        for key, value in parse_qsl(raw, keep_blank_values=True):
+            values.setdefault(key, []).append(value)
+    return values
+
+
 BodyReader = Callable[[], Awaitable[bytes]]
 
 
@@ -137,46 +145,61 @@ class BodyTooLarge(HttpError):
         super().__init__(413, "RequestEntityTooLarge", f"Request entity too large: limit is {size_bytes_max}")
 
 
-@dataclass(slots=True, kw_only=True, weakref_slot=True)
-class _RequestFields:
-    method: str
-    target: str
-    """The request target as sent: path and query, still percent-encoded."""
-    headers: Headers = field(default_factory=Headers)
-    read_body: BodyReader = _no_body
-    """Read the whole body, once. Raises BodyTooLarge, HttpError, or ConnectionError when the peer left."""
-    read_chunk: BodyReader = _no_body
-    """Read the next piece of a body of any length; b"" at its end. Instead of `read_body`, not with it."""
-    peer_certificate: bytes | None = None
-    """The verified client certificate as DER; None when none was presented."""
-    remote: str = ""
-    """The peer's address, `host:port`."""
-    tls: bool = True
-
-
-class Request(_RequestFields):
+class Request:
     """One request as the server hands it to its handler."""
 
-    @cached_property
-    def raw_path(self) -> str:
-        return self.target.partition("?")[0]
+    __slots__ = (
+        "__weakref__",
+        "_query",
+        "headers",
+        "method",
+        "path",
+        "peer_certificate",
+        "raw_path",
+        "raw_query",
+        "read_body",
+        "read_chunk",
+        "remote",
+        "target",
+        "tls",
+    )
 
-    @cached_property
-    def path(self) -> str:
-        return unquote(self.raw_path)
+    def __init__(
+        self,
+        *,
+        method: str,
+        target: str,
+        headers: Headers | None = None,
+        read_body: BodyReader = _no_body,
+        read_chunk: BodyReader = _no_body,
+        peer_certificate: bytes | None = None,
+        remote: str = "",
+        tls: bool = True,
+    ) -> None:
+        self.method = method
+        self.target = target
+        """The request target as sent: path and query, still percent-encoded."""
+        self.raw_path, _, self.raw_query = target.partition("?")
+        self.path = unquote(self.raw_path) if "%" in target else self.raw_path
+        self.headers = Headers() if headers is None else headers
+        self.read_body = read_body
+        """Read the whole body, once. Raises BodyTooLarge, HttpError, or ConnectionError when the peer is
+        gone."""
+        self.read_chunk = read_chunk
+        """Instead of `read_body`: read the next piece of a body of any length; b"" at its end."""
+        self.peer_certificate = peer_certificate
+        """The verified client certificate as DER; None when none was presented."""
+        self.remote = remote
+        """The peer's address, `host:port`."""
+        self.tls = tls
+        self._query: dict[str, list[str]] | None = None
 
-    @cached_property
-    def raw_query(self) -> str:
-        return self.target.partition("?")[2]
-
-    @cached_property
+    @property
     def query(self) -> dict[str, list[str]]:
         """The query parameters, each with all its values, in order."""
-        values: dict[str, list[str]] = {}
-        if self.raw_query:
-            for key, value in parse_qsl(self.raw_query, keep_blank_values=True):
-                values.setdefault(key, []).append(value)
-        return values
+        if self._query is None:
+            self._query = query_of(self.raw_query)
+        return self._query
 
     def parameter(self, name: str, default: str = "") -> str:
         """Return the first value of query parameter `name`."""

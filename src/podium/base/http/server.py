@@ -5,7 +5,7 @@ What it guarantees, whatever the peer sends:
   arrive ahead of their turn (reading rests), connections;
 - every wait for the peer has a limit: heads, bodies, idle connections, readers of fixed responses;
 - ambiguous framing is refused (400) and the connection closed, so nothing can hide in a request's tail;
-- answers leave in the order of their requests, and a task exists only while a request is handled.
+- answers leave in the order of their requests, and a task exists at most while a request is handled.
 
 A streamed response lasts as long as its function and its peer. One whose peer is gone learns it through
 `wait_closed` and `closed`, and is cancelled when it has not returned a moment later.
@@ -20,6 +20,7 @@ import ssl
 
 from podium.base.http.connection import Connection, Exchange
 from podium.base.http.message import Handler
+from podium.base.tasks import run_at_once
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
 HEAD_BYTES_MAX = 64 * 1024
@@ -43,7 +44,10 @@ class Server:
         write_timeout_s: float = 60.0,
         handshake_timeout_s: float = 10.0,
         connections_max: int = CONNECTIONS_MAX,
+        reads_at_once: bool = False,
     ) -> None:
+        """`reads_at_once`: GETs become tasks only when they wait; see `base.tasks` for what that asks of
+        the handler."""
         self.handler = handler
         self.body_bytes_max = body_bytes_max
         self.head_bytes_max = head_bytes_max
@@ -53,6 +57,7 @@ class Server:
         self.write_timeout_s = write_timeout_s
         self.handshake_timeout_s = handshake_timeout_s
         self.connections_max = connections_max
+        self.reads_at_once = reads_at_once
         self.port = 0
         """The port listened on, once started."""
         self.stopping = False
@@ -126,8 +131,15 @@ class Server:
         self.connections.discard(connection)
         self._changed.set()
 
-    def spawn(self, connection: Connection, exchange: Exchange) -> asyncio.Task[None]:
-        task = self.loop.create_task(connection.handle(exchange))
+    def begin(self, connection: Connection, exchange: Exchange) -> asyncio.Task[None] | None:
+        """Start to handle a request; return the task that does it, None when it is done already."""
+        work = connection.handle(exchange)
+        if self.reads_at_once and exchange.request.method == "GET":
+            task = run_at_once(self.loop, work)
+            if task is None:
+                return None
+        else:
+            task = self.loop.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self._task_done)
         return task
