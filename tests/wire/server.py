@@ -45,6 +45,8 @@ def running(directory: Path) -> Iterator[Running]:
         server = Running(url=f"https://127.0.0.1:{port}", ca_file=directory / "ca.crt")
         _wait_ready(server, process, log)
         yield server
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended by itself ({process.returncode}):\n{log.read_text()}")
     finally:
         process.terminate()
         process.wait(timeout=10)
