@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,10 +126,16 @@ class Api:
 
 
 @asynccontextmanager
-async def api(directory: Path, *, clock: Clock | None = None) -> AsyncIterator[Api]:
-    """Run a server without access control over a store in `directory`."""
+async def api(
+    directory: Path,
+    *,
+    clock: Clock | None = None,
+    prepare: Callable[[ApiServer], None] = lambda _server: None,
+) -> AsyncIterator[Api]:
+    """Run a server without access control over a store in `directory`, `prepare`d before it starts."""
     store = await SqliteStore.open(directory / "store.db")
     server = ApiServer(store, Config(), clock=clock)
+    prepare(server)
     await server.start()
     running = Api(server=server, store=store)
     try:

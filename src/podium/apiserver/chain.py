@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from podium.base.http.message import Request
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+
+if TYPE_CHECKING:
+    from podium.apiserver.admission.metrics import AdmissionMetrics
+    from podium.apiserver.webhook_client import WebhookClient
 
 ANONYMOUS = "system:anonymous"
 ALL_AUTHENTICATED = "system:authenticated"
@@ -130,6 +134,87 @@ class Attributes:
     dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
     """Texts that go to the client as Warning headers."""
+    annotations: dict[str, str] = field(default_factory=dict)
+    """What plugins leave for the audit log, by qualified name; the first word stands."""
+    host: Host | None = None
+    """What the server does for plugins that need other versions of the object."""
+    reinvocation: Reinvocation | None = None
+    """Made by the first plugin that may want the others to look again."""
+
+    def annotate(self, key: str, value: str) -> None:
+        """Leave a note for the audit log; what has been said under `key` stays."""
+        self.annotations.setdefault(key, value)
+
+    def warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+
+@dataclass(slots=True, kw_only=True)
+class Reinvocation:
+    """Whether the admitting plugins are asked a second time, because the object has changed behind some."""
+
+    again: bool = False
+    """This is the second time."""
+    wanted: bool = False
+    values: dict[str, Any] = field(default_factory=dict)
+    """What each plugin remembers from the first time, by its name."""
+
+    @staticmethod
+    def of(attributes: Attributes) -> Reinvocation:
+        if attributes.reinvocation is None:
+            attributes.reinvocation = Reinvocation()
+        return attributes.reinvocation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind in one version of its group."""
+
+    group: str
+    version: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+class Host(Protocol):
+    """What the API server does for admission plugins, beyond reading."""
+
+    @property
+    def metrics(self) -> AdmissionMetrics | None: ...
+
+    @property
+    def webhooks(self) -> WebhookClient: ...
+
+    def equivalents(self, resource: Resource, subresource: str) -> Sequence[Resource]:
+        """Return every resource that shows the same objects, `resource` itself among them, where it has the
+        subresource."""
+        ...
+
+    def kind_of(self, resource: Resource, subresource: str) -> Kind:
+        """Return the kind that a resource, or a subresource with a kind of its own, bears."""
+        ...
+
+    async def convert(self, obj: Object, source: Resource, target: Resource) -> Object:
+        """Return `obj` in the version of `target`. Raises `ApiError` when a conversion webhook fails."""
+        ...
+
+    def complete(self, obj: Object, resource: Resource) -> None:
+        """Prune and default `obj`, in place, after something has changed it. Raises ValueError for values of
+        the wrong type."""
+        ...
+
+    def find_kind(self, api_version: str, kind: str) -> Resource | None:
+        """Return the resource that serves a kind; None when nobody does."""
+        ...
+
+    async def objects(self, resource: Resource, namespace: str, name: str = "") -> Sequence[Object]:
+        """Return the object of a name, or all of a namespace ("" for all there are), in the resource's
+        version; shared and read-only."""
+        ...
 
 
 class AdmissionPlugin(Protocol):

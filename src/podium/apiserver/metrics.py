@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from time import perf_counter
 
+from podium.apiserver.admission.metrics import ADMISSION_BOUNDS, AdmissionMetrics
 from podium.apiserver.chain import RequestInfo, User
 from podium.base.http.message import RawConnection, Request, Response, StreamWriter
 from podium.base.metrics import Counter, Gauge, Registry, exponential
@@ -18,7 +19,6 @@ from podium.machinery.resource import Resource
 _SLOW = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
 REQUEST_BOUNDS = (0.005, 0.025, 0.05, 0.1, 0.2, *_SLOW)
 INDICATOR_BOUNDS = (0.05, 0.1, 0.2, *_SLOW)
-ADMISSION_BOUNDS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5)
 
 _REQUEST = ("verb", "group", "version", "resource", "subresource", "scope", "component")
 _GROUP_RESOURCE = ("group", "resource")
@@ -77,6 +77,7 @@ class ApiServerMetrics:
         self._declare_access()
         self._declare_storage()
         self._declare_aggregation()
+        self.admission = AdmissionMetrics(self.registry)
 
     def _declare_requests(self) -> None:
         make = self.registry

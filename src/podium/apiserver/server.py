@@ -215,6 +215,7 @@ class ApiServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.registry.close()
 
     async def run_until_failure(self) -> None:
         """Return or raise when the server can no longer be trusted: its cache has lost the store."""

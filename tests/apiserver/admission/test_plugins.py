@@ -73,6 +73,8 @@ def test_order_is_upstreams() -> None:
         "CertificateSubjectRestriction",
         "DefaultIngressClass",
         "PodTopologyLabels",
+        "MutatingAdmissionWebhook",
+        "ValidatingAdmissionWebhook",
         "ResourceQuota",
     ]
     fewer = admission.build(reader, authz.build(reader).authorizer, disabled=["PodSecurity"])

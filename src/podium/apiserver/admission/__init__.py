@@ -27,6 +27,7 @@ from podium.apiserver.admission.runtime_class import RuntimeClass
 from podium.apiserver.admission.service_account import ServiceAccount
 from podium.apiserver.admission.storage_object_in_use_protection import StorageObjectInUseProtection
 from podium.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
+from podium.apiserver.admission.webhooks.plugin import MutatingAdmissionWebhook, ValidatingAdmissionWebhook
 from podium.apiserver.chain import AdmissionPlugin, Authorizer, Reader
 from podium.base.clock import Clock
 
@@ -58,6 +59,8 @@ _PLUGINS: Mapping[str, Callable[[_Given], AdmissionPlugin]] = {
     "CertificateSubjectRestriction": lambda _given: CertificateSubjectRestriction(),
     "DefaultIngressClass": lambda given: DefaultIngressClass(given.reader),
     "PodTopologyLabels": lambda given: PodTopologyLabels(given.reader),
+    "MutatingAdmissionWebhook": lambda given: MutatingAdmissionWebhook(given.reader, given.authorizer),
+    "ValidatingAdmissionWebhook": lambda given: ValidatingAdmissionWebhook(given.reader, given.authorizer),
     # Quota comes last: what it counts must be what will be stored.
     "ResourceQuota": lambda given: ResourceQuota(given.reader, clock=given.clock),
 }

@@ -113,6 +113,16 @@ class CustomServed(Served):
         entry.shown[self.resource.version] = known
         return known
 
+    async def converted_from(self, other: Served, obj: dict[str, Any]) -> dict[str, Any]:
+        """Return `obj`, which is in the version of `other`, in this one."""
+        if self._converter is not None:
+            (converted,) = await self._converter.convert([obj], self.resource.api_version)
+        else:
+            converted = orjson.loads(orjson.dumps(obj))
+        converted["apiVersion"] = self.resource.api_version
+        self._schema.read(converted)
+        return converted
+
     # --- writing
 
     async def encodable(self, stored: dict[str, Any]) -> dict[str, Any]:

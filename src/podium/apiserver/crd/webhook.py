@@ -6,37 +6,17 @@ labels and annotations are taken over.
 
 from __future__ import annotations
 
-import asyncio
-import binascii
-import ssl
-from dataclasses import dataclass
-from urllib.parse import urlsplit
-
 import orjson
 
 from podium.apiserver.registry.registry import Registry
-from podium.base.http.client import HttpTransport
+from podium.apiserver.webhook_client import CallFailed, WebhookClient
 from podium.base.ids import new_uid
-from podium.base.tasks import in_task
 from podium.machinery.errors import Object, PlainError
-from podium.resources.core.services import SERVICES
 
 TIMEOUT_S = 30.0
-CONNECTIONS_MAX = 16
 OBJECTS_MAX = 500
 """So many objects go out in one review."""
 _REVIEW_VERSIONS = ("v1", "v1beta1")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Where a webhook is reached."""
-
-    url: str
-    """As messages show it."""
-    connect: str
-    path: str
-    server_name: str
 
 
 class _Failed(Exception):
@@ -46,11 +26,10 @@ class _Failed(Exception):
 class WebhookConverter:
     """Converts the objects of one definition."""
 
-    def __init__(self, client_config: Object, review_version: str, registry: Registry) -> None:
+    def __init__(self, client_config: Object, review_version: str, client: WebhookClient) -> None:
         self._config = client_config
         self._review = f"apiextensions.k8s.io/{review_version}"
-        self._registry = registry
-        self._transports: dict[str, HttpTransport] = {}
+        self._client = client
 
     async def convert(self, objects: list[Object], api_version: str) -> list[Object]:
         """Return the objects in `api_version`, in their order. Raises `PlainError` (500), as upstream."""
@@ -113,87 +92,11 @@ class WebhookConverter:
             raise _Failed("the converted objects are no objects")
         return found
 
-    # --- over the network
-
     async def _ask(self, body: bytes) -> bytes:
-        target = self._target()
-        shown = f'Post "{target.url}?timeout={int(TIMEOUT_S)}s"'
-        transport = self._transport(target)
-        headers = [("content-type", "application/json"), ("accept", "application/json")]
-        await in_task()
         try:
-            async with (
-                asyncio.timeout(TIMEOUT_S),
-                transport.request(
-                    "POST", f"{target.path}?timeout={int(TIMEOUT_S)}s", headers=headers, body=body
-                ) as response,
-            ):
-                raw = await response.read()
-                status = response.status
-        except TimeoutError:
-            raise _Failed(f"{shown}: context deadline exceeded") from None
-        except ConnectionError as error:
-            raise _Failed(f"{shown}: {_reason(error)}") from None
-        if not 200 <= status < 300:
-            raise _Failed(f"the server responded with the status code {status}")
-        return raw
-
-    def _transport(self, target: Target) -> HttpTransport:
-        found = self._transports.get(target.connect)
-        if found is None:
-            found = self._transports[target.connect] = HttpTransport(
-                target.connect,
-                ssl_context=self._context(),
-                connections_max=CONNECTIONS_MAX,
-                server_hostname=target.server_name,
-            )
-        return found
-
-    def _context(self) -> ssl.SSLContext:
-        bundle = self._config.get("caBundle")
-        if not bundle:
-            return ssl.create_default_context()
-        try:
-            return ssl.create_default_context(cadata=binascii.a2b_base64(bundle).decode())
-        except (ssl.SSLError, ValueError):
-            raise _Failed("unable to load root certificates: unable to parse bytes as PEM block") from None
-
-    def _target(self) -> Target:
-        url = self._config.get("url")
-        if url:
-            parts = urlsplit(url)
-            return Target(
-                url=url,
-                connect=f"{parts.scheme}://{parts.netloc}",
-                path=parts.path or "/",
-                server_name=parts.hostname or "",
-            )
-        return self._service_target(self._config.get("service") or {})
-
-    def _service_target(self, reference: Object) -> Target:
-        namespace, name = reference.get("namespace") or "", reference.get("name") or ""
-        port, path = reference.get("port") or 443, "/" + (reference.get("path") or "").lstrip("/")
-        service = self._registry.peek(SERVICES, namespace, name)
-        if service is None:
-            raise _Failed(f'service "{name}" not found')
-        address = (service.get("spec") or {}).get("clusterIP") or ""
-        if address in ("", "None"):
-            raise _Failed(f'cannot reach service "{name}": it has no cluster IP')
-        host = f"[{address}]" if ":" in address else address
-        server_name = f"{name}.{namespace}.svc"
-        return Target(
-            url=f"https://{server_name}:{port}{path}",
-            connect=f"https://{host}:{port}",
-            path=path,
-            server_name=server_name,
-        )
-
-
-def _reason(error: ConnectionError) -> str:
-    cause = error.__cause__
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"tls: failed to verify certificate: {cause.verify_message}"
-    return str(error)
+            return await self._client.post(self._config, body, timeout_s=TIMEOUT_S)
+        except CallFailed as error:
+            raise _Failed(str(error)) from None
 
 
 def _difference(old: Object, new: Object, api_version: str) -> str:
@@ -229,4 +132,4 @@ def webhook_converter(definition: Object, registry: Registry) -> WebhookConverte
     webhook = ((definition["spec"].get("conversion") or {}).get("webhook")) or {}
     wanted = webhook.get("conversionReviewVersions") or []
     version = next((one for one in wanted if one in _REVIEW_VERSIONS), "v1")
-    return WebhookConverter(webhook.get("clientConfig") or {}, version, registry)
+    return WebhookConverter(webhook.get("clientConfig") or {}, version, registry.webhooks)

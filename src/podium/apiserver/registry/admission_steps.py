@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from podium.apiserver.admission.dynamic import DynamicPlugin
 from podium.apiserver.admission.plugin import Plugin
 from podium.apiserver.chain import AdmissionPlugin, Attributes
 
@@ -21,15 +22,30 @@ class Steps:
 
     def __init__(self, plugins: Sequence[AdmissionPlugin]) -> None:
         self.plugins = plugins
-        self._admitting = [(_name(p), p.admit) for p in plugins if type(p).admit is not Plugin.admit]
-        self._validating = [
-            (_name(p), p.validate) for p in plugins if type(p).validate is not Plugin.validate
-        ]
+        self._admitting: Sequence[tuple[str, _Hook]] = ()
+        self._validating: Sequence[tuple[str, _Hook]] = ()
         self._children: dict[tuple[str, str, str, str], Histogram] = {}
+        for plugin in plugins:
+            if isinstance(plugin, DynamicPlugin):
+                plugin.on_change = self._choose
+        self._choose()
+
+    def _choose(self) -> None:
+        """Find out who has something to do: a plugin that sleeps is not even asked."""
+        awake = [p for p in self.plugins if not (isinstance(p, DynamicPlugin) and p.asleep)]
+        self._admitting = [(_name(p), p.admit) for p in awake if type(p).admit is not Plugin.admit]
+        self._validating = [(_name(p), p.validate) for p in awake if type(p).validate is not Plugin.validate]
 
     async def admit(self, attributes: Attributes, metrics: ApiServerMetrics | None) -> None:
-        """Let every plugin change the object. Raises what the first that refuses raises."""
+        """Let every plugin change the object, and look again where one asks for it.
+
+        Raises what the first that refuses raises.
+        """
         await self._run("admit", self._admitting, attributes, metrics)
+        reinvocation = attributes.reinvocation
+        if reinvocation is not None and reinvocation.wanted:
+            reinvocation.again = True
+            await self._run("admit", self._admitting, attributes, metrics)
 
     async def validate(self, attributes: Attributes, metrics: ApiServerMetrics | None) -> None:
         """Let every plugin refuse."""

@@ -27,6 +27,8 @@ class Call:
     options: Object = field(default_factory=dict)
     """The options object as admission shows it."""
     warnings: list[str] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
+    """What admission leaves for the audit log."""
 
     def warn(self, text: str) -> None:
         if text not in self.warnings:

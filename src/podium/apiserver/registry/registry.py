@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from podium.apiserver.authz.messages import forbidden
@@ -17,6 +18,7 @@ from podium.apiserver.chain import (
     RequestInfo,
     TokenIssuer,
 )
+from podium.apiserver.registry.admission_host import AdmissionHost
 from podium.apiserver.registry.admission_steps import Steps
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.served import Catalog, Served
@@ -28,6 +30,8 @@ from podium.store.protocol import Record, Store
 if TYPE_CHECKING:
     from podium.apiserver.metrics import ApiServerMetrics
     from podium.apiserver.registry.special.services import ServiceAllocator
+    from podium.apiserver.streaming.service_resolver import ServiceResolver
+    from podium.apiserver.webhook_client import WebhookClient
     from podium.machinery.schema import Schema
 
 NEVER_STORED = ("kind", "apiVersion")
@@ -53,6 +57,7 @@ class Registry:
         self.schema_of = schema_of
         """Return the compiled schema of a definition; compiles on first use."""
         self._steps = Steps(())
+        self.host = AdmissionHost(self)
         self.metrics: ApiServerMetrics | None = None
         self.answers: Answers = {}
         self.token_issuer: TokenIssuer | None = None
@@ -60,6 +65,25 @@ class Registry:
         self.services: ServiceAllocator | None = None
         self.media_types: tuple[str, ...] = ("application/json", "application/yaml", _PROTOBUF)
         """What the HTTP side offers and takes, in order of preference."""
+
+    @cached_property
+    def resolver(self) -> ServiceResolver:
+        """Return what knows where Services are reached from here."""
+        from podium.apiserver.streaming.service_resolver import ServiceResolver  # noqa: PLC0415
+
+        return ServiceResolver(self.cacher)
+
+    @cached_property
+    def webhooks(self) -> WebhookClient:
+        """Return what calls webhooks: of admission, of conversion."""
+        from podium.apiserver.webhook_client import WebhookClient  # noqa: PLC0415
+
+        return WebhookClient(self.resolver.resolve)
+
+    async def close(self) -> None:
+        """Close the connections to webhooks, if there were any."""
+        if "webhooks" in self.__dict__:
+            await self.webhooks.close()
 
     # --- reading
 
@@ -124,6 +148,8 @@ class Registry:
             user=call.user,
             dry_run=call.dry_run,
             warnings=call.warnings,
+            annotations=call.annotations,
+            host=self.host,
         )
         await self._steps.admit(attributes, self.metrics)
         return attributes

@@ -77,6 +77,10 @@ class Served:
         converted["apiVersion"] = self.resource.api_version
         return converted
 
+    async def converted_from(self, other: Served, obj: Object) -> Object:
+        """Return `obj`, which is in the version of `other`, in this one; both show the same objects."""
+        return self.from_storage(other.to_storage(obj))
+
     def to_storage(self, obj: Object) -> Object:
         """Return `obj`, which is in this version, as the storage resource's."""
         if not self.converted:

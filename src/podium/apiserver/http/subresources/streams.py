@@ -89,9 +89,24 @@ def _peek(registry: Registry, call: Call, resource: Any) -> Object:
     return found
 
 
+_FLAGS = frozenset({"stdin", "stdout", "stderr", "tty"})
+
+
 async def _admit(registry: Registry, call: Call, request: Request) -> None:
-    options: Object = {
-        name: values[0] if len(values) == 1 else values for name, values in request.query.items()
-    }
+    """Let plugins look at the connection: at its options, which are an object like any other."""
+    kind = registry.host.kind_of(call.served.resource, call.subresource)
+    options: Object = {"kind": kind.kind, "apiVersion": kind.api_version}
+    for name, values in request.query.items():
+        if name in _FLAGS:
+            if values[0].lower() not in ("false", "0"):
+                options[name] = True
+        elif name == "command":
+            options[name] = values
+        elif name == "ports":
+            options[name] = [int(port) for text in values for port in text.split(",") if port.isdigit()]
+        else:
+            options[name] = values[0]
+    if call.subresource == "proxy" and (path := path_below(request.raw_path)):
+        options["path"] = path
     attributes = await registry.admit(call, "CONNECT", options)
     await registry.validate(attributes)

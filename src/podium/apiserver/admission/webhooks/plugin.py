@@ -1,0 +1,71 @@
+"""MutatingAdmissionWebhook and ValidatingAdmissionWebhook: configurations, compiled as they come and go.
+
+Without a configuration both sleep, and nothing of this package but this file is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from podium.apiserver.admission.dynamic import DynamicPlugin
+from podium.apiserver.admission.matching import is_exempt
+from podium.apiserver.chain import Attributes, Authorizer, Reader, ViewChange
+from podium.machinery import meta
+from podium.machinery.resource import Resource
+from podium.resources.admissionregistration.mutatingwebhookconfigurations import MUTATINGWEBHOOKCONFIGURATIONS
+from podium.resources.admissionregistration.validatingwebhookconfigurations import (
+    VALIDATINGWEBHOOKCONFIGURATIONS,
+)
+from podium.resources.core.namespaces import NAMESPACES
+
+if TYPE_CHECKING:
+    from podium.apiserver.admission.webhooks.hook import Hook
+
+
+class _Webhooks(DynamicPlugin):
+    """Follows the configurations of one kind."""
+
+    def __init__(self, reader: Reader, authorizer: Authorizer | None, resource: Resource) -> None:
+        self._by_configuration: dict[str, Sequence[Hook]] = {}
+        self._hooks: tuple[Hook, ...] = ()
+        self._namespaces = reader.cached(NAMESPACES)
+        self._authorizer = authorizer
+        reader.cached(resource).subscribe(self._follow)
+
+    def _follow(self, change: ViewChange) -> None:
+        from podium.apiserver.admission.webhooks.hook import hooks_of  # noqa: PLC0415
+
+        if change.new is not None:
+            self._by_configuration[meta.name(change.new)] = hooks_of(change.new)
+        elif change.old is not None:
+            self._by_configuration.pop(meta.name(change.old), None)
+        # Webhooks of one configuration keep their order, configurations go by their names.
+        self._hooks = tuple(hook for _, hooks in sorted(self._by_configuration.items()) for hook in hooks)
+        self.sleep(not self._hooks)
+
+
+class MutatingAdmissionWebhook(_Webhooks):
+    name = "MutatingAdmissionWebhook"
+
+    def __init__(self, reader: Reader, authorizer: Authorizer | None = None) -> None:
+        super().__init__(reader, authorizer, MUTATINGWEBHOOKCONFIGURATIONS)
+
+    async def admit(self, attributes: Attributes) -> None:
+        if self._hooks and not is_exempt(attributes):
+            from podium.apiserver.admission.webhooks.mutating import mutate  # noqa: PLC0415
+
+            await mutate(self._hooks, attributes, self._namespaces, self._authorizer)
+
+
+class ValidatingAdmissionWebhook(_Webhooks):
+    name = "ValidatingAdmissionWebhook"
+
+    def __init__(self, reader: Reader, authorizer: Authorizer | None = None) -> None:
+        super().__init__(reader, authorizer, VALIDATINGWEBHOOKCONFIGURATIONS)
+
+    async def validate(self, attributes: Attributes) -> None:
+        if self._hooks and not is_exempt(attributes):
+            from podium.apiserver.admission.webhooks.validating import validate  # noqa: PLC0415
+
+            await validate(self._hooks, attributes, self._namespaces, self._authorizer)

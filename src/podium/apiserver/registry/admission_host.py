@@ -1,0 +1,105 @@
+"""What the server does for admission plugins (`chain.Host`): other versions of objects, other objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from podium.apiserver.chain import Kind
+from podium.machinery.errors import Object
+from podium.machinery.resource import Resource
+
+if TYPE_CHECKING:
+    from podium.apiserver.admission.metrics import AdmissionMetrics
+    from podium.apiserver.registry.registry import Registry
+    from podium.apiserver.registry.served import Served
+    from podium.apiserver.webhook_client import WebhookClient
+
+
+class AdmissionHost:
+    """One registry, as plugins see it."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._equivalents: dict[tuple[str, str, str, str], tuple[Resource, ...]] = {}
+        registry.catalog.on_change(self._equivalents.clear)
+
+    @property
+    def metrics(self) -> AdmissionMetrics | None:
+        metrics = self._registry.metrics
+        return None if metrics is None else metrics.admission
+
+    @property
+    def webhooks(self) -> WebhookClient:
+        return self._registry.webhooks
+
+    def equivalents(self, resource: Resource, subresource: str) -> Sequence[Resource]:
+        """Return every resource that shows the same objects, in the order in which they are served."""
+        key = (resource.group, resource.version, resource.plural, subresource)
+        found = self._equivalents.get(key)
+        if found is None:
+            root = (resource.storage or resource).storage_root
+            found = self._equivalents[key] = tuple(
+                served.resource
+                for resources in self._registry.catalog.versions().values()
+                for served in resources.values()
+                if served.storage.storage_root == root and _has(served.resource, subresource)
+            )
+        return found
+
+    def kind_of(self, resource: Resource, subresource: str) -> Kind:
+        if subresource == "scale" and resource.scale is not None:
+            group, _, version = resource.scale.version.rpartition("/")
+            return Kind(group=group, version=version, kind="Scale")
+        for one in resource.subresources:
+            if one.name == subresource:
+                group, version = (
+                    (one.group, one.version) if one.version else (resource.group, resource.version)
+                )
+                return Kind(group=group, version=version, kind=one.kind)
+        return Kind(group=resource.group, version=resource.version, kind=resource.kind)
+
+    async def convert(self, obj: Object, source: Resource, target: Resource) -> Object:
+        """Return `obj` in the version of `target`; what has a kind of its own stays as it is."""
+        if source is target or obj.get("kind") != source.kind:
+            return obj
+        return await self._served(target).converted_from(self._served(source), obj)
+
+    def complete(self, obj: Object, resource: Resource) -> None:
+        if obj.get("kind") != resource.kind:
+            return
+        schema = self._registry.schema_of(resource.schema)
+        schema.decode(obj)
+        if obj.get("metadata") is None:
+            obj["metadata"] = {}
+        resource.defaults(obj)
+        schema.complete(obj)
+
+    def find_kind(self, api_version: str, kind: str) -> Resource | None:
+        served = self._registry.catalog.find_kind(api_version, kind)
+        return None if served is None or not served.resource.stored else served.resource
+
+    async def objects(self, resource: Resource, namespace: str, name: str = "") -> Sequence[Object]:
+        served = self._served(resource)
+        if name:
+            entry = self._registry.entry(served, namespace, name)
+            entries = [] if entry is None else [entry]
+        else:
+            prefix = f"{namespace}/" if namespace and resource.namespaced else ""
+            entries = list(served.root.range(prefix))
+        if served.needs_preparing:
+            await served.prepare(entries)
+        return [served.object(entry) for entry in entries]
+
+    def _served(self, resource: Resource) -> Served:
+        return self._registry.catalog.of(resource)
+
+
+def _has(resource: Resource, subresource: str) -> bool:
+    if not subresource:
+        return True
+    if subresource == "status":
+        return resource.status
+    if subresource == "scale":
+        return resource.scale is not None
+    return any(one.name == subresource for one in resource.subresources)
