@@ -3,9 +3,9 @@
     program = cel.compile("self.replicas <= self.max", variables={"self": type_}, returns="bool")
     program.evaluate({"self": {"replicas": 3, "max": 5}}, cost_limit=cel.CALL_COST_MAX).value  # True
 
-`types_from_schema` makes the type of a variable from its OpenAPI schema; `DYN` is a variable without one. Bindings
-are values as they stand in objects on the wire. Importing this package is cheap; the compiler comes with the first
-`compile`. Why it is an evaluator of our own: docs/adr/0005-cel.md.
+`types_from_schema` makes the type of a variable from its OpenAPI schema; `DYN` is a variable without one.
+Bindings are values as they stand in objects on the wire. Importing this package is cheap; the compiler comes
+with the first `compile`. Why it is an evaluator of our own: docs/adr/0005-cel.md.
 """
 
 from __future__ import annotations
@@ -79,10 +79,11 @@ def compile(
 ) -> Program:
     """Parse and check `expression`. Raises CelError with upstream's text.
 
-    `returns` is the type that the whole must have: a dynamic value is no bool. `version` chooses the libraries that
-    upstream's release of that name has. `mutation` adds what mutating policies use: `Object{}` and `JSONPatch{}`.
+    `returns` is the type that the whole must have: a dynamic value is no bool. `version` chooses the
+    libraries that upstream's release of that name has. `mutation` adds what mutating policies use: `Object{}`
+    and `JSONPatch{}`.
     """
-    from podium.machinery.cel import program
+    from podium.machinery.cel import program  # noqa: PLC0415 - the compiler comes with its first use
 
     return program.compile(
         expression, variables=variables, returns=returns, version=version, mutation=mutation
@@ -91,25 +92,25 @@ def compile(
 
 def estimate_cost(program: Program) -> int:
     """Return the most that an evaluation can cost, given the sizes that the variables' types allow."""
-    from podium.machinery.cel import estimate
+    from podium.machinery.cel import estimate  # noqa: PLC0415 - see compile
 
     return estimate.cost_max(program.checked, program.variables)
 
 
 def cardinality_max(type_: Type) -> int:
-    """Return how many values of the type a request can hold at most: the factor of a rule in an unbounded list."""
+    """Return how many values of the type a request can hold: the factor of a rule in an unbounded list."""
     return REQUEST_BYTES_MAX // (type_.size_min + 1)
 
 
 def some(value: object) -> object:
     """Return the optional that holds `value`, to bind to a variable of an optional type."""
-    from podium.machinery.cel.values import Optional
+    from podium.machinery.cel.values import Optional  # noqa: PLC0415 - see compile
 
     return Optional(value)
 
 
 def none() -> object:
     """Return the empty optional."""
-    from podium.machinery.cel.values import NONE
+    from podium.machinery.cel.values import NONE  # noqa: PLC0415 - see compile
 
     return NONE

@@ -59,8 +59,8 @@ _JSON_PATCH = {"op": t.STRING, "path": t.STRING, "from": t.STRING, "value": DYN}
 class Checked:
     """A tree with what the checker found out about its nodes.
 
-    `names`: the variable or the type that a node stands for, with its dots; `functions`: the namespaced function
-    that a method call turned out to be.
+    `names`: the variable or the type that a node stands for, with its dots; `functions`: the namespaced
+    function that a method call turned out to be.
     """
 
     root: Node
@@ -159,9 +159,9 @@ class _Checker:
             case Call():
                 return self.call(node)
             case ListOf():
-                return self.list(node)
+                return self.list_type(node)
             case MapOf():
-                return self.map(node)
+                return self.map_type(node)
             case Struct():
                 return self.struct(node)
             case Macro():
@@ -278,13 +278,12 @@ class _Checker:
         applied = f"{shown[0]}.({', '.join(shown[1:])})" if member else f"({', '.join(shown)})"
         return self.fault(node, f"found no matching overload for '{name}' applied to '{applied}'")
 
-    def joined(self, node: Node, known: Type | None, found: Type) -> Type:
+    def joined(self, known: Type | None, found: Type) -> Type:
+        """Return the type of what holds both. Whether they may stand together is said in `literals.py`."""
         if known is None:
             return found
-        if known.kind == "dyn" or found.kind == "dyn":
+        if known.kind == "dyn" or found.kind == "dyn" or not assignable(known, found, {}):
             return DYN
-        if not assignable(known, found, {}):
-            return self.mismatch(node, known, found)
         return found if _general(found, known) else known
 
     def opened(self, node: Node, optional: bool, found: Type) -> Type:
@@ -295,19 +294,19 @@ class _Checker:
             return found.params[0]
         return found if found.kind in ("dyn", "error") else self.mismatch(node, optional_of(found), found)
 
-    def list(self, node: ListOf) -> Type:
+    def list_type(self, node: ListOf) -> Type:
         element: Type | None = None
         for position, item in enumerate(node.elements):
             found = self.opened(item, position in node.optional, self.check(item))
-            element = self.joined(item, element, found)
+            element = self.joined(element, found)
         return list_of(element or DYN)
 
-    def map(self, node: MapOf) -> Type:
+    def map_type(self, node: MapOf) -> Type:
         key_type: Type | None = None
         value_type: Type | None = None
         for key, value, optional in node.entries:
-            key_type = self.joined(key, key_type, self.check(key))
-            value_type = self.joined(value, value_type, self.opened(value, optional, self.check(value)))
+            key_type = self.joined(key_type, self.check(key))
+            value_type = self.joined(value_type, self.opened(value, optional, self.check(value)))
         return map_of(key_type or DYN, value_type or DYN)
 
     def struct(self, node: Struct) -> Type:
@@ -357,7 +356,8 @@ class _Checker:
                 return DYN, DYN
         self.fault(
             node.target,
-            f"expression of type '{target}' cannot be range of a comprehension (must be list, map, or dynamic)",
+            f"expression of type '{target}' cannot be range of a comprehension "
+            "(must be list, map, or dynamic)",
         )
         return ERROR, ERROR
 

@@ -21,12 +21,32 @@ Cost = Callable[[Sequence[Any], Any], int]
 
 _TRAVERSED_LISTS = frozenset(["isSorted", "sum", "max", "min", "indexOf", "lastIndexOf"])
 _TRAVERSED = frozenset(
-    ["url", "lowerAscii", "upperAscii", "substring", "trim", "jsonpatch.escapeKey", "cidr", "isIP", "isCIDR"]
-    + ["quantity", "isQuantity", "semver", "isSemver"]
+    [
+        "url",
+        "lowerAscii",
+        "upperAscii",
+        "substring",
+        "trim",
+        "jsonpatch.escapeKey",
+        "cidr",
+        "isIP",
+        "isCIDR",
+        "quantity",
+        "isQuantity",
+        "semver",
+        "isSemver",
+    ]
 )
 _TRAVERSED_OVERLOADS = frozenset(
-    ["starts_with_string", "ends_with_string", "string_to_bytes", "bytes_to_string", "strings_quote"]
-    + ["string_format", "string_to_ip"]
+    [
+        "starts_with_string",
+        "ends_with_string",
+        "string_to_bytes",
+        "bytes_to_string",
+        "strings_quote",
+        "string_format",
+        "string_to_ip",
+    ]
 )
 _COMPARED = frozenset(
     f"{name}_{kind}"
@@ -46,7 +66,10 @@ _CONSTANT_EQUALITY = frozenset(
 
 
 def cost_of(function: str, overload: str) -> Cost | None:
-    """Return how a call's cost is reckoned; None: it costs one. `overload` is empty when known only at run time."""
+    """Return how a call's cost is reckoned; None: it costs one.
+
+    `overload` is empty when it is known only at run time.
+    """
     if function in _TRAVERSED_LISTS:
         return lambda args, _: traversal(args[0])
     if function in _TRAVERSED or overload in _TRAVERSED_OVERLOADS:
@@ -162,6 +185,7 @@ def _sets(factor: int) -> Cost:
 
 
 _FUNCTIONS: dict[str, Cost] = {
+    "_[?_]": lambda _, result: int(isinstance(result, Optional) and result.present),
     "check": lambda _, __: CHECK_COST,
     "fieldSelector": _selector,
     "labelSelector": _selector,

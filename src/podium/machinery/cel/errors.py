@@ -31,7 +31,7 @@ class CelError(ValueError):
 
 
 class CelRuntimeError(ValueError):
-    """The evaluation failed: an overflow, a missing key, a text that is no duration. The text is upstream's."""
+    """The evaluation failed: an overflow, a missing key, no duration where one should be."""
 
 
 class CostExceeded(CelRuntimeError):

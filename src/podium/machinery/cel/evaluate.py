@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from podium.machinery.cel.checker import Checked
-from podium.machinery.cel.costs import LIST_COST, MAP_COST, STRUCT_COST, cost_of
+from podium.machinery.cel.costs import LIST_COST, MAP_COST, STRUCT_COST, Cost, cost_of
 from podium.machinery.cel.declarations import Overload
 from podium.machinery.cel.errors import NO_SUCH_OVERLOAD, CelRuntimeError, CostExceeded
 from podium.machinery.cel.library.lists import sort_by
@@ -151,9 +151,9 @@ class Compiler:
             case Call():
                 return self.call(node)
             case ListOf():
-                return self.list(node)
+                return self.list_of(node)
             case MapOf():
-                return self.map(node)
+                return self.map_of(node)
             case Struct():
                 return self.struct(node)
             case Macro():
@@ -188,15 +188,35 @@ class Compiler:
         if target.kind == "object":
             name = target.wire.get(name, name)
             convert = converter(target.fields[node.name])
+        # A field of an object that is null is as good as absent; an entry of a map may be null.
+        known = target.kind == "object"
         if node.test:
-            return _test(operand, name)
-        cost = 1 + (not self.is_attribute(node.operand))
+            return _test(operand, name, known)
+        extra = int(not self.is_attribute(node.operand))
         if node.optional or operand_type.kind == "optional":
-            return _optional_field(operand, name, convert, cost)
-        return _field(operand, name, convert, cost)
+            return _optional_field(operand, name, convert, extra, known)
+        if known:
+            return _object_field(operand, name, convert, 1 + extra)
+        return _field(operand, name, 1 + extra)
+
+    def branch(self, node: Node) -> Run:
+        """Return what a branch of `?:` or an index does: a name costs nothing there, upstream resolves it
+        itself.
+        """
+        run = self.run(node)
+        if not self.is_attribute(node) or (isinstance(node, Call) and node.function == "_?_:_"):
+            return run
+        if isinstance(node, Ident) and self.checked.names[node] not in self.slots:
+            return run
+
+        def branch(frame: Frame) -> Any:
+            frame[COST] -= 1
+            return run(frame)
+
+        return branch
 
     def is_attribute(self, node: Node) -> bool:
-        """Return whether upstream goes on from here without a step of its own: from names, fields and indexes."""
+        """Return whether upstream goes on from here without a step of its own: names, fields, indexes."""
         match node:
             case Ident():
                 return True
@@ -216,7 +236,8 @@ class Compiler:
             case "_&&_" | "_||_":
                 return _logic(self.run(node.args[0]), self.run(node.args[1]), node.function == "_||_")
             case "_?_:_":
-                return _conditional(*map(self.run, node.args))
+                condition, then, otherwise = node.args
+                return _conditional(self.run(condition), self.branch(then), self.branch(otherwise))
             case "@in" if self.is_constant(node.args[1]):
                 return self.membership(node)
             case "orValue" | "or" if node.target is not None and len(node.args) == 1:
@@ -270,21 +291,24 @@ class Compiler:
         return membership
 
     def plain_call(self, node: Call) -> Run:
-        arguments = [self.run(arg) for arg in node.args]
-        overloads = self.checked.overloads[node]
         function = node.function
+        indexed = function in ("_[_]", "_[?_]")
+        arguments = [
+            self.branch(arg) if indexed and at else self.run(arg) for at, arg in enumerate(node.args)
+        ]
+        overloads = self.checked.overloads[node]
         if node in self.checked.functions:
             function = self.checked.functions[node]
         elif node.target is not None:
             arguments.insert(0, self.run(node.target))
         extra = 0
-        if function in ("_[_]", "_[?_]") and not self.is_attribute(node.args[0]):
+        if indexed and not self.is_attribute(node.args[0]):
             extra = 1
         return _calling(function, overloads, arguments, extra)
 
     # --- literals
 
-    def list(self, node: ListOf) -> Run:
+    def list_of(self, node: ListOf) -> Run:
         if self.is_constant(node):
             return _constant([self.run(element)([0, 2**63]) for element in node.elements])
         elements = [self.run(element) for element in node.elements]
@@ -305,7 +329,7 @@ class Compiler:
 
         return make_some if optional else make
 
-    def map(self, node: MapOf) -> Run:
+    def map_of(self, node: MapOf) -> Run:
         entries = [(self.run(key), self.run(value), optional) for key, value, optional in node.entries]
 
         def make(frame: Frame) -> dict[Any, Any]:
@@ -357,7 +381,7 @@ class Compiler:
         arguments = [self.run(arg) for arg in node.args]
         self.slots = outer
         if node.name in ("optMap", "optFlatMap"):
-            return _optional_macro(target, slots[0], arguments[0], node.name == "optMap")
+            return _optional_macro(target, slots[0], arguments[0], wrap=node.name == "optMap")
         return self.loop(node.name, target, slots, arguments)
 
     def loop(self, name: str, target: Run, slots: list[int], arguments: list[Run]) -> Run:
@@ -398,7 +422,7 @@ def _missing(value: Any, name: str) -> CelRuntimeError:
     return CelRuntimeError(f"no such key: {name}" if isinstance(value, dict) else NO_SUCH_OVERLOAD)
 
 
-def _field(operand: Run, name: str, convert: Convert | None, cost: int) -> Run:
+def _field(operand: Run, name: str, cost: int) -> Run:
     def select(frame: Frame) -> Any:
         value = operand(frame)
         frame[COST] += cost
@@ -406,16 +430,28 @@ def _field(operand: Run, name: str, convert: Convert | None, cost: int) -> Run:
             return value[name]
         except (KeyError, TypeError):
             if isinstance(value, Optional):
-                return _from_optional(value, name, None)
+                return _from_optional(value, name, None, known=False)
             raise _missing(value, name) from None
 
-    def select_converted(frame: Frame) -> Any:
-        return convert(select(frame)) if convert is not None else None
-
-    return select if convert is None else select_converted
+    return select
 
 
-def _from_optional(value: Optional, name: str, convert: Convert | None) -> Optional:
+def _object_field(operand: Run, name: str, convert: Convert | None, cost: int) -> Run:
+    def select(frame: Frame) -> Any:
+        value = operand(frame)
+        frame[COST] += cost
+        try:
+            found = value[name]
+        except (KeyError, TypeError):
+            raise _missing(value, name) from None
+        if found is None:
+            raise _missing(value, name)
+        return found if convert is None else convert(found)
+
+    return select
+
+
+def _from_optional(value: Optional, name: str, convert: Convert | None, *, known: bool) -> Optional:
     if not value.present:
         return NONE
     inner = value.value()
@@ -424,25 +460,31 @@ def _from_optional(value: Optional, name: str, convert: Convert | None) -> Optio
     if name not in inner:
         return NONE
     found = inner[name]
+    if found is None and known:
+        return NONE
     return Optional(convert(found) if convert is not None else found)
 
 
-def _optional_field(operand: Run, name: str, convert: Convert | None, cost: int) -> Run:
+def _optional_field(operand: Run, name: str, convert: Convert | None, extra: int, known: bool) -> Run:
     def select(frame: Frame) -> Optional:
         value = operand(frame)
-        frame[COST] += cost
-        return _from_optional(value if isinstance(value, Optional) else Optional(value), name, convert)
+        frame[COST] += extra
+        found = _from_optional(
+            value if isinstance(value, Optional) else Optional(value), name, convert, known=known
+        )
+        frame[COST] += found.present
+        return found
 
     return select
 
 
-def _test(operand: Run, name: str) -> Run:
+def _test(operand: Run, name: str, known: bool) -> Run:
     def test(frame: Frame) -> bool:
         value = operand(frame)
         if isinstance(value, Optional):
-            return _from_optional(value, name, None).present
+            return _from_optional(value, name, None, known=known).present
         if isinstance(value, dict):
-            return name in value
+            return value.get(name) is not None if known else name in value
         raise CelRuntimeError(NO_SUCH_OVERLOAD)
 
     return test
@@ -462,7 +504,7 @@ def _logic(left: Run, right: Run, stop: bool) -> Run:
                 fault = fault or error
                 continue
             if value is stop:
-                return stop
+                return bool(value)
             if type(value) is not bool:
                 fault = fault or CelRuntimeError(NO_SUCH_OVERLOAD)
         if fault is not None:
@@ -512,22 +554,70 @@ def _calling(function: str, overloads: tuple[Overload, ...], arguments: list[Run
         step = 1 + extra
 
         def binary(frame: Frame) -> Any:
-            result = run(first(frame), second(frame))
-            frame[COST] += step
-            return result
+            try:
+                left = first(frame)
+            except CostExceeded:
+                raise
+            except CelRuntimeError:
+                _also(second, frame)
+                frame[COST] += step
+                raise
+            try:
+                return run(left, second(frame))
+            finally:
+                frame[COST] += step
 
         return binary
 
-    def call(frame: Frame) -> Any:
-        values = [argument(frame) for argument in arguments]
+    def invoke(values: list[Any]) -> Any:
         for at, kind in checked:
             if kind_of(values[at]) != kind:
                 raise CelRuntimeError(NO_SUCH_OVERLOAD)
+        return run(*values)
+
+    return _paying(arguments, invoke, cost, extra)
+
+
+def _also(argument: Run, frame: Frame) -> Any:
+    """Work out what does not matter any more after an error, for its cost alone."""
+    try:
+        return argument(frame)
+    except CostExceeded:
+        raise
+    except CelRuntimeError as error:
+        return error
+
+
+def _paying(arguments: list[Run], invoke: Callable[[list[Any]], Any], cost: Cost | None, extra: int) -> Run:
+    """Return the call that adds its cost, also when it fails.
+
+    Of one or two arguments upstream works out all before it looks for errors; of more it stops at the first
+    error, and the call costs nothing then.
+    """
+    patient = len(arguments) <= 2
+
+    def call(frame: Frame) -> Any:
+        values: list[Any] = []
+        fault: CelRuntimeError | None = None
+        for argument in arguments:
+            try:
+                values.append(argument(frame))
+            except CostExceeded:
+                raise
+            except CelRuntimeError as error:
+                if not patient:
+                    raise
+                fault = fault or error
+        if fault is not None:
+            frame[COST] += extra + 1
+            raise fault
+        result: Any = None
         try:
-            result = run(*values)
+            result = invoke(values)
         except (TypeError, AttributeError):
             raise CelRuntimeError(NO_SUCH_OVERLOAD) from None
-        frame[COST] += extra + (1 if cost is None else cost(values, result))
+        finally:
+            frame[COST] += extra + (1 if cost is None else cost(values, result))
         if frame[COST] > frame[LIMIT]:
             raise CostExceeded
         return result
@@ -537,23 +627,15 @@ def _calling(function: str, overloads: tuple[Overload, ...], arguments: list[Run
 
 def _dispatching(function: str, overloads: tuple[Overload, ...], arguments: list[Run]) -> Run:
     candidates = [(overload.kinds, overload.run) for overload in overloads]
-    costs = cost_of(function, "")
 
-    def dispatch(frame: Frame) -> Any:
-        values = [argument(frame) for argument in arguments]
+    def invoke(values: list[Any]) -> Any:
         found = [kind_of(value) for value in values]
         for kinds, run in candidates:
             if all(kind is None or kind == actual for kind, actual in zip(kinds, found, strict=True)):
-                try:
-                    result = run(*values)
-                except (TypeError, AttributeError):
-                    raise CelRuntimeError(NO_SUCH_OVERLOAD) from None
-                frame[COST] += 1 if costs is None else costs(values, result)
-                charged(frame)
-                return result
+                return run(*values)
         raise CelRuntimeError(NO_SUCH_OVERLOAD)
 
-    return dispatch
+    return _paying(arguments, invoke, cost_of(function, ""), 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -627,7 +709,7 @@ def _exists_one(steps: _Steps, predicate: Run) -> Run:
         for _ in steps.over(frame):
             hit = _truth(predicate(frame))
             count += hit
-            frame[COST] += 2 if hit else 1
+            frame[COST] += 2 if hit else 0
         frame[COST] += 2
         return count == 1
 
@@ -641,8 +723,6 @@ def _filter(steps: _Steps, predicate: Run) -> Run:
             if _truth(predicate(frame)):
                 kept.append(value)
                 frame[COST] += 3 + LIST_COST
-            else:
-                frame[COST] += 1
         frame[COST] += 1
         return kept
 
@@ -654,7 +734,6 @@ def _map(steps: _Steps, condition: Run | None, transform: Run) -> Run:
         made: list[Any] = []
         for _ in steps.over(frame):
             if condition is not None and not _truth(condition(frame)):
-                frame[COST] += 1
                 continue
             made.append(transform(frame))
             frame[COST] += 2 + LIST_COST
@@ -669,7 +748,6 @@ def _transform_map(steps: _Steps, condition: Run | None, transform: Run, entries
         made: dict[Any, Any] = {}
         for key in steps.over(frame):
             if condition is not None and not _truth(condition(frame)):
-                frame[COST] += 1
                 continue
             value = transform(frame)
             frame[COST] += 2 if entries else 3
@@ -706,17 +784,21 @@ def _sort_by(steps: _Steps, target: Run, key_of: Run, slot: int) -> Run:
     return sort
 
 
-def _optional_macro(target: Run, slot: int, transform: Run, wrap: bool) -> Run:
+def _optional_macro(target: Run, slot: int, transform: Run, *, wrap: bool) -> Run:
     def mapped(frame: Frame) -> Any:
+        before = frame[COST]
         value = target(frame)
         if not isinstance(value, Optional):
             raise CelRuntimeError(NO_SUCH_OVERLOAD)
         frame[COST] += 1
         if not value.present:
+            frame[COST] += 1
             return NONE
+        # Upstream works out the target once more, to take the value out of it.
+        frame[COST] += frame[COST] - before
         frame[slot] = value.value()
-        frame[COST] += 2 if wrap else 1
         result = transform(frame)
+        frame[COST] += wrap
         if wrap:
             return Optional(result)
         if not isinstance(result, Optional):

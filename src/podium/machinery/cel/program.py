@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from podium.machinery.cel import checker, syntax
 from podium.machinery.cel.checker import Checked
-from podium.machinery.cel.errors import CelError, CelRuntimeError, CostExceeded
+from podium.machinery.cel.errors import CelError, CelRuntimeError, CostExceeded, compile_error
 from podium.machinery.cel.evaluate import COST, FIRST, SURPRISES, UNBOUND, Compiler, Convert, Run, converter
+from podium.machinery.cel.literals import literal_issues
 from podium.machinery.cel.types import Type
 
 UNLIMITED = 2**63
@@ -50,8 +51,8 @@ class Program:
     def evaluate(self, bindings: Mapping[str, Any], *, cost_limit: int | None = None) -> Result:
         """Run with the variables bound to values as they are on the wire; they are not changed.
 
-        Raises CelRuntimeError, and CostExceeded once the evaluation has cost more than the limit; nothing else.
-        A variable without a binding is an error only where the expression comes to it.
+        Raises CelRuntimeError, and CostExceeded once the evaluation has cost more than the limit; nothing
+        else. A variable without a binding is an error only where the expression comes to it.
         """
         frame: list[Any] = [UNBOUND] * self.slots
         frame[:FIRST] = [0, UNLIMITED if cost_limit is None else cost_limit]
@@ -86,6 +87,8 @@ def compile(
         root = syntax.parse(expression)
         minor = int(version.split(".")[1])
         checked = checker.check(expression, root, variables, minor=minor, mutation=mutation)
+        if issues := literal_issues(checked, minor=minor):
+            raise compile_error(expression, issues)
         _must_return(checked.result, returns)
         compiler = Compiler(checked=checked)
         bound = tuple(
@@ -110,5 +113,5 @@ def compile(
 
 
 def _must_return(found: Type, returns: Returns) -> None:
-    if returns != "any" and found.kind != returns:
+    if returns not in ("any", found.kind):
         raise CelError(f"must evaluate to {returns}", wrong_type=True)

@@ -1,7 +1,7 @@
-"""From text to tree: the lexer and the parser. Macros stay single nodes; the checker gives them their meaning.
+"""From text to tree: the lexer and the parser. Macros stay single nodes.
 
-Every node knows its place in the text, as upstream counts it: a call its opening parenthesis, an operator itself,
-a selection its dot. Size and depth of an expression are bounded.
+Every node knows its place in the text, as upstream counts it: a call its opening parenthesis, an operator
+itself, a selection its dot. Size and depth of an expression are bounded.
 """
 
 from __future__ import annotations
@@ -320,7 +320,8 @@ class _Parser:
             if rank < least or not rank:
                 return node
             self.next()
-            # Left-associative, but a chain of && or || is split in halves, as upstream does, to keep it shallow.
+            # Left-associative, but a chain of && or || is split in halves, as upstream does, to keep it
+            # shallow.
             if rank <= 2:
                 node = self.logical(node, token, rank, function)
             else:
@@ -420,7 +421,7 @@ class _Parser:
         return macro if macro is not None else self.call(paren.at, name, args, target)
 
     def macro(self, target: Node, name: str, args: list[Node], at: int) -> Node | None:
-        """Return the macro that the call is, or None for an ordinary method. Variables must be plain names."""
+        """Return the macro that the call is, or None for an ordinary method."""
         count = len(args)
         if (
             (name in OPTIONAL_MACROS and count == 2)
@@ -498,9 +499,9 @@ class _Parser:
                 self.needs(")")
                 return node
             case "[":
-                return self.list(token.at)
+                return self.list_of(token.at)
             case "{":
-                return self.map(token.at)
+                return self.map_of(token.at)
             case ".":
                 name = self.next()
                 if name.kind != "ident":
@@ -508,7 +509,7 @@ class _Parser:
                 return self.name(name)
         raise self.unexpected(token)
 
-    def list(self, at: int) -> ListOf:
+    def list_of(self, at: int) -> ListOf:
         elements: list[Node] = []
         optional: set[int] = set()
         while not self.takes("]"):
@@ -520,7 +521,7 @@ class _Parser:
                 break
         return ListOf(at=at, elements=elements, optional=frozenset(optional))
 
-    def map(self, at: int) -> MapOf:
+    def map_of(self, at: int) -> MapOf:
         entries: list[tuple[Node, Node, bool]] = []
         while not self.takes("}"):
             optional = self.takes("?") is not None

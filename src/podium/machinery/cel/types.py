@@ -1,7 +1,7 @@
 """The types that the checker gives to expressions, and how an OpenAPI schema becomes one of them.
 
-A type made from a schema carries what the cost estimate needs besides: how many elements a value can have at most,
-and the least number of bytes it takes in a request.
+A type made from a schema carries what the cost estimate needs besides: how many elements a value can have at
+most, and the least number of bytes it takes in a request.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Type:
     """A CEL type. Two are equal when kind, name and parameters are; objects of a schema are equal by name.
 
     `params`: the element of a list, key and value of a map, the value of an optional or a type.
-    `fields`: of an object, by the name that expressions use (escaped); `wire` has the name of each on the wire.
+    `fields`: of an object, by the name that expressions use (escaped); `wire`: their names on the wire.
     """
 
     kind: str
@@ -138,14 +138,14 @@ def opaque(name: str) -> Type:
 
 
 def object_of(name: str, fields: Mapping[str, Type], *, size_min: int = 2) -> Type:
-    """Return an object type with `fields` by their names on the wire; names that cannot be escaped are left out."""
+    """Return an object type with `fields` by their names on the wire, less those that cannot be escaped."""
     wire = {escaped: key for key in fields if (escaped := escape(key)) is not None}
     typed = {escaped: fields[key] for escaped, key in wire.items()}
     return Type(kind="object", name=name, fields=typed, wire=wire, size_min=size_min)
 
 
 def escape(name: str) -> str | None:
-    """Return `name` as expressions write it (`__namespace__`, `a__dash__b`), or None when it cannot be written."""
+    """Return `name` as expressions write it (`__namespace__`, `a__dash__b`), None when they cannot."""
     if name in _RESERVED:
         return f"__{name}__"
     if not _ESCAPABLE.fullmatch(name):
@@ -156,8 +156,8 @@ def escape(name: str) -> str | None:
 def types_from_schema(schema: Mapping[str, Any], *, root: bool = False, name: str = "object") -> Type | None:
     """Return the type of the values of an OpenAPI v3 schema, or None when expressions cannot see them.
 
-    `root` is for the schema of a whole resource: apiVersion, kind, metadata.name and metadata.generateName are
-    then visible whether the schema has them or not. A schema nested too deeply is not visible either.
+    `root` is for the schema of a whole resource: apiVersion, kind, metadata.name and metadata.generateName
+    are then visible whether the schema has them or not. A schema nested too deeply is not visible either.
     """
     return _from_schema(schema, root, name, 0)
 

@@ -1,6 +1,7 @@
-"""What an expression computes with: the values, when they are equal, how they compare and how they read as text.
+"""What an expression computes with: the values, when they are equal, how they compare and read as text.
 
-JSON's values stand for themselves: an int is CEL's int, a dict is a map or an object. What JSON does not have is here.
+JSON's values stand for themselves: an int is CEL's int, a dict is a map or an object. What JSON does not have
+is here.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import datetime
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from podium.machinery.cel.errors import NO_SUCH_OVERLOAD, CelRuntimeError
@@ -52,17 +53,23 @@ class Duration:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Timestamp:
-    """A point in time, in nanoseconds since 1970."""
+    """A point in time, in nanoseconds since 1970. `offset_s`, of the zone it was written in, is but shown."""
 
     nanos: int
+    offset_s: int = field(default=0, compare=False)
 
     def at(self, zone: datetime.tzinfo = datetime.UTC) -> datetime.datetime:
         return (_EPOCH + datetime.timedelta(seconds=self.nanos // SECOND)).astimezone(zone)
 
     def __str__(self) -> str:
         fraction = f".{self.nanos % SECOND:09d}".rstrip("0") if self.nanos % SECOND else ""
-        when = self.at()
-        return f"{when.year:04d}-{when:%m-%dT%H:%M:%S}{fraction}Z"
+        if not self.offset_s:
+            when = self.at()
+            return f"{when.year:04d}-{when:%m-%dT%H:%M:%S}{fraction}Z"
+        when = self.at(datetime.timezone(datetime.timedelta(seconds=self.offset_s)))
+        sign, minutes = "-" if self.offset_s < 0 else "+", abs(self.offset_s) // 60
+        zone = f"{sign}{minutes // 60:02d}:{minutes % 60:02d}"
+        return f"{when.year:04d}-{when:%m-%dT%H:%M:%S}{fraction}{zone}"
 
 
 _ABSENT: Final = object()
@@ -235,11 +242,15 @@ def added(left: list[Any], right: list[Any]) -> list[Any]:
 _COMPARABLE = frozenset([bool, str, bytes, Duration, Timestamp])
 
 
+def is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
 def compare(left: Any, right: Any) -> int:
     """Return -1, 0 or 1. Raises CelRuntimeError when the two cannot be compared."""
     one, two = type(left), type(right)
     if (one is two and one in _COMPARABLE) or (one in NUMBERS and two in NUMBERS):
-        if left != left or right != right:
+        if is_nan(left) or is_nan(right):
             raise CelRuntimeError("NaN values cannot be ordered")
         return int(left > right) - int(left < right)
     raise CelRuntimeError(NO_SUCH_OVERLOAD)
@@ -312,7 +323,8 @@ def parse_timestamp(text: str) -> Timestamp | None:
     except ValueError:
         return None
     seconds = int((moment - _EPOCH) // datetime.timedelta(seconds=1)) - offset
-    return checked_timestamp(seconds * SECOND + int((found[7] or "")[:9].ljust(9, "0")))
+    moment_ns = checked_timestamp(seconds * SECOND + int((found[7] or "")[:9].ljust(9, "0"))).nanos
+    return Timestamp(moment_ns, offset)
 
 
 def parse_date(text: str) -> Timestamp | None:

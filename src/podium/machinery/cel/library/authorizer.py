@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from podium.machinery.cel.declarations import declare
 from podium.machinery.cel.errors import CelRuntimeError
+from podium.machinery.validation import is_dns1123_label, is_dns1123_subdomain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,8 @@ Check = Callable[[Mapping[str, str]], Decision]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorizer:
     """`check` gets what is asked about: `verb` and `path`, or `verb`, `group`, `resource`, `subresource`,
-    `namespace`, `name`, `fieldSelector`, `labelSelector`; and `serviceAccount` (`namespace:name`) when the question
-    is about another user than the one of the request.
+    `namespace`, `name`, `fieldSelector`, `labelSelector`; and `serviceAccount` (`namespace:name`) when the
+    question is about another user than the one of the request.
     """
 
     check: Check
@@ -70,8 +71,6 @@ def _group(authorizer: Authorizer, group: str) -> Question:
 
 
 def _service_account(authorizer: Authorizer, namespace: str, name: str) -> Authorizer:
-    from podium.machinery.validation import is_dns1123_label, is_dns1123_subdomain
-
     if not is_dns1123_subdomain(name):
         raise CelRuntimeError("Invalid service account name")
     if not is_dns1123_label(namespace):

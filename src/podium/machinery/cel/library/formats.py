@@ -20,7 +20,7 @@ _UUID = re.compile(r"(?i)[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Format:
-    """`pattern_size` is what upstream takes for the length of the format's pattern when it reckons the cost."""
+    """`pattern_size` is what upstream takes for the length of the format's pattern in its cost."""
 
     name: str
     validate: Callable[[str], list[str]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cmp_to_key
+from itertools import pairwise
 from typing import Any
 
 from podium.machinery.cel.declarations import declare
@@ -16,7 +17,7 @@ _ZERO: dict[str, Any] = {"int": 0, "uint": Uint(0), "double": 0.0, "duration": D
 
 
 def is_sorted(values: list[Any]) -> bool:
-    return all(compare(one, two) <= 0 for one, two in zip(values, values[1:], strict=False))
+    return all(compare(one, two) <= 0 for one, two in pairwise(values))
 
 
 def _sum(zero: Any) -> Callable[[list[Any]], Any]:
@@ -102,7 +103,11 @@ def sort_by(values: list[Any], keys: list[Any]) -> list[Any]:
     for key in keys[:1]:
         if isinstance(key, list | dict) or key is None:
             raise CelRuntimeError("list elements must be comparable")
-    order = sorted(range(len(values)), key=cmp_to_key(lambda one, two: compare(keys[one], keys[two])))
+
+    def in_order(one: int, two: int) -> int:
+        return compare(keys[one], keys[two])
+
+    order = sorted(range(len(values)), key=cmp_to_key(in_order))
     return [values[at] for at in order]
 
 

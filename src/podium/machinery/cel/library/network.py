@@ -115,7 +115,7 @@ class CIDR:
         return self.network.with_prefixlen
 
     def __len__(self) -> int:
-        return -(-self.network.network.prefixlen // 8)
+        return (self.network.network.prefixlen + 7) // 8
 
 
 def ip(text: str) -> IP:
@@ -157,7 +157,8 @@ def cidr(text: str) -> CIDR:
                 raise CelRuntimeError(f"IPv4-mapped IPv6 address {json.dumps(text)} is not allowed")
             return found
     raise CelRuntimeError(
-        f"network address parse error during conversion from string: netip.ParsePrefix({json.dumps(text)}): {why}"
+        "network address parse error during conversion from string: "
+        f"netip.ParsePrefix({json.dumps(text)}): {why}"
     )
 
 

@@ -20,6 +20,7 @@ from podium.machinery.cel.values import (
     compare,
     contains,
     equal,
+    is_nan,
     type_name,
 )
 
@@ -119,19 +120,19 @@ def negation(value: Any) -> bool:
 
 
 def less(left: Any, right: Any) -> bool:
-    return compare(left, right) < 0 if left == left and right == right else False
+    return not is_nan(left) and not is_nan(right) and compare(left, right) < 0
 
 
 def less_or_equal(left: Any, right: Any) -> bool:
-    return compare(left, right) <= 0 if left == left and right == right else False
+    return not is_nan(left) and not is_nan(right) and compare(left, right) <= 0
 
 
 def greater(left: Any, right: Any) -> bool:
-    return compare(left, right) > 0 if left == left and right == right else False
+    return not is_nan(left) and not is_nan(right) and compare(left, right) > 0
 
 
 def greater_or_equal(left: Any, right: Any) -> bool:
-    return compare(left, right) >= 0 if left == left and right == right else False
+    return not is_nan(left) and not is_nan(right) and compare(left, right) >= 0
 
 
 def not_equal(left: Any, right: Any) -> bool:

@@ -1,57 +1,17 @@
-"""Regular expressions in RE2's syntax: matches, find, findAll.
-
-RE2 itself does the work, in time linear in the text: a pattern comes from whoever may write a rule. Where the
-library is missing Python's engine stands in, without look-around and back references, which RE2 has not.
-"""
+"""Regular expressions: matches, find, findAll."""
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-from typing import Any
-
 from podium.machinery.cel.declarations import declare
 from podium.machinery.cel.errors import CelRuntimeError
-
-PATTERN_MAX = 10_000
-_NOT_RE2 = re.compile(r"(?<!\\)(?:\\\\)*(?:\(\?(?:[=!>(#]|<[=!]|P[=>])|\\[1-9]|[*+?}]\+)")
-
-
-@lru_cache(maxsize=512)
-def compiled(pattern: str) -> Any:
-    """Return the compiled pattern. Raises ValueError when it is none."""
-    if len(pattern) > PATTERN_MAX:
-        raise ValueError("error parsing regexp: expression too large")
-    try:
-        import re2
-    except ImportError:
-        return _fallback(pattern)
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(pattern, options)
-    except (re2.error, UnicodeError) as error:
-        detail = error.args[0] if error.args else ""
-        raise ValueError(
-            f"error parsing regexp: {detail.decode() if isinstance(detail, bytes) else detail}"
-        ) from None
-
-
-def _fallback(pattern: str) -> Any:
-    if (found := _NOT_RE2.search(pattern)) is not None:
-        raise ValueError(f"error parsing regexp: invalid or unsupported Perl syntax: `{found[0]}`")
-    try:
-        # \z ends the text in RE2, and $ does not match before a last line feed.
-        return re.compile(pattern.replace(r"\z", r"\Z"), re.ASCII)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"error parsing regexp: {error}") from None
+from podium.machinery.regexp import Pattern, PatternError, compiled
 
 
 def matches(text: str, pattern: str) -> bool:
     """Return whether the pattern is found anywhere in the text."""
     try:
         return compiled(pattern).search(text) is not None
-    except ValueError as error:
+    except PatternError as error:
         raise CelRuntimeError(str(error)) from None
 
 
@@ -72,10 +32,10 @@ def find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
     return found
 
 
-def _compiled(pattern: str) -> Any:
+def _compiled(pattern: str) -> Pattern:
     try:
         return compiled(pattern)
-    except ValueError as error:
+    except PatternError as error:
         raise CelRuntimeError(f"Illegal regex: {error}") from None
 
 

@@ -12,7 +12,7 @@ from podium.machinery.cel.library.standard import to_string
 from podium.machinery.cel.values import Duration, Timestamp, Uint, kind_of, type_name
 
 RESULT_MAX = 64 * 1024 * 1024
-_SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+_SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 _UPPER = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _CLAUSE = re.compile(r"%(?:(%)|(?:\.(\d{1,3}))?(.))", re.DOTALL)
@@ -150,8 +150,8 @@ def _string(value: Any) -> str:
     ):
         return to_string(value)
     raise CelRuntimeError(
-        "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, "
-        f"and timestamps, was given {type_name(value)}"
+        "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, "
+        f"durations, and timestamps, was given {type_name(value)}"
     )
 
 
@@ -189,7 +189,7 @@ def _floating(verb: str, precision: int, value: Any) -> str:
     if verb == "f":
         return text
     mantissa, _, exponent = text.partition("e")
-    return f"{mantissa}\u202f\u00d7\u202f10{_raised(int(exponent))}"
+    return f"{mantissa}\u00d710{_raised(int(exponent))}"
 
 
 def _raised(exponent: int) -> str:
