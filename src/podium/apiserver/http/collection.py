@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from podium.apiserver.http.body import read_options
 from podium.apiserver.http.negotiation import negotiate
 from podium.apiserver.http.options import delete_options, list_options
@@ -11,29 +13,49 @@ from podium.apiserver.registry.delete import delete
 from podium.apiserver.registry.read import list_entries
 from podium.apiserver.registry.registry import Registry
 from podium.base.http.message import Request, Response
-from podium.machinery.errors import NotFound
+from podium.machinery.errors import ApiError, NotFound
+
+WORKERS = 16
+"""Deletions under way at a time: they share commits."""
 
 
 async def delete_objects(registry: Registry, call: Call, request: Request) -> Response:
-    """Delete one after the other; what is gone meanwhile is no error. Answers with the list as it was."""
+    """Delete what is selected and answer with the list as it was.
+
+    What is gone meanwhile is no error; any other refusal ends it, with the rest left as it is.
+    """
     wanted = negotiate(registry, call.served, request)
     selected = list_options(request, call.served, call.namespace)
     body = await read_options(request, call.served.resource)
     options = delete_options(request, body, call)
     listing = await list_entries(registry, call, selected)
-    for entry in listing.entries:
-        one = Call(
-            served=call.served,
-            user=call.user,
-            namespace=entry.namespace,
-            name=entry.name,
-            dry_run=call.dry_run,
-            options=call.options,
-            warnings=call.warnings,
-        )
-        try:
-            await delete(registry, one, options)
-        except NotFound:
-            continue
+    remaining = iter(listing.entries)
+    refused: list[ApiError] = []
+
+    async def work() -> None:
+        for entry in remaining:
+            one = Call(
+                served=call.served,
+                user=call.user,
+                namespace=entry.namespace,
+                name=entry.name,
+                dry_run=call.dry_run,
+                options=call.options,
+                warnings=call.warnings,
+            )
+            try:
+                await delete(registry, one, options)
+            except NotFound:
+                continue
+            except ApiError as error:
+                refused.append(error)
+            if refused:
+                return
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(WORKERS, len(listing.entries))):
+            group.create_task(work())
+    if refused:
+        raise refused[0]
     form = form_of(call.served, wanted, registry.clock, is_list=True)
     return shown(form.list(listing), form, request, wanted)

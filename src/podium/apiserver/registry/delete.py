@@ -158,11 +158,15 @@ def _mark_graceful(
         return False
     if metadata.get("deletionTimestamp"):
         pending = metadata.get("deletionGracePeriodSeconds")
-        if pending is None:
+        if not pending:
+            # Its time is over already: what is left of it goes now, also where the last step failed before.
             return False
         if grace is None or grace >= pending:
             return None
         moment = parse_rfc3339(metadata["deletionTimestamp"]) - timedelta(seconds=pending - grace)
+        if moment < clock.now():
+            # The shorter period is over, too. Whoever shuts the object down still has the last word.
+            moment, grace = clock.now(), min(grace, 1)
         metadata["deletionTimestamp"] = rfc3339(moment)
         metadata["deletionGracePeriodSeconds"] = grace
         return True
@@ -180,10 +184,11 @@ def _mark_graceful(
 
 def mark_deleting(metadata: Object, clock: Clock) -> None:
     """Mark an object that only finalizers keep."""
-    if not metadata.get("deletionTimestamp"):
+    before = metadata.get("deletionTimestamp")
+    if not before and metadata.get("generation", 0) > 0:
+        metadata["generation"] += 1
+    if not before or parse_rfc3339(before) > clock.now():
         metadata["deletionTimestamp"] = rfc3339(clock.now())
-        if metadata.get("generation", 0) > 0:
-            metadata["generation"] += 1
     metadata["deletionGracePeriodSeconds"] = 0
 
 
