@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import orjson
 
@@ -30,6 +31,22 @@ _HASHED_VERSIONS = {
 """Kinds that upstream's storage keeps in an older version than the one served, which the hash tells."""
 
 _STATUS_VERBS = ["get", "patch", "update"]
+_FIRST_GROUP = "apiregistration.k8s.io"
+"""It has no APIService of its own, and comes before all that have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteVersion:
+    """A group and version that another server answers, as its APIService and that server describe it."""
+
+    group: str
+    version: str
+    group_priority: int
+    version_priority: int
+    resources: Sequence[Object]
+    """As the aggregated form of discovery shows them."""
+    current: bool
+    """The other server was heard of when last asked."""
 
 
 class Discovery:
@@ -47,11 +64,17 @@ class Discovery:
         """Return `host:port` under which clients of any network reach this server."""
         self._documents: dict[str, bytes] = {}
         self._aggregated: dict[str, tuple[bytes, str]] = {}
+        self._remote: dict[tuple[str, str], RemoteVersion] = {}
         catalog.on_change(self._forget)
 
     def _forget(self) -> None:
         self._documents.clear()
         self._aggregated.clear()
+
+    def set_remote(self, versions: Sequence[RemoteVersion]) -> None:
+        """Show what other servers serve behind this one, and nothing else of that kind."""
+        self._remote = {(one.group, one.version): one for one in versions}
+        self._forget()
 
     def handle(self, request: Request) -> Response | None:
         """Answer a request below /api or /apis that names no resource; None when it is another path."""
@@ -116,7 +139,25 @@ class Discovery:
         for group, version in self._catalog.versions():
             if group:
                 groups.setdefault(group, []).append(version)
-        return groups
+        return self._with_remote(groups) if self._remote else groups
+
+    def _with_remote(self, groups: Mapping[str, list[str]]) -> Mapping[str, list[str]]:
+        from podium.apiserver.aggregation.autoregister import own_priorities  # noqa: PLC0415
+        from podium.apiserver.aggregation.registration import Placed, in_order  # noqa: PLC0415
+
+        remote = self._remote
+        placed = [
+            Placed(group, version, *own_priorities(group, version))
+            for group, versions in groups.items()
+            for version in versions
+            if group != _FIRST_GROUP and (group, version) not in remote
+        ]
+        placed += [
+            Placed(one.group, one.version, one.group_priority, one.version_priority)
+            for one in remote.values()
+        ]
+        first = {group: groups[group] for group in groups if group == _FIRST_GROUP}
+        return {**first, **in_order(placed)}
 
     def _group(self, group: str, versions: list[str]) -> Object:
         listed = [{"groupVersion": f"{group}/{version}", "version": version} for version in versions]
@@ -186,6 +227,10 @@ class Discovery:
         for group, versions in groups.items():
             listed = []
             for version in versions:
+                remote = self._remote.get((group, version))
+                if remote is not None:
+                    listed.append(_remote_version(remote))
+                    continue
                 resources = self._catalog.group(group, version) or {}
                 found = [_discovery_resource(served) for served in resources.values()]
                 listed.append({"version": version, "resources": found, "freshness": "Current"})
@@ -196,6 +241,13 @@ class Discovery:
             "metadata": {},
             "items": items,
         }
+
+
+def _remote_version(remote: RemoteVersion) -> Object:
+    made: Object = {"version": remote.version}
+    if remote.resources:
+        made["resources"] = list(remote.resources)
+    return {**made, "freshness": "Current" if remote.current else "Stale"}
 
 
 def _storage_version_hash(resource: Resource) -> str:

@@ -8,7 +8,7 @@ from it: schemas (kubectl explain, merge keys), which operation takes which kind
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from podium.machinery.errors import Json, NotFound, Object
 from podium.machinery.schema import Schemas
 
 if TYPE_CHECKING:
+    from podium.apiserver.aggregation.remote_openapi import Kept
     from podium.machinery.structural.schema import StructuralSchema
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
@@ -314,11 +315,20 @@ class OpenApi:
         """The schemas of custom resources, by the names of their definitions."""
         self._documents: dict[str, bytes] = {}
         self._index: bytes = b""
+        self._remote_v3: Mapping[str, str] = {}
+        self._remote_v2: Sequence[Kept] = ()
         catalog.on_change(self._forget)
 
     def _forget(self) -> None:
         self._documents.clear()
         self._index = b""
+
+    def set_remote(self, v3: Mapping[str, str], v2: Sequence[Kept]) -> None:
+        """Show what other servers serve behind this one: where their v3 documents are, by name
+        (`apis/GROUP/VERSION`), and what is to go into the one of v2."""
+        if v3 != self._remote_v3 or v2 != self._remote_v2:
+            self._remote_v3, self._remote_v2 = v3, v2
+            self._forget()
 
     def v2(self, request: Request) -> Response:
         """Answer /openapi/v2."""
@@ -391,7 +401,8 @@ class OpenApi:
             ]
             digest = hashlib.sha256(repr((self._version, known)).encode()).hexdigest().upper()
             paths[name] = {"serverRelativeURL": f"/openapi/v3/{name}?hash={digest}"}
-        return {"paths": paths}
+        paths |= {name: {"serverRelativeURL": url} for name, url in self._remote_v3.items()}
+        return {"paths": dict(sorted(paths.items()))}
 
     def _make_v3(self, found: list[Operation]) -> Object:
         paths: Object = {}
@@ -434,11 +445,16 @@ class OpenApi:
                     {"name": name, "in": "path", "required": True, "type": "string", "uniqueItems": True}
                     for name in placed
                 ]
+        definitions = self._definitions(found)
+        if self._remote_v2:
+            from podium.apiserver.aggregation.remote_openapi import merge  # noqa: PLC0415
+
+            merge(paths, definitions, [kept.document() for kept in self._remote_v2])
         return {
             "swagger": "2.0",
             "info": {"title": "Kubernetes", "version": f"v{self._version}"},
             "paths": paths,
-            "definitions": self._definitions(found),
+            "definitions": definitions,
             "securityDefinitions": {
                 "BearerToken": {
                     "type": "apiKey",

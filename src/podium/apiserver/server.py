@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from podium.apiserver import bootstrap
 from podium.apiserver.authz.messages import forbidden
@@ -42,6 +42,7 @@ from podium.apiserver.registry.served import Catalog
 from podium.apiserver.registry.special.addresses import follow_service, mend
 from podium.apiserver.registry.special.events import sweep
 from podium.apiserver.registry.special.services import ServiceAllocator
+from podium.apiserver.streaming.service_resolver import ServiceResolver
 from podium.base.clock import Clock, WallClock
 from podium.base.http.message import BodyTooLarge, HttpError, Request, Response
 from podium.base.ids import new_uid
@@ -53,12 +54,15 @@ from podium.machinery.feature_gates import FeatureGates
 from podium.machinery.runtime_config import RuntimeConfig
 from podium.machinery.schema import Schema, Schemas
 from podium.resources.apiextensions.customresourcedefinitions import CUSTOMRESOURCEDEFINITIONS
+from podium.resources.apiregistration.apiservices import APISERVICES
 from podium.resources.catalogue import BUILTIN
 from podium.resources.core.services import SERVICES
 from podium.resources.networking.ipaddresses import IPADDRESSES
 from podium.store.protocol import Store, StoreError
 
 if TYPE_CHECKING:
+    from podium.apiserver.aggregation.aggregator import Aggregator
+    from podium.apiserver.aggregation.registration import Registration
     from podium.apiserver.crd.definitions import Definitions
 
 COMPACTION_INTERVAL_S = 300.0
@@ -86,6 +90,14 @@ class Config:
     service_node_port_range: tuple[int, int] = (30000, 32767)
     client_ca_pem: str = ""
     """The authorities of client certificates, published for aggregated servers."""
+    request_header: Mapping[str, str] = field(default_factory=dict)
+    """How front proxies are known and what they say, published likewise: the entries of the ConfigMap."""
+    aggregator_routing: bool = False
+    """Reach what is behind Services by an endpoint rather than by the Service's own address."""
+    proxy_client_cert_file: str = ""
+    proxy_client_key_file: str = ""
+    """By which aggregated servers know this one."""
+    reject_redirects: bool = True
 
     feature_gates: FeatureGates | None = None
     """What `--feature-gates` says; None: all as the version has them."""
@@ -151,6 +163,11 @@ class ApiServer:
         self._plain = self._plain_paths()
         self._definitions: Definitions | None = None
         """Made when the first definition of a custom resource appears."""
+        self.registry.resolver = ServiceResolver(self._cacher, to_endpoints=config.aggregator_routing)
+        self._aggregator: Aggregator | None = None
+        """Made when the first APIService needs more than what is written at start."""
+        self._routes: dict[tuple[str, str], Registration] = {}
+        """The groups and versions that other servers answer."""
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self._ready = False
@@ -162,7 +179,8 @@ class ApiServer:
         """Fill the cache and follow the store; when this returns, every request can be answered."""
         await self._cacher.fill()
         self.catalog.of(CUSTOMRESOURCEDEFINITIONS).root.subscribe(self._follow_definition)
-        self._tasks = [
+        self.catalog.of(APISERVICES).root.subscribe(self._follow_api_service)
+        self._tasks += [
             asyncio.create_task(self._follow(), name="apiserver-cacher"),
             asyncio.create_task(self._tidy_for_ever(), name="apiserver-tidying"),
         ]
@@ -188,9 +206,49 @@ class ApiServer:
                 lambda definition: webhook_converter(definition, self.registry),
             )
             self._openapi.custom = self._definitions.schemas
-            task = asyncio.create_task(self._definitions.run(), name="apiserver-definitions")
-            self._tasks.append(task)
+            self._spawn(self._definitions.run(), "apiserver-definitions")
+            self._aggregate()
         self._definitions.follow(event)
+
+    def _spawn(self, run: Coroutine[Any, Any, None], name: str) -> None:
+        self._tasks.append(asyncio.create_task(run, name=name))
+
+    def _follow_api_service(self, event: Event) -> None:
+        """Take a change of an APIService: what this server answers itself needs no more than to be there."""
+        if self._aggregator is not None or event.entry is None:
+            return
+        resource = APISERVICES
+        if not self._is_own(event.entry.passing(resource.kind, resource.api_version)):
+            self._aggregate()
+
+    def _is_own(self, api_service: Object) -> bool:
+        spec = api_service.get("spec") or {}
+        group_version = (spec.get("group") or "", spec.get("version") or "")
+        conditions = (api_service.get("status") or {}).get("conditions") or ()
+        available = any(one.get("type") == "Available" and one.get("status") == "True" for one in conditions)
+        return not spec.get("service") and available and self.catalog.group(*group_version) is not None
+
+    def _aggregate(self) -> None:
+        if self._aggregator is not None:
+            return
+        from podium.apiserver.aggregation import aggregator, backends  # noqa: PLC0415
+
+        config = self._config
+        certificate = backends.ProxyCertificate(
+            certificate_file=config.proxy_client_cert_file, key_file=config.proxy_client_key_file
+        )
+        self._aggregator = aggregator.Aggregator(
+            registry=self.registry,
+            cacher=self._cacher,
+            served=self.catalog.of(APISERVICES),
+            metrics=self.metrics,
+            discovery=self._discovery,
+            openapi=self._openapi,
+            routes=self._routes,
+            options=aggregator.Options(certificate=certificate, reject_redirects=config.reject_redirects),
+            spawn=self._spawn,
+        )
+        self._aggregator.start()
 
     def _schema_of(self, definition: str) -> Schema:
         if self._definitions is not None:
@@ -206,6 +264,7 @@ class ApiServer:
             port=config.port,
             service_cidr=config.service_cluster_ip_range,
             client_ca_pem=config.client_ca_pem,
+            request_header=config.request_header,
             group_versions=list(self.catalog.versions()),
         )
 
@@ -216,6 +275,8 @@ class ApiServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.registry.close()
+        if self._aggregator is not None:
+            await self._aggregator.close()
 
     async def run_until_failure(self) -> None:
         """Return or raise when the server can no longer be trusted: its cache has lost the store."""
@@ -268,6 +329,10 @@ class ApiServer:
 
     async def _serve(self, request: Request, info: RequestInfo) -> Response:
         user = await self._authenticate(request, info)
+        if self._routes and self._aggregator is not None:
+            other = self._aggregator.find(info)
+            if other is not None:
+                return await self._aggregator.forward(request, info, user, other)
         if info.is_resource:
             return await self._api.handle(request, info, user)
         response = self._discovery.handle(request)

@@ -154,13 +154,14 @@ def ip_address(address: str) -> Object:
     }
 
 
-def extension_authentication(client_ca_pem: str) -> Object:
-    """Return where extension API servers learn which client certificates to trust."""
+def extension_authentication(client_ca_pem: str, request_header: Mapping[str, str]) -> Object:
+    """Return where extension API servers learn which client certificates and front proxies to trust."""
+    data = {"client-ca-file": client_ca_pem} if client_ca_pem else {}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
-        "data": {"client-ca-file": client_ca_pem},
+        "data": {**data, **request_header},
     }
 
 
@@ -186,11 +187,17 @@ def api_services(group_versions: Iterable[tuple[str, str]], now: datetime) -> li
     ]
 
 
+def priorities(group: str, version: str) -> tuple[int, int] | None:
+    """Return (group priority, version priority) of a built-in group and version; None of any other."""
+    if group not in _GROUP_PRIORITY:
+        return None
+    return _GROUP_PRIORITY[group], _VERSION_PRIORITY.get((group, version), _DEFAULT_VERSION_PRIORITY)
+
+
 def _api_service(group: str, version: str, now: datetime) -> Object:
     spec: Object = {"group": group} if group else {}
     spec["version"] = version
-    spec["groupPriorityMinimum"] = _GROUP_PRIORITY[group]
-    spec["versionPriority"] = _VERSION_PRIORITY.get((group, version), _DEFAULT_VERSION_PRIORITY)
+    spec["groupPriorityMinimum"], spec["versionPriority"] = priorities(group, version) or (0, 0)
     available = {
         "type": "Available",
         "status": "True",

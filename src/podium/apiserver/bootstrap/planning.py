@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from podium.apiserver.bootstrap import cluster, flowcontrol, rbac
@@ -37,6 +37,8 @@ class Options:
     """Where the API server is reached at `advertise_address`."""
     service_cidr: str = "10.96.0.0/16"
     client_ca_pem: str = ""
+    request_header: Mapping[str, str] = field(default_factory=dict)
+    """What extension servers are told of front proxies."""
     group_versions: Sequence[tuple[str, str]] = ()
     """(group, version) of everything served by this server itself."""
 
@@ -71,6 +73,8 @@ def missing(reader: Reader, options: Options, now: datetime) -> list[Write]:
     ]
 
 
+AUTOMANAGED = "kube-aggregator.kubernetes.io/automanaged"
+
 _INDISPENSABLE = (NAMESPACES, SERVICES, ENDPOINTS, ENDPOINTSLICES)
 
 
@@ -86,7 +90,7 @@ def _writes(reader: Reader, options: Options, now: datetime) -> Iterator[Write]:
         (PRIORITYCLASSES, flowcontrol.priority_classes(), _keep),
         (PRIORITYLEVELCONFIGURATIONS, flowcontrol.priority_levels(), _follow_spec),
         (FLOWSCHEMAS, flowcontrol.flow_schemas(), _follow_spec),
-        (APISERVICES, cluster.api_services(options.group_versions, now), _keep),
+        (APISERVICES, cluster.api_services(options.group_versions, now), _follow_automanaged),
         (SERVICECIDRS, [cluster.service_cidr(options.service_cidr, now)], _keep),
         (IPADDRESSES, [cluster.ip_address(service_address)], _keep),
         (SERVICES, [cluster.service(options.service_cidr, port)], _follow_ports),
@@ -98,8 +102,9 @@ def _writes(reader: Reader, options: Options, now: datetime) -> Iterator[Write]:
         ),
         (CONFIGMAPS, [cluster.token_tracking(now)], _keep),
     ]
-    if options.client_ca_pem:
-        wanted.append((CONFIGMAPS, [cluster.extension_authentication(options.client_ca_pem)], _add_data))
+    trusted = cluster.extension_authentication(options.client_ca_pem, options.request_header)
+    if trusted["data"]:
+        wanted.append((CONFIGMAPS, [trusted], _add_data))
     for resource, objects, reconcile in wanted:
         view = reader.cached(resource)
         for obj in objects:
@@ -128,6 +133,13 @@ def _follow(*fields: str) -> Reconcile:
 def _follow_spec(wanted: Object, current: Object) -> Object | None:
     """Bring a flow-control object up to date unless an administrator has taken it over."""
     if meta.annotations(current).get(flowcontrol.AUTOUPDATE) != "true":
+        return None
+    return _follow("spec")(wanted, current)
+
+
+def _follow_automanaged(wanted: Object, current: Object) -> Object | None:
+    """Bring an APIService of this server's own up to date unless somebody has taken it over."""
+    if AUTOMANAGED not in meta.labels(current):
         return None
     return _follow("spec")(wanted, current)
 

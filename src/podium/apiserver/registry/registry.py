@@ -63,6 +63,8 @@ class Registry:
         self.token_issuer: TokenIssuer | None = None
         self.authorizer: Authorizer | None = None
         self.services: ServiceAllocator | None = None
+        self.resolver: ServiceResolver | None = None
+        """Where Services are reached from here, for webhooks and extension servers."""
         self.media_types: tuple[str, ...] = ("application/json", "application/yaml", _PROTOBUF)
         """What the HTTP side offers and takes, in order of preference."""
 
