@@ -30,10 +30,10 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(directory: Path) -> Iterator[Running]:
+def running(directory: Path, *more_flags: str) -> Iterator[Running]:
     """Run a server with its state in `directory` until the context ends."""
     port = _free_port()
-    flags = _prepare(directory, port)
+    flags = [*_prepare(directory, port), *more_flags]
     log = directory / "kube-apiserver.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

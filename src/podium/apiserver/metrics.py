@@ -378,6 +378,12 @@ class ApiServerMetrics:
         children[1].value += fetched
         children[2].value += returned
 
+    def read_api_services(self, availability: Iterable[tuple[str, bool]]) -> None:
+        """Set which APIServices are available: (name, whether it is)."""
+        self.unavailable.clear()
+        for name, available in availability:
+            self.unavailable.labels(name).set(0 if available else 1)
+
     def read_objects(self, roots: Iterable[tuple[str, str, int, int]]) -> None:
         """Set the figures of what is stored: (group, resource, objects, bytes) of each resource."""
         for family in (self.objects, self.objects_by_resource, self.size_estimates):

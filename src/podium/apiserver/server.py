@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
@@ -79,6 +79,20 @@ _log = Log("podium.apiserver")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregation:
+    """How this server reaches others whose APIs it offers."""
+
+    to_endpoints: bool = False
+    """By an endpoint of their Service rather than by the Service's own address."""
+    certificate_file: str = ""
+    key_file: str = ""
+    """By which they know this server."""
+    reject_redirects: bool = True
+    identity_headers: Sequence[str] = ()
+    """How headers begin, in lower case, in which they may be told who asks: nobody else may set them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What distinguishes one API server from another."""
 
@@ -90,14 +104,9 @@ class Config:
     service_node_port_range: tuple[int, int] = (30000, 32767)
     client_ca_pem: str = ""
     """The authorities of client certificates, published for aggregated servers."""
-    request_header: Mapping[str, str] = field(default_factory=dict)
+    front_proxies: Mapping[str, str] = field(default_factory=dict)
     """How front proxies are known and what they say, published likewise: the entries of the ConfigMap."""
-    aggregator_routing: bool = False
-    """Reach what is behind Services by an endpoint rather than by the Service's own address."""
-    proxy_client_cert_file: str = ""
-    proxy_client_key_file: str = ""
-    """By which aggregated servers know this one."""
-    reject_redirects: bool = True
+    aggregation: Aggregation = field(default_factory=Aggregation)
 
     feature_gates: FeatureGates | None = None
     """What `--feature-gates` says; None: all as the version has them."""
@@ -163,7 +172,7 @@ class ApiServer:
         self._plain = self._plain_paths()
         self._definitions: Definitions | None = None
         """Made when the first definition of a custom resource appears."""
-        self.registry.resolver = ServiceResolver(self._cacher, to_endpoints=config.aggregator_routing)
+        self.registry.resolver = ServiceResolver(self._cacher, to_endpoints=config.aggregation.to_endpoints)
         self._aggregator: Aggregator | None = None
         """Made when the first APIService needs more than what is written at start."""
         self._routes: dict[tuple[str, str], Registration] = {}
@@ -224,20 +233,22 @@ class ApiServer:
     def _is_own(self, api_service: Object) -> bool:
         spec = api_service.get("spec") or {}
         group_version = (spec.get("group") or "", spec.get("version") or "")
-        conditions = (api_service.get("status") or {}).get("conditions") or ()
-        available = any(one.get("type") == "Available" and one.get("status") == "True" for one in conditions)
-        return not spec.get("service") and available and self.catalog.group(*group_version) is not None
+        local = not spec.get("service") and self.catalog.group(*group_version) is not None
+        return local and _is_available(api_service)
 
     def _aggregate(self) -> None:
         if self._aggregator is not None:
             return
-        from podium.apiserver.aggregation import aggregator, backends  # noqa: PLC0415
+        from podium.apiserver.aggregation.aggregator import Aggregator, Options  # noqa: PLC0415
+        from podium.apiserver.aggregation.backends import ProxyCertificate  # noqa: PLC0415
 
-        config = self._config
-        certificate = backends.ProxyCertificate(
-            certificate_file=config.proxy_client_cert_file, key_file=config.proxy_client_key_file
+        config = self._config.aggregation
+        options = Options(
+            certificate=ProxyCertificate(certificate_file=config.certificate_file, key_file=config.key_file),
+            reject_redirects=config.reject_redirects,
+            identity_headers=tuple(config.identity_headers),
         )
-        self._aggregator = aggregator.Aggregator(
+        self._aggregator = Aggregator(
             registry=self.registry,
             cacher=self._cacher,
             served=self.catalog.of(APISERVICES),
@@ -245,7 +256,7 @@ class ApiServer:
             discovery=self._discovery,
             openapi=self._openapi,
             routes=self._routes,
-            options=aggregator.Options(certificate=certificate, reject_redirects=config.reject_redirects),
+            options=options,
             spawn=self._spawn,
         )
         self._aggregator.start()
@@ -264,7 +275,7 @@ class ApiServer:
             port=config.port,
             service_cidr=config.service_cluster_ip_range,
             client_ca_pem=config.client_ca_pem,
-            request_header=config.request_header,
+            front_proxies=config.front_proxies,
             group_versions=list(self.catalog.versions()),
         )
 
@@ -446,9 +457,17 @@ class ApiServer:
         self._names_by_root = None
 
     def _count_objects(self) -> None:
+        self.metrics.read_api_services(
+            (one["metadata"]["name"], _is_available(one)) for one in self.reader.cached(APISERVICES).list()
+        )
         names = self._root_names()
         self.metrics.read_objects(
             (*names[root.prefix], len(root.entries), sum(len(entry.item) for entry in root.entries.values()))
             for root in self._cacher.roots()
             if root.prefix in names
         )
+
+
+def _is_available(api_service: Object) -> bool:
+    conditions = (api_service.get("status") or {}).get("conditions") or ()
+    return any(one.get("type") == "Available" and one.get("status") == "True" for one in conditions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from podium.cmd.credentials import FRONT_PROXY
 from podium.cmd.layout import Cluster
 from podium.cmd.supervisor import Component
 from podium.kubelet import containerd
@@ -39,6 +40,12 @@ def apiserver(cluster: Cluster) -> Component:
             f"--kubelet-certificate-authority={pki / 'ca.crt'}",
             f"--kubelet-client-certificate={pki / 'apiserver-kubelet-client.crt'}",
             f"--kubelet-client-key={pki / 'apiserver-kubelet-client.key'}",
+            f"--requestheader-client-ca-file={pki / 'front-proxy-ca.crt'}",
+            f"--requestheader-allowed-names={FRONT_PROXY}",
+            f"--proxy-client-cert-file={pki / 'front-proxy-client.crt'}",
+            f"--proxy-client-key-file={pki / 'front-proxy-client.key'}",
+            # Services' own addresses need a kube-proxy on this machine, which simulated nodes do not have.
+            "--enable-aggregator-routing=true",
             "--authorization-mode=Node,RBAC",
         ),
     )

@@ -14,6 +14,8 @@ from podium.base import pki
 from podium.cmd.layout import Cluster
 
 RENEW_BEFORE_DAYS = 30.0
+FRONT_PROXY = "front-proxy-client"
+"""As whom the API server speaks to extension API servers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ def ensure(cluster: Cluster) -> None:
     """Make every file that the cluster's components read. Existing valid ones are kept."""
     directory = cluster.pki_dir
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ca = _authority(directory)
+    ca = _authority(directory, "ca", "kubernetes")
     _signing_keys(directory)
     # fmt: off
     server_names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc",
@@ -56,6 +58,11 @@ def ensure(cluster: Cluster) -> None:
         organizations=("system:masters",),
     )
     _certificate_for(ca, directory / kubelet_client.file, kubelet_client)
+    # An authority of its own: whoever bears one of its certificates may speak for every user.
+    front_proxies = _authority(directory, "front-proxy-ca")
+    _certificate_for(
+        front_proxies, directory / FRONT_PROXY, _Identity(file=FRONT_PROXY, common_name=FRONT_PROXY)
+    )
 
     _write_kubeconfig(cluster, ca, cluster.kubeconfig, ADMIN, cluster.server_url)
     for identity in _COMPONENTS:
@@ -73,13 +80,13 @@ def ensure(cluster: Cluster) -> None:
         _certificate(ca, directory / f"kubelet-{name}", f"system:node:{name}", [name], [address])
 
 
-def _authority(directory: Path) -> pki.KeyPair:
-    certificate, key = directory / "ca.crt", directory / "ca.key"
+def _authority(directory: Path, stem: str, common_name: str = "") -> pki.KeyPair:
+    certificate, key = directory / f"{stem}.crt", directory / f"{stem}.key"
     if certificate.exists() and key.exists():
         ca = pki.KeyPair(certificate_pem=certificate.read_bytes(), key_pem=key.read_bytes())
         if not pki.expires_within(ca.certificate_pem, RENEW_BEFORE_DAYS):
             return ca
-    ca = pki.create_ca("kubernetes")
+    ca = pki.create_ca(common_name or stem)
     pki.write_private(key, ca.key_pem)
     pki.write_public(certificate, ca.certificate_pem)
     return ca

@@ -22,6 +22,13 @@ from podium.apiserver.streaming.proxy import Proxy
 from podium.base import log
 from podium.base.http.server import Server
 from podium.base.log import Log
+from podium.cmd.aggregation_flags import (
+    add_aggregation,
+    aggregation,
+    front_proxies,
+    request_header,
+    wrong_aggregation,
+)
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.machinery.feature_gates import FeatureGates
 from podium.machinery.runtime_config import RuntimeConfig, RuntimeConfigError
@@ -86,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
         choices=("true", "false"),
         help="let the bootstrap tokens in kube-system authenticate",
     )
+    add_aggregation(made)
     add("--disable-admission-plugins", default="", help="plugins to leave out, comma-separated")
     add(
         "--runtime-config",
@@ -112,6 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         made.error("--tls-cert-file and --tls-private-key-file go together")
     if not arguments.tls_cert_file:
         made.error("--tls-cert-file is required")
+    if wrong := wrong_aggregation(arguments):
+        made.error(wrong)
     try:
         ports = _port_range(arguments.service_node_port_range)
         ipaddress.ip_network(arguments.service_cluster_ip_range)
@@ -165,6 +175,8 @@ async def _run(
         service_cluster_ip_range=arguments.service_cluster_ip_range,
         service_node_port_range=ports,
         client_ca_pem=_read(authorities).decode() if authorities else "",
+        front_proxies=front_proxies(arguments),
+        aggregation=aggregation(arguments),
         feature_gates=gates,
         runtime_config=runtime_config,
     )
@@ -219,6 +231,8 @@ def _authentication(arguments: argparse.Namespace) -> AuthenticationOptions:
         audiences=_names(arguments.api_audiences),
         token_file=tokens,
         bootstrap_tokens=arguments.enable_bootstrap_token_auth == "true",
+        client_ca_pem=_read(arguments.client_ca_file) if arguments.client_ca_file else b"",
+        request_header=request_header(arguments),
     )
 
 
@@ -249,9 +263,10 @@ def _tls(arguments: argparse.Namespace) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(arguments.tls_cert_file, arguments.tls_private_key_file)
     context.set_alpn_protocols(["http/1.1"])
-    if arguments.client_ca_file:
-        context.load_verify_locations(arguments.client_ca_file)
-        context.verify_mode = ssl.CERT_OPTIONAL
+    for authorities in (arguments.client_ca_file, arguments.requestheader_client_ca_file):
+        if authorities:
+            context.load_verify_locations(authorities)
+            context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 

@@ -44,6 +44,8 @@ class Options:
     """--proxy-client-cert-file, --proxy-client-key-file"""
     reject_redirects: bool = True
     """--aggregator-reject-forwarding-redirect"""
+    identity_headers: tuple[str, ...] = ()
+    """How headers begin that no client may send on, beyond the usual ones."""
 
 
 class Aggregator:
@@ -114,6 +116,10 @@ class Aggregator:
         self, request: Request, info: RequestInfo, user: User, wanted: Registration
     ) -> Response:
         """Answer a request that is another server's."""
+        forged = self._options.identity_headers
+        if forged:
+            for name in {name for name, _ in request.headers if name.startswith(forged)}:
+                request.headers.remove(name)
         if "audit-id" not in request.headers:
             request.headers.add("audit-id", new_uid())
         return await proxy.forward(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TYPE_CHECKING
 
 from podium.apiserver.authn import keys, reviews
 from podium.apiserver.authn.bearer import BearerAuthenticator, TokenAuthenticator
 from podium.apiserver.authn.bootstrap_token import BootstrapTokenAuthenticator
 from podium.apiserver.authn.certificate import CertificateAuthenticator
+from podium.apiserver.authn.issued import Authorities
 from podium.apiserver.authn.issuer import ServiceAccountTokenIssuer
 from podium.apiserver.authn.keys import VerificationKey
 from podium.apiserver.authn.service_account import Bound, ServiceAccountAuthenticator
@@ -22,6 +24,9 @@ from podium.resources.core.nodes import NODES
 from podium.resources.core.pods import PODS
 from podium.resources.core.secrets import SECRETS
 from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
+
+if TYPE_CHECKING:
+    from podium.apiserver.authn.request_header import RequestHeaderOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,10 @@ class Options:
     """The lines of --token-auth-file."""
     bootstrap_tokens: bool = False
     """--enable-bootstrap-token-auth"""
+    client_ca_pem: bytes = b""
+    """PEM of --client-ca-file."""
+    request_header: RequestHeaderOptions | None = None
+    """--requestheader-*; None where there is no authority of front proxies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +117,25 @@ def build(reader: Reader, options: Options, *, clock: Clock | None = None) -> Au
             clock=clock,
         )
     return Authentication(
-        authenticator=Union((CertificateAuthenticator(clock=clock), bearer)),
+        authenticator=Union((*_by_certificate(options, clock), bearer)),
         token_issuer=issuer,
         answers=reviews.answers(bearer, clock=clock),
     )
+
+
+def _by_certificate(options: Options, clock: Clock) -> list[Authenticator]:
+    """Return those that go by the client's certificate: front proxies first, as upstream."""
+    headers = options.request_header
+    if headers is None:
+        return [CertificateAuthenticator(clock=clock)]
+    from podium.apiserver.authn.request_header import RequestHeaderAuthenticator  # noqa: PLC0415
+
+    proxies = Authorities(headers.client_ca_pem, options.client_ca_pem)
+    clients = Authorities(options.client_ca_pem, headers.client_ca_pem)
+    return [
+        RequestHeaderAuthenticator(headers, proxies, clock=clock),
+        CertificateAuthenticator(authorities=clients, clock=clock),
+    ]
 
 
 def _verification_keys(options: Options) -> Callable[[], Sequence[VerificationKey]]:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from podium.apiserver.authn.der import COMMON_NAME, ORGANIZATION, USER_UID, attributes_of, elements
+from podium.apiserver.authn.issued import Authorities
 from podium.apiserver.chain import ALL_AUTHENTICATED, User
 from podium.base.clock import Clock, WallClock
 from podium.base.http.message import Request
@@ -29,6 +30,7 @@ class Identity:
 
     user: User | None
     """None for a certificate without a common name: it identifies nobody."""
+    common_name: str
     not_before: datetime
     not_after: datetime
 
@@ -36,12 +38,16 @@ class Identity:
 class CertificateAuthenticator:
     """Authenticates by the certificate that TLS verified."""
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
+    def __init__(self, *, authorities: Authorities | None = None, clock: Clock | None = None) -> None:
+        """`authorities` are those of clients, where TLS trusts others too."""
+        self._authorities = authorities
         self._clock = clock or WallClock()
 
     async def authenticate(self, request: Request) -> User | None:
         if request.peer_certificate is None:
             return None
+        if self._authorities is not None and not self._authorities.issued(request.peer_certificate):
+            raise Unauthorized()
         try:
             identity = read_identity(request.peer_certificate)
         except ValueError as error:
@@ -85,7 +91,7 @@ def _read_identity(der: bytes) -> Identity:
             groups=(*organizations, ALL_AUTHENTICATED),
             extra={CREDENTIAL_ID: ("X509SHA256=" + hashlib.sha256(der).hexdigest(),)},
         )
-    return Identity(user=user, not_before=not_before, not_after=not_after)
+    return Identity(user=user, common_name=common_name, not_before=not_before, not_after=not_after)
 
 
 def _time(tag: int, value: bytes) -> datetime:

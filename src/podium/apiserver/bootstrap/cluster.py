@@ -154,14 +154,14 @@ def ip_address(address: str) -> Object:
     }
 
 
-def extension_authentication(client_ca_pem: str, request_header: Mapping[str, str]) -> Object:
+def extension_authentication(client_ca_pem: str, front_proxies: Mapping[str, str]) -> Object:
     """Return where extension API servers learn which client certificates and front proxies to trust."""
     data = {"client-ca-file": client_ca_pem} if client_ca_pem else {}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
-        "data": {**data, **request_header},
+        "data": {**data, **front_proxies},
     }
 
 

@@ -37,7 +37,7 @@ class Options:
     """Where the API server is reached at `advertise_address`."""
     service_cidr: str = "10.96.0.0/16"
     client_ca_pem: str = ""
-    request_header: Mapping[str, str] = field(default_factory=dict)
+    front_proxies: Mapping[str, str] = field(default_factory=dict)
     """What extension servers are told of front proxies."""
     group_versions: Sequence[tuple[str, str]] = ()
     """(group, version) of everything served by this server itself."""
@@ -102,7 +102,7 @@ def _writes(reader: Reader, options: Options, now: datetime) -> Iterator[Write]:
         ),
         (CONFIGMAPS, [cluster.token_tracking(now)], _keep),
     ]
-    trusted = cluster.extension_authentication(options.client_ca_pem, options.request_header)
+    trusted = cluster.extension_authentication(options.client_ca_pem, options.front_proxies)
     if trusted["data"]:
         wanted.append((CONFIGMAPS, [trusted], _add_data))
     for resource, objects, reconcile in wanted:
