@@ -42,7 +42,6 @@ from podium.apiserver.registry.served import Catalog
 from podium.apiserver.registry.special.addresses import follow_service, mend
 from podium.apiserver.registry.special.events import sweep
 from podium.apiserver.registry.special.services import ServiceAllocator
-from podium.apiserver.streaming.service_resolver import ServiceResolver
 from podium.base.clock import Clock, WallClock
 from podium.base.http.message import BodyTooLarge, HttpError, Request, Response
 from podium.base.ids import new_uid
@@ -172,7 +171,7 @@ class ApiServer:
         self._plain = self._plain_paths()
         self._definitions: Definitions | None = None
         """Made when the first definition of a custom resource appears."""
-        self.registry.resolver = ServiceResolver(self._cacher, to_endpoints=config.aggregation.to_endpoints)
+        self.registry.services_by_endpoint = config.aggregation.to_endpoints
         self._aggregator: Aggregator | None = None
         """Made when the first APIService needs more than what is written at start."""
         self._routes: dict[tuple[str, str], Registration] = {}

@@ -77,7 +77,6 @@ class Aggregator:
         self._by_name: dict[str, Registration] = {}
         self._api_services = ApiServices(registry, served, metrics)
         resolver = registry.resolver
-        assert resolver is not None
         self._backends = Backends(resolver, options.certificate)
         self._availability = AvailabilityController(
             self._api_services, resolver, self._backends, self._by_name.get, registry.clock

@@ -17,6 +17,7 @@ from podium.apiserver.streaming.service_resolver import Unresolvable
 from podium.base.http.client import HttpResponse, HttpTransport
 from podium.base.http.message import Headers, Request, Response
 from podium.base.log import Log
+from podium.base.tasks import in_task
 
 DISCOVERY_TIMEOUT_S = 5.0
 """A server that is slow to say what it serves must not hold up every client."""
@@ -48,6 +49,7 @@ async def forward(
         return unavailable()
     except Misconfigured as error:
         return text(f"{error}\n", status=500)
+    await in_task()
     try:
         async with asyncio.timeout(DISCOVERY_TIMEOUT_S if discovers else None):
             return await _exchange(request, user, transport, reject_redirects)

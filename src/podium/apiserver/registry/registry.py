@@ -63,8 +63,8 @@ class Registry:
         self.token_issuer: TokenIssuer | None = None
         self.authorizer: Authorizer | None = None
         self.services: ServiceAllocator | None = None
-        self.resolver: ServiceResolver | None = None
-        """Where Services are reached from here, for webhooks and extension servers."""
+        self.services_by_endpoint = False
+        """Services are reached by an endpoint, not by their own address (`--enable-aggregator-routing`)."""
         self.media_types: tuple[str, ...] = ("application/json", "application/yaml", _PROTOBUF)
         """What the HTTP side offers and takes, in order of preference."""
 
@@ -73,7 +73,7 @@ class Registry:
         """Return what knows where Services are reached from here."""
         from podium.apiserver.streaming.service_resolver import ServiceResolver  # noqa: PLC0415
 
-        return ServiceResolver(self.cacher)
+        return ServiceResolver(self.cacher, to_endpoints=self.services_by_endpoint)
 
     @cached_property
     def webhooks(self) -> WebhookClient:
