@@ -136,8 +136,8 @@ class ApiServer:
         add_process_metrics(self.metrics.registry)
         self.metrics.registry.before_collection(self._count_objects)
         self._schemas = cache(lambda: Schemas.load(config.minor))
-        self.catalog = Catalog(self._cacher)
         self.gates = config.feature_gates or FeatureGates(version=config.minor)
+        self.catalog = Catalog(self._cacher, self.gates)
         self.catalog.add(config.runtime_config.served(BUILTIN, self.gates))
         self._names_by_root: Mapping[str, tuple[str, str]] | None = None
         self.catalog.on_change(self._forget_root_names)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from podium.machinery.errors import FieldError, Json, Object
+from podium.machinery.gated import Gated
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -97,6 +98,10 @@ class Resource:
     """False for kinds that are questions (SubjectAccessReview, ...): create is answered by a function."""
     gate: str = ""
     """The feature gate without which the resource is not served, whatever the runtime config says."""
+    gated: tuple[Gated, ...] = ()
+    """Fields that need a gate: dropped from what is written while it is off."""
+    while_off: Mapping[str, Callable[[Object, Object | None], list[FieldError]]] = field(default_factory=dict)
+    """(new, old; None on create), by gate: what is wrong with an object only while the gate is off."""
     legacy: bool = False
     """Upstream has removed it: served only where `api/legacy`, its version or the resource is asked for."""
     storage_prefix: str = ""
@@ -126,6 +131,9 @@ class Resource:
     prepare_update: Callable[[Object, Object], None] = _nothing_on_update
     """(new, old): carry over what an updater of the object itself may not change, in place. Not for writes
     through subresources, each of which has its own rule of what it may change."""
+    stamp: Callable[[Object, Object | None, str], None] | None = None
+    """(new, old; None on create, the time): write the times that the server gives, in place, before the
+    object is prepared."""
     validate: Callable[[Object], list[FieldError]] = _no_errors
     """Return what is wrong with a new object beyond the schema and the metadata."""
     validate_update: Callable[[Object, Object], list[FieldError]] = _no_errors_on_update

@@ -435,6 +435,17 @@ def validate_annotations(annotations: Mapping[str, str] | None, field: str) -> l
     return errors
 
 
+def validate_domain_prefixed_key(key: str, field: str) -> list[FieldError]:
+    """Ask for a qualified name that has its domain: `example.com/key`."""
+    if not key:
+        return [FieldError.required(field)]
+    errors = invalid_each(field, key, qualified_name_errors(key))
+    if not errors and key.count("/") != 1:
+        detail = 'must be a domain-prefixed key (such as "acme.io/foo")'
+        errors.append(FieldError.invalid(field, key, detail))
+    return errors
+
+
 def validate_owner_references(references: Sequence[Object], field: str) -> list[FieldError]:
     errors: list[FieldError] = []
     controller = ""

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from podium.machinery.resource import Resource
-from podium.resources.admissionregistration.mutatingadmissionpolicies import MUTATINGADMISSIONPOLICIES
+from podium.resources.admissionregistration.mutatingadmissionpolicies import (
+    MUTATINGADMISSIONPOLICIES,
+    MUTATINGADMISSIONPOLICIES_V1ALPHA1,
+    MUTATINGADMISSIONPOLICIES_V1BETA1,
+)
 from podium.resources.admissionregistration.mutatingadmissionpolicybindings import (
     MUTATINGADMISSIONPOLICYBINDINGS,
+    MUTATINGADMISSIONPOLICYBINDINGS_V1ALPHA1,
+    MUTATINGADMISSIONPOLICYBINDINGS_V1BETA1,
 )
 from podium.resources.admissionregistration.mutatingwebhookconfigurations import MUTATINGWEBHOOKCONFIGURATIONS
 from podium.resources.admissionregistration.validatingadmissionpolicies import VALIDATINGADMISSIONPOLICIES
@@ -19,6 +25,7 @@ from podium.resources.admissionregistration.validatingwebhookconfigurations impo
 )
 from podium.resources.apiextensions.customresourcedefinitions import CUSTOMRESOURCEDEFINITIONS
 from podium.resources.apiregistration.apiservices import APISERVICES
+from podium.resources.apiserverinternal.storageversions import STORAGEVERSIONS
 from podium.resources.apps.controllerrevisions import CONTROLLERREVISIONS
 from podium.resources.apps.daemonsets import DAEMONSETS
 from podium.resources.apps.deployments import DEPLOYMENTS
@@ -35,6 +42,12 @@ from podium.resources.autoscaling.horizontalpodautoscalers_v1 import HORIZONTALP
 from podium.resources.batch.cronjobs import CRONJOBS
 from podium.resources.batch.jobs import JOBS
 from podium.resources.certificates.certificatesigningrequests import CERTIFICATESIGNINGREQUESTS
+from podium.resources.certificates.clustertrustbundles import (
+    CLUSTERTRUSTBUNDLES,
+    CLUSTERTRUSTBUNDLES_V1ALPHA1,
+)
+from podium.resources.certificates.podcertificaterequests import PODCERTIFICATEREQUESTS
+from podium.resources.coordination.leasecandidates import LEASECANDIDATES, LEASECANDIDATES_V1ALPHA2
 from podium.resources.coordination.leases import LEASES
 from podium.resources.core.bindings import BINDINGS
 from podium.resources.core.componentstatuses import COMPONENTSTATUSES
@@ -59,26 +72,50 @@ from podium.resources.flowcontrol.flowschemas import FLOWSCHEMAS
 from podium.resources.flowcontrol.prioritylevelconfigurations import PRIORITYLEVELCONFIGURATIONS
 from podium.resources.networking.ingressclasses import INGRESSCLASSES
 from podium.resources.networking.ingresses import INGRESSES
-from podium.resources.networking.ipaddresses import IPADDRESSES
+from podium.resources.networking.ipaddresses import IPADDRESSES, IPADDRESSES_V1BETA1
 from podium.resources.networking.networkpolicies import NETWORKPOLICIES
-from podium.resources.networking.servicecidrs import SERVICECIDRS
+from podium.resources.networking.servicecidrs import SERVICECIDRS, SERVICECIDRS_V1BETA1
 from podium.resources.node.runtimeclasses import RUNTIMECLASSES
 from podium.resources.policy.poddisruptionbudgets import PODDISRUPTIONBUDGETS
 from podium.resources.rbac.clusterrolebindings import CLUSTERROLEBINDINGS
 from podium.resources.rbac.clusterroles import CLUSTERROLES
 from podium.resources.rbac.rolebindings import ROLEBINDINGS
 from podium.resources.rbac.roles import ROLES
-from podium.resources.resource.deviceclasses import DEVICECLASSES
-from podium.resources.resource.resourceclaims import RESOURCECLAIMS
-from podium.resources.resource.resourceclaimtemplates import RESOURCECLAIMTEMPLATES
-from podium.resources.resource.resourceslices import RESOURCESLICES
+from podium.resources.resource.deviceclasses import (
+    DEVICECLASSES,
+    DEVICECLASSES_V1BETA1,
+    DEVICECLASSES_V1BETA2,
+)
+from podium.resources.resource.devicetaintrules import DEVICETAINTRULES, DEVICETAINTRULES_V1BETA2
+from podium.resources.resource.resourceclaims import (
+    RESOURCECLAIMS,
+    RESOURCECLAIMS_V1BETA1,
+    RESOURCECLAIMS_V1BETA2,
+)
+from podium.resources.resource.resourceclaimtemplates import (
+    RESOURCECLAIMTEMPLATES,
+    RESOURCECLAIMTEMPLATES_V1BETA1,
+    RESOURCECLAIMTEMPLATES_V1BETA2,
+)
+from podium.resources.resource.resourcepoolstatusrequests import RESOURCEPOOLSTATUSREQUESTS
+from podium.resources.resource.resourceslices import (
+    RESOURCESLICES,
+    RESOURCESLICES_V1BETA1,
+    RESOURCESLICES_V1BETA2,
+)
+from podium.resources.scheduling.podgroups import PODGROUPS
 from podium.resources.scheduling.priorityclasses import PRIORITYCLASSES
+from podium.resources.scheduling.workloads import WORKLOADS
 from podium.resources.storage.csidrivers import CSIDRIVERS
 from podium.resources.storage.csinodes import CSINODES
 from podium.resources.storage.csistoragecapacities import CSISTORAGECAPACITIES
 from podium.resources.storage.storageclasses import STORAGECLASSES
 from podium.resources.storage.volumeattachments import VOLUMEATTACHMENTS
-from podium.resources.storage.volumeattributesclasses import VOLUMEATTRIBUTESCLASSES
+from podium.resources.storage.volumeattributesclasses import (
+    VOLUMEATTRIBUTESCLASSES,
+    VOLUMEATTRIBUTESCLASSES_V1BETA1,
+)
+from podium.resources.storagemigration.storageversionmigrations import STORAGEVERSIONMIGRATIONS
 
 BUILTIN: tuple[Resource, ...] = (
     # v1
@@ -126,12 +163,20 @@ BUILTIN: tuple[Resource, ...] = (
     JOBS,
     # certificates.k8s.io/v1
     CERTIFICATESIGNINGREQUESTS,
+    # certificates.k8s.io/v1beta1
+    CLUSTERTRUSTBUNDLES,
+    PODCERTIFICATEREQUESTS,
+    # certificates.k8s.io/v1alpha1
+    CLUSTERTRUSTBUNDLES_V1ALPHA1,
     # networking.k8s.io/v1
     INGRESSCLASSES,
     INGRESSES,
     IPADDRESSES,
     NETWORKPOLICIES,
     SERVICECIDRS,
+    # networking.k8s.io/v1beta1
+    IPADDRESSES_V1BETA1,
+    SERVICECIDRS_V1BETA1,
     # policy/v1
     PODDISRUPTIONBUDGETS,
     # rbac.authorization.k8s.io/v1
@@ -146,6 +191,8 @@ BUILTIN: tuple[Resource, ...] = (
     STORAGECLASSES,
     VOLUMEATTACHMENTS,
     VOLUMEATTRIBUTESCLASSES,
+    # storage.k8s.io/v1beta1
+    VOLUMEATTRIBUTESCLASSES_V1BETA1,
     # admissionregistration.k8s.io/v1
     MUTATINGADMISSIONPOLICIES,
     MUTATINGADMISSIONPOLICYBINDINGS,
@@ -153,12 +200,25 @@ BUILTIN: tuple[Resource, ...] = (
     VALIDATINGADMISSIONPOLICIES,
     VALIDATINGADMISSIONPOLICYBINDINGS,
     VALIDATINGWEBHOOKCONFIGURATIONS,
+    # admissionregistration.k8s.io/v1beta1
+    MUTATINGADMISSIONPOLICIES_V1BETA1,
+    MUTATINGADMISSIONPOLICYBINDINGS_V1BETA1,
+    # admissionregistration.k8s.io/v1alpha1
+    MUTATINGADMISSIONPOLICIES_V1ALPHA1,
+    MUTATINGADMISSIONPOLICYBINDINGS_V1ALPHA1,
     # apiextensions.k8s.io/v1
     CUSTOMRESOURCEDEFINITIONS,
     # scheduling.k8s.io/v1
     PRIORITYCLASSES,
+    # scheduling.k8s.io/v1alpha2
+    PODGROUPS,
+    WORKLOADS,
     # coordination.k8s.io/v1
     LEASES,
+    # coordination.k8s.io/v1beta1
+    LEASECANDIDATES,
+    # coordination.k8s.io/v1alpha2
+    LEASECANDIDATES_V1ALPHA2,
     # node.k8s.io/v1
     RUNTIMECLASSES,
     # discovery.k8s.io/v1
@@ -168,9 +228,27 @@ BUILTIN: tuple[Resource, ...] = (
     RESOURCECLAIMS,
     RESOURCECLAIMTEMPLATES,
     RESOURCESLICES,
+    # resource.k8s.io/v1beta2
+    DEVICECLASSES_V1BETA2,
+    DEVICETAINTRULES_V1BETA2,
+    RESOURCECLAIMS_V1BETA2,
+    RESOURCECLAIMTEMPLATES_V1BETA2,
+    RESOURCESLICES_V1BETA2,
+    # resource.k8s.io/v1beta1
+    DEVICECLASSES_V1BETA1,
+    RESOURCECLAIMS_V1BETA1,
+    RESOURCECLAIMTEMPLATES_V1BETA1,
+    RESOURCESLICES_V1BETA1,
+    # resource.k8s.io/v1alpha3
+    DEVICETAINTRULES,
+    RESOURCEPOOLSTATUSREQUESTS,
     # flowcontrol.apiserver.k8s.io/v1
     FLOWSCHEMAS,
     PRIORITYLEVELCONFIGURATIONS,
+    # internal.apiserver.k8s.io/v1alpha1
+    STORAGEVERSIONS,
+    # storagemigration.k8s.io/v1beta1
+    STORAGEVERSIONMIGRATIONS,
 )
 
 

@@ -47,3 +47,13 @@ def check_new(module: str, name: str) -> UpdateCheck:
     """Return the check of an update that looks at the new object alone."""
     of_one = check(module, name)
     return lambda new, _old: of_one(new)
+
+
+def name_check(module: str, name: str) -> Callable[[str], list[str]]:
+    """Return the rule for names that `name` is in `module`."""
+
+    def deferred(text: str) -> list[str]:
+        errors: list[str] = _loaded(module, name)(text)
+        return errors
+
+    return deferred

@@ -16,7 +16,9 @@ from podium.apiserver.bootstrap.planning import Options, Write, missing, plan
 from podium.apiserver.bootstrap.roles import CLUSTER_ROLES
 from podium.machinery import meta
 from podium.machinery.errors import Object
+from podium.machinery.feature_gates import FeatureGates
 from podium.machinery.resource import Resource
+from podium.machinery.runtime_config import RuntimeConfig
 from podium.resources.catalogue import BUILTIN
 from podium.resources.core.endpoints import ENDPOINTS
 from podium.resources.core.namespaces import NAMESPACES
@@ -33,7 +35,9 @@ OPTIONS = Options(
     advertise_address="192.0.2.10",
     port=6443,
     client_ca_pem="<pem>",
-    group_versions=[(r.group, r.version) for r in BUILTIN],
+    group_versions=[
+        (r.group, r.version) for r in RuntimeConfig().served(BUILTIN, FeatureGates(version="1.36"))
+    ],
 )
 # What the controller manager makes, not the API server.
 FROM_CONTROLLERS = {"kube-root-ca.crt"}

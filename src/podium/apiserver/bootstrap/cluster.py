@@ -35,14 +35,28 @@ _GROUP_PRIORITY: Mapping[str, int] = {
     "discovery.k8s.io": 16200,
     "resource.k8s.io": 16200,
     "flowcontrol.apiserver.k8s.io": 16100,
+    "internal.apiserver.k8s.io": 16000,
+    "storagemigration.k8s.io": 15800,
 }
 _VERSION_PRIORITY: Mapping[tuple[str, str], int] = {
     ("", "v1"): 1,
     ("autoscaling", "v2"): 30,
     ("flowcontrol.apiserver.k8s.io", "v1"): 21,
     ("resource.k8s.io", "v1"): 21,
+    ("resource.k8s.io", "v1beta2"): 15,
+    ("admissionregistration.k8s.io", "v1beta1"): 12,
+    ("admissionregistration.k8s.io", "v1alpha1"): 9,
+    ("coordination.k8s.io", "v1beta1"): 13,
+    ("coordination.k8s.io", "v1alpha2"): 12,
+    ("discovery.k8s.io", "v1beta1"): 12,
+    ("events.k8s.io", "v1beta1"): 5,
+    ("flowcontrol.apiserver.k8s.io", "v1beta3"): 18,
+    ("flowcontrol.apiserver.k8s.io", "v1beta2"): 15,
+    ("flowcontrol.apiserver.k8s.io", "v1beta1"): 12,
+    ("internal.apiserver.k8s.io", "v1alpha1"): 9,
+    ("scheduling.k8s.io", "v1alpha2"): 2,
+    ("autoscaling", "v2beta2"): 1,
 }
-_DEFAULT_VERSION_PRIORITY = 15
 
 
 def namespaces() -> list[Object]:
@@ -191,7 +205,8 @@ def priorities(group: str, version: str) -> tuple[int, int] | None:
     """Return (group priority, version priority) of a built-in group and version; None of any other."""
     if group not in _GROUP_PRIORITY:
         return None
-    return _GROUP_PRIORITY[group], _VERSION_PRIORITY.get((group, version), _DEFAULT_VERSION_PRIORITY)
+    usual = 1 if "alpha" in version else 9 if "beta" in version else 15
+    return _GROUP_PRIORITY[group], _VERSION_PRIORITY.get((group, version), usual)
 
 
 def _api_service(group: str, version: str, now: datetime) -> Object:

@@ -105,6 +105,10 @@ def prepare_create(registry: Registry, call: Call, stored: Object) -> None:
     prefix = metadata.get("generateName")
     if prefix and not metadata.get("name"):
         metadata["name"] = prefix[:GENERATED_PREFIX_LENGTH_MAX] + random_suffix()
+    if call.served.drops.main is not None:
+        call.served.drops.main(stored, None)
+    if storage.stamp is not None:
+        storage.stamp(stored, None, metadata["creationTimestamp"])
     storage.prepare_create(stored)
     if is_certificate_request(storage):
         stamp_requester(stored, call.user)
@@ -114,6 +118,8 @@ def check_create(call: Call, stored: Object) -> None:
     """Raise `Invalid` with everything that is wrong."""
     storage = call.served.storage
     errors = validate_object_meta(stored, storage) + storage.validate(stored)
+    for check in call.served.while_off:
+        errors += check(stored, None)
     if call.served.converted:
         errors += call.served.resource.validate(stored)
     if errors:

@@ -8,26 +8,47 @@ from podium.apiserver.cacher.cacher import Cacher
 from podium.apiserver.cacher.entry import Entry, head
 from podium.apiserver.cacher.root import Root
 from podium.apiserver.registry.versions import preference
-from podium.machinery.errors import Object
+from podium.machinery.errors import FieldError, Object
+from podium.machinery.feature_gates import FeatureGates
+from podium.machinery.gated import Drops, compiled
 from podium.machinery.resource import Resource, Subresource
 
 
 class Served:
     """One resource in one version, with the cached objects behind it."""
 
-    __slots__ = ("converted", "form", "head", "protobuf_form", "resource", "root", "storage", "subresources")
+    __slots__ = (
+        "converted",
+        "drops",
+        "form",
+        "head",
+        "protobuf_form",
+        "resource",
+        "root",
+        "storage",
+        "subresources",
+        "while_off",
+    )
 
     custom = False
     """Defined at run time: upstream's generic server for these answers some things in its own way."""
     needs_preparing = False
     """Whether `prepare` must have seen an entry before anything else is asked of it."""
 
-    def __init__(self, resource: Resource, root: Root) -> None:
+    def __init__(self, resource: Resource, root: Root, gates: FeatureGates | None = None) -> None:
         self.resource = resource
         self.storage = resource.storage or resource
         """The resource in whose version objects are stored."""
         self.converted = resource.storage is not None
         self.root = root
+        self.drops = Drops()
+        """What drops fields that need a feature gate which is off."""
+        self.while_off: list[Callable[[Object, Object | None], list[FieldError]]] = []
+        """What is refused because a feature gate is off."""
+        if gates is not None:
+            self.drops = compiled(self.storage.gated, gates)
+            checks = self.storage.while_off
+            self.while_off = [checks[gate] for gate in checks if not gates.enabled(gate)]
         self.head = head(resource.kind, resource.api_version)
         self.form: object | None = None
         """Kept here by the HTTP side: the encoder that all watchers of this resource share."""
@@ -94,8 +115,9 @@ class Served:
 class Catalog:
     """All served resources, by where their paths put them. Changes at run time, as CRDs come and go."""
 
-    def __init__(self, cacher: Cacher) -> None:
+    def __init__(self, cacher: Cacher, gates: FeatureGates | None = None) -> None:
         self._cacher = cacher
+        self._gates = gates
         self._groups: dict[tuple[str, str], dict[str, Served]] = {}
         self._by_kind: dict[tuple[str, str], Served] = {}
         self._own: dict[tuple[str, str, str], Served] = {}
@@ -108,7 +130,7 @@ class Catalog:
         """Serve `resources`, replacing those of the same group, version and plural."""
         for resource in resources:
             storage = resource.storage or resource
-            served = Served(resource, self._cacher.root(storage.storage_root))
+            served = Served(resource, self._cacher.root(storage.storage_root), self._gates)
             self._groups.setdefault((resource.group, resource.version), {})[resource.plural] = served
             self._by_kind[resource.api_version, resource.kind] = served
         self._changed()
@@ -177,7 +199,9 @@ class Catalog:
             found = self._own.get(key)
             if found is None:
                 storage = resource.storage or resource
-                found = self._own[key] = Served(resource, self._cacher.root(storage.storage_root))
+                found = self._own[key] = Served(
+                    resource, self._cacher.root(storage.storage_root), self._gates
+                )
         return found
 
     def knows_group(self, group: str) -> bool:

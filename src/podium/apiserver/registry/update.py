@@ -20,6 +20,7 @@ from podium.apiserver.registry.narrow import CHECKS, NARROW, narrow_to_status, n
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
 from podium.apiserver.registry.special.services import is_service
+from podium.base.clock import rfc3339
 from podium.machinery.errors import BadRequest, Conflict, FieldError, Invalid, NotFound, Object, PlainError
 from podium.machinery.meta import deep_copy
 from podium.machinery.validation import validate_object_meta_update
@@ -172,6 +173,10 @@ def prepare_update(registry: Registry, call: Call, stored: Object, stored_old: O
     storage = call.served.storage
     metadata, before = stored["metadata"], stored_old["metadata"]
     _carry(metadata, before, "generation")
+    drops = call.served.drops
+    drop = drops.status if call.subresource == "status" else drops.main
+    if drop is not None:
+        drop(stored, stored_old)
     narrow = NARROW.get(_place(call))
     if call.subresource == "status":
         narrow = narrow_to_status_alone if call.served.custom else narrow_to_status
@@ -180,6 +185,8 @@ def prepare_update(registry: Registry, call: Call, stored: Object, stored_old: O
     else:
         if storage.status and not call.subresource:
             _carry(stored, stored_old, "status")
+        if storage.stamp is not None and not call.subresource:
+            storage.stamp(stored, stored_old, rfc3339(registry.clock.now()))
         storage.prepare_update(stored, stored_old)
     metadata = stored["metadata"]
     metadata.pop("selfLink", None)
@@ -235,6 +242,8 @@ def check_update(call: Call, stored: Object, stored_old: Object) -> None:
     else:
         check = storage.validate_subresources.get(call.subresource, storage.validate_update)
         errors += check(stored, stored_old)
+        for refusal in call.served.while_off:
+            errors += refusal(stored, stored_old)
         if call.served.converted and not call.subresource:
             errors += call.served.resource.validate_update(stored, stored_old)
     if errors:

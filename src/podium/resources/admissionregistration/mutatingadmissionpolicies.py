@@ -6,6 +6,7 @@ from podium.machinery.resource import Resource
 from podium.resources.admissionregistration import defaults
 from podium.resources.admissionregistration.columns import param_kind
 from podium.resources.printing import AGE, NAME, column, spec
+from podium.resources.twins import deprecated, twin
 
 MUTATINGADMISSIONPOLICIES = Resource(
     group="admissionregistration.k8s.io",
@@ -24,4 +25,14 @@ MUTATINGADMISSIONPOLICIES = Resource(
         AGE,
     ),
     unconditional_update=False,
+)
+
+MUTATINGADMISSIONPOLICIES_V1BETA1 = twin(MUTATINGADMISSIONPOLICIES, "v1beta1")
+
+MUTATINGADMISSIONPOLICIES_V1ALPHA1 = twin(
+    MUTATINGADMISSIONPOLICIES,
+    "v1alpha1",
+    deprecation=deprecated(
+        "admissionregistration.k8s.io/v1alpha1", "MutatingAdmissionPolicy", "1.35", "1.38"
+    ),
 )

@@ -6,6 +6,7 @@ from podium.machinery.resource import Resource
 from podium.resources.admissionregistration import defaults
 from podium.resources.admissionregistration.columns import param_ref
 from podium.resources.printing import AGE, NAME, column, spec
+from podium.resources.twins import deprecated, twin
 
 MUTATINGADMISSIONPOLICYBINDINGS = Resource(
     group="admissionregistration.k8s.io",
@@ -24,4 +25,14 @@ MUTATINGADMISSIONPOLICYBINDINGS = Resource(
         AGE,
     ),
     unconditional_update=False,
+)
+
+MUTATINGADMISSIONPOLICYBINDINGS_V1BETA1 = twin(MUTATINGADMISSIONPOLICYBINDINGS, "v1beta1")
+
+MUTATINGADMISSIONPOLICYBINDINGS_V1ALPHA1 = twin(
+    MUTATINGADMISSIONPOLICYBINDINGS,
+    "v1alpha1",
+    deprecation=deprecated(
+        "admissionregistration.k8s.io/v1alpha1", "MutatingAdmissionPolicyBinding", "1.35", "1.38"
+    ),
 )

@@ -6,6 +6,7 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources import deferred
 from podium.resources.core import pod_spec
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS
 from podium.resources.defaulting import absent, blank, child, drop_zero
 from podium.resources.printing import (
     AGE,
@@ -77,6 +78,7 @@ DAEMONSETS = Resource(
     short_names=("ds",),
     categories=("all",),
     schema="io.k8s.api.apps.v1.DaemonSet",
+    gated=TEMPLATE_FIELDS,
     status=True,
     generation=True,
     defaults=_defaults,

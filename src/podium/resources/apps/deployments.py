@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from podium.machinery import labels
 from podium.machinery.errors import Object
+from podium.machinery.gated import Gated
 from podium.machinery.resource import Resource, Scale
 from podium.resources import deferred
 from podium.resources.core import pod_spec
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS
 from podium.resources.defaulting import absent, blank, child, drop_zero
 from podium.resources.printing import (
     AGE,
@@ -68,6 +70,10 @@ DEPLOYMENTS = Resource(
     short_names=("deploy",),
     categories=("all",),
     schema="io.k8s.api.apps.v1.Deployment",
+    gated=(
+        *TEMPLATE_FIELDS,
+        Gated(gate="DeploymentReplicaSetTerminatingReplicas", paths=("status.terminatingReplicas",)),
+    ),
     scale=Scale(selector=selector_of_labels),
     status=True,
     generation=True,

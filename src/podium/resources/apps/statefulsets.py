@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from podium.machinery.errors import Object
+from podium.machinery.gated import Gated
 from podium.machinery.resource import Resource, Scale
 from podium.resources import deferred
 from podium.resources.core import pod_spec, volumes
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS
 from podium.resources.defaulting import absent, blank, child, drop_zero, given, items
 from podium.resources.printing import (
     AGE,
@@ -31,6 +33,8 @@ def _defaults(stateful_set: Object) -> None:
     rolling = given(strategy, "rollingUpdate")
     if strategy["type"] == "RollingUpdate" and rolling is not None:
         absent(rolling, "partition", 0)
+        # Dropped again while its gate is off.
+        absent(rolling, "maxUnavailable", 1)
     retention = child(spec, "persistentVolumeClaimRetentionPolicy")
     blank(retention, "whenDeleted", "Retain")
     blank(retention, "whenScaled", "Retain")
@@ -64,6 +68,10 @@ STATEFULSETS = Resource(
     short_names=("sts",),
     categories=("all",),
     schema="io.k8s.api.apps.v1.StatefulSet",
+    gated=(
+        *TEMPLATE_FIELDS,
+        Gated(gate="MaxUnavailableStatefulSet", paths=("spec.updateStrategy.rollingUpdate.maxUnavailable",)),
+    ),
     scale=Scale(selector=selector_of_labels),
     status=True,
     generation=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.errors import Object
+from podium.machinery.gated import Gated
 from podium.machinery.resource import Resource
 from podium.resources import deferred
 from podium.resources.autoscaling import columns
@@ -48,6 +49,12 @@ HORIZONTALPODAUTOSCALERS = Resource(
     short_names=("hpa",),
     categories=("all",),
     schema="io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler",
+    gated=(
+        Gated(
+            gate="HPAConfigurableTolerance",
+            paths=("spec.behavior.scaleUp.tolerance", "spec.behavior.scaleDown.tolerance"),
+        ),
+    ),
     status=True,
     defaults=_defaults,
     prepare_create=_prepare_create,

@@ -9,6 +9,7 @@ from podium.machinery.resource import Resource
 from podium.machinery.table import since
 from podium.resources import deferred
 from podium.resources.batch.jobs import default_job_spec_template
+from podium.resources.core.pod_gates import pod_fields
 from podium.resources.defaulting import absent, blank, child
 from podium.resources.printing import (
     AGE,
@@ -67,6 +68,7 @@ CRONJOBS = Resource(
     short_names=("cj",),
     categories=("all",),
     schema="io.k8s.api.batch.v1.CronJob",
+    gated=pod_fields("spec.jobTemplate.spec.template.spec"),
     status=True,
     generation=True,
     defaults=_defaults,

@@ -10,6 +10,7 @@ from podium.machinery.resource import Resource
 from podium.machinery.table import duration, since
 from podium.resources import deferred
 from podium.resources.core import pod_spec
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS
 from podium.resources.defaulting import absent, blank, child, given, items
 from podium.resources.printing import (
     AGE,
@@ -131,6 +132,7 @@ JOBS = Resource(
     namespaced=True,
     categories=("all",),
     schema="io.k8s.api.batch.v1.Job",
+    gated=TEMPLATE_FIELDS,
     status=True,
     generation=True,
     default_propagation="Orphan",

@@ -7,7 +7,7 @@ import binascii
 
 from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import Errors, difference, objects, same, spec_of
+from podium.resources.checks import Errors, Rule, difference, objects, same, spec_of
 from podium.resources.defaulting import given
 
 USAGES = (
@@ -36,6 +36,7 @@ USAGES = (
     "timestamping",
 )
 EXPIRATION_S_MIN = 600
+SIGNER_LENGTH_MAX = 571
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 _VERDICTS = ("Approved", "Denied")
 _ALWAYS_TRUE = ("Approved", "Denied", "Failed")
@@ -79,23 +80,43 @@ def _pem(data: object) -> str:
 
 
 def _signer(name: str) -> Errors:
-    path = "spec.signerName"
     if name == LEGACY_SIGNER:
         detail = "the legacy signerName is not allowed via this API version"
-        return [FieldError.invalid(path, name, detail)]
+        return [FieldError.invalid("spec.signerName", name, detail)]
+    return signer_errors("spec.signerName", name)
+
+
+def signer_errors(path: str, name: str) -> Errors:
+    """Ask for a signer's name: a domain and a path in it."""
     if not name:
         return [FieldError.required(path)]
     domain, slash, rest = name.partition("/")
     if not slash or "/" in rest:
         detail = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
         return [FieldError.invalid(path, name, detail)]
-    errors = validation.invalid_each(path, domain, validation.dns1123_subdomain_errors(domain))
+    errors: Errors = []
+    if len(domain) > validation.SUBDOMAIN_LENGTH_MAX:
+        errors.append(FieldError.too_long(path, validation.SUBDOMAIN_LENGTH_MAX))
+    errors += _segment(path, domain, validation.dns1123_label_errors)
     if "." not in domain:
         detail = "should be a domain with at least two segments separated by dots"
         errors.append(FieldError.invalid(path, domain, detail))
-    for part in rest.split("."):
-        errors += validation.invalid_each(path, part, validation.dns1123_subdomain_errors(part))
+    errors += _segment(path, rest, validation.dns1123_subdomain_errors)
+    if len(name) > SIGNER_LENGTH_MAX:
+        errors.append(FieldError.too_long(path, SIGNER_LENGTH_MAX))
     return errors
+
+
+def _segment(path: str, segment: str, rule: Rule) -> Errors:
+    """Check the labels of a segment, up to the first that is wrong."""
+    for label in segment.split("."):
+        messages = rule(label)
+        if messages:
+            return [
+                FieldError.invalid(path, segment, f'validating label "{label}": {message}')
+                for message in messages
+            ]
+    return []
 
 
 def _conditions(conditions: list[Object]) -> Errors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.errors import Object
+from podium.machinery.gated import Gated
 from podium.machinery.resource import Resource, Subresource
 from podium.resources import deferred
 from podium.resources.defaulting import absent, child, drop_zero, round_amounts
@@ -89,6 +90,7 @@ NODES = Resource(
     namespaced=False,
     short_names=("no",),
     schema="io.k8s.api.core.v1.Node",
+    gated=(Gated(gate="NodeDeclaredFeatures", paths=("status.declaredFeatures",)),),
     storage_prefix="minions",
     status=True,
     subresources=(

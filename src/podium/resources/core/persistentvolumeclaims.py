@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.errors import Object
+from podium.machinery.gated import Gated
 from podium.machinery.resource import Resource
 from podium.resources import deferred
 from podium.resources.core import volumes
@@ -60,6 +61,7 @@ PERSISTENTVOLUMECLAIMS = Resource(
     namespaced=True,
     short_names=("pvc",),
     schema="io.k8s.api.core.v1.PersistentVolumeClaim",
+    gated=(Gated(gate="CrossNamespaceVolumeDataSource", paths=("spec.dataSourceRef.namespace",)),),
     status=True,
     delete_returns_object=True,
     defaults=_defaults,

@@ -6,6 +6,7 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
 from podium.resources import deferred
 from podium.resources.core import pod_columns, pod_spec
+from podium.resources.core.pod_gates import POD_FIELDS
 from podium.resources.core.qos import qos_class
 from podium.resources.defaulting import child, items
 from podium.resources.selecting import field, fields, flag
@@ -57,6 +58,7 @@ PODS = Resource(
     short_names=("po",),
     categories=("all",),
     schema="io.k8s.api.core.v1.Pod",
+    gated=POD_FIELDS,
     status=True,
     subresources=(
         Subresource(name="attach", kind="PodAttachOptions", verbs=("create", "get")),

@@ -8,6 +8,7 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources import deferred
 from podium.resources.core import pod_spec
+from podium.resources.core.pod_gates import pod_fields
 from podium.resources.defaulting import child
 from podium.resources.printing import NAME, column, container_columns, map_text
 
@@ -34,6 +35,7 @@ PODTEMPLATES = Resource(
     plural="podtemplates",
     namespaced=True,
     schema="io.k8s.api.core.v1.PodTemplate",
+    gated=pod_fields("template.spec"),
     delete_returns_object=True,
     defaults=_defaults,
     columns=(

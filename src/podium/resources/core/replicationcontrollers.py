@@ -6,6 +6,7 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
 from podium.resources import deferred
 from podium.resources.core import pod_spec
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS
 from podium.resources.defaulting import absent, child, drop_zero, given
 from podium.resources.printing import (
     AGE,
@@ -46,6 +47,7 @@ REPLICATIONCONTROLLERS = Resource(
     short_names=("rc",),
     categories=("all",),
     schema="io.k8s.api.core.v1.ReplicationController",
+    gated=TEMPLATE_FIELDS,
     storage_prefix="controllers",
     scale=Scale(selector=selector_of_map),
     status=True,

@@ -8,6 +8,7 @@ from podium.machinery.validation import ip_errors
 from podium.resources import deferred
 from podium.resources.defaulting import child
 from podium.resources.printing import NAME, NONE, column, spec
+from podium.resources.twins import deprecated, twin
 
 
 def _defaults(address: Object) -> None:
@@ -39,4 +40,10 @@ IPADDRESSES = Resource(
     name_errors=ip_errors,
     validate=deferred.check("networking.validation", "validate_address"),
     validate_update=deferred.update_check("networking.validation", "validate_address_update"),
+)
+
+IPADDRESSES_V1BETA1 = twin(
+    IPADDRESSES,
+    "v1beta1",
+    deprecation=deprecated("networking.k8s.io/v1beta1", "IPAddress", "1.34", "1.37"),
 )

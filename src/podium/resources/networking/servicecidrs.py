@@ -7,6 +7,7 @@ from podium.machinery.resource import Resource
 from podium.resources import deferred
 from podium.resources.defaulting import child
 from podium.resources.printing import AGE, NAME, column, spec
+from podium.resources.twins import deprecated, twin
 
 
 def _defaults(service_cidr: Object) -> None:
@@ -35,4 +36,10 @@ SERVICECIDRS = Resource(
     ),
     validate=deferred.check("networking.validation", "validate_service_cidr"),
     validate_update=deferred.update_check("networking.validation", "validate_service_cidr_update"),
+)
+
+SERVICECIDRS_V1BETA1 = twin(
+    SERVICECIDRS,
+    "v1beta1",
+    deprecation=deprecated("networking.k8s.io/v1beta1", "ServiceCIDR", "1.34", "1.37"),
 )

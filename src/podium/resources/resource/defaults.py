@@ -1,9 +1,9 @@
-"""Defaults of device requests, in claims and in templates of claims."""
+"""Defaults of devices and of the requests for them, in claims, templates of claims and slices."""
 
 from __future__ import annotations
 
 from podium.machinery.errors import Object
-from podium.resources.defaulting import blank, child, given, items
+from podium.resources.defaulting import absent, blank, child, given, items
 
 
 def default_claim_spec(spec: Object) -> None:
@@ -11,6 +11,25 @@ def default_claim_spec(spec: Object) -> None:
     for request in items(child(spec, "devices"), "requests"):
         exactly = given(request, "exactly")
         for sub in ([exactly] if exactly is not None else []) + list(items(request, "firstAvailable")):
-            blank(sub, "allocationMode", "ExactCount")
-            if sub["allocationMode"] == "ExactCount":
-                blank(sub, "count", 1)
+            default_request(sub)
+
+
+def default_request(request: Object) -> None:
+    """Fill in how many devices a request, or an alternative of one, asks for."""
+    blank(request, "allocationMode", "ExactCount")
+    if request["allocationMode"] == "ExactCount":
+        blank(request, "count", 1)
+    for toleration in items(request, "tolerations"):
+        blank(toleration, "operator", "Equal")
+
+
+def default_device(device: Object) -> None:
+    """Fill in what a device of a slice leaves out."""
+    for mapping in (given(device, "nodeAllocatableResourceMappings") or {}).values():
+        if isinstance(mapping, dict):
+            absent(mapping, "allocationMultiplier", "1")
+
+
+def stamp_taint(taint: Object, now: str) -> None:
+    """Say since when a device is tainted, where its owner does not."""
+    absent(taint, "timeAdded", now)

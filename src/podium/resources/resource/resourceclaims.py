@@ -6,8 +6,10 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources import deferred
 from podium.resources.defaulting import child
-from podium.resources.printing import AGE, NAME, column, deleting, status
-from podium.resources.resource import defaults
+from podium.resources.printing import AGE, NAME, column, deleting, of_stored, status
+from podium.resources.resource import defaults, v1beta1
+from podium.resources.resource.gates import CLAIM_FIELDS
+from podium.resources.twins import deprecated, twin
 
 
 def _defaults(claim: Object) -> None:
@@ -37,6 +39,7 @@ RESOURCECLAIMS = Resource(
     plural="resourceclaims",
     namespaced=True,
     schema="io.k8s.api.resource.v1.ResourceClaim",
+    gated=CLAIM_FIELDS,
     status=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
@@ -48,4 +51,21 @@ RESOURCECLAIMS = Resource(
     delete_returns_object=True,
     validate=deferred.check("resource.validation", "validate_claim"),
     validate_update=deferred.update_check("resource.validation", "validate_claim_update"),
+    validate_status_update=deferred.update_check("resource.status_validation", "validate_claim_status"),
+)
+
+RESOURCECLAIMS_V1BETA2 = twin(
+    RESOURCECLAIMS,
+    "v1beta2",
+    deprecation=deprecated("resource.k8s.io/v1beta2", "ResourceClaim", "1.36", "1.39"),
+)
+
+RESOURCECLAIMS_V1BETA1 = twin(
+    RESOURCECLAIMS,
+    "v1beta1",
+    deprecation=deprecated("resource.k8s.io/v1beta1", "ResourceClaim", "1.35", "1.38"),
+    to_storage=v1beta1.claim_to_v1,
+    from_storage=v1beta1.claim_from_v1,
+    defaults=v1beta1.default_claim,
+    columns=of_stored(RESOURCECLAIMS.columns, v1beta1.claim_to_v1),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.errors import Object
+from podium.machinery.gated import Gated
 from podium.machinery.resource import Resource
 from podium.resources.defaulting import absent, blank, child
 from podium.resources.printing import AGE, NAME, NONE, UNSET, column
@@ -18,6 +19,8 @@ def _defaults(driver: Object) -> None:
     blank(spec, "volumeLifecycleModes", ["Persistent"])
     absent(spec, "requiresRepublish", False)
     absent(spec, "seLinuxMount", False)
+    # Dropped again while its gate is off.
+    absent(spec, "preventPodSchedulingIfMissing", False)
 
 
 def _flag(driver: Object, name: str, *, default: bool = False) -> bool:
@@ -37,6 +40,7 @@ CSIDRIVERS = Resource(
     plural="csidrivers",
     namespaced=False,
     schema="io.k8s.api.storage.v1.CSIDriver",
+    gated=(Gated(gate="VolumeLimitScaling", paths=("spec.preventPodSchedulingIfMissing",)),),
     defaults=_defaults,
     columns=(
         NAME,

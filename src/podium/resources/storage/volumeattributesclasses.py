@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.resource import Resource
 from podium.resources.printing import AGE, NAME, column
+from podium.resources.twins import deprecated, twin
 
 VOLUMEATTRIBUTESCLASSES = Resource(
     group="storage.k8s.io",
@@ -19,4 +20,12 @@ VOLUMEATTRIBUTESCLASSES = Resource(
         AGE,
     ),
     delete_returns_object=True,
+)
+
+VOLUMEATTRIBUTESCLASSES_V1BETA1 = twin(
+    VOLUMEATTRIBUTESCLASSES,
+    "v1beta1",
+    deprecation=deprecated(
+        "storage.k8s.io/v1beta1", "VolumeAttributesClass", "1.34", "1.37", "storage.k8s.io/v1"
+    ),
 )

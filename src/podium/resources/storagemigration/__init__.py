@@ -1,0 +1,1 @@
+"""The resources of the API group storagemigration.k8s.io."""
