@@ -255,6 +255,8 @@ def test_upstreams_data_is_read_alike_from_every_form(tmp_path: Path) -> None:
             definition, wire, obj = load(name)
             resource = find_kind(obj["apiVersion"], obj["kind"])
             assert resource is not None
+            if server.server.catalog.find_kind(obj["apiVersion"], obj["kind"]) is None:
+                continue  # Off by default; tests/wire has a server with everything on.
             namespace = obj["metadata"]["namespace"] if resource.namespaced else None
             target = resource.path(namespace) + "?dryRun=All&fieldValidation=Ignore"
             plain: tuple[int, Any] = await server.call("POST", target, obj)
