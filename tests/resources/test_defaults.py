@@ -10,8 +10,6 @@ import orjson
 import pytest
 
 from podium.machinery.errors import Object
-from podium.machinery.feature_gates import FeatureGates
-from podium.machinery.gated import compiled
 from podium.machinery.meta import deep_copy
 from podium.machinery.resource import Resource
 from podium.machinery.schema import Schemas
@@ -86,9 +84,6 @@ def stored(step: Step) -> Object:
     schemas.compile(resource.schema).decode(obj)
     resource.defaults(obj)
     obj = resource.to_storage(obj)
-    drop = compiled(kept.gated, FeatureGates(version="1.36")).main
-    if drop is not None:
-        drop(obj, None)
     kept.prepare_create(obj)
     obj = resource.from_storage(obj)
     schemas.compile(resource.schema).complete(obj)
@@ -123,9 +118,6 @@ def test_nothing_fails_on_an_empty_object(resource: Resource) -> None:
     resource.defaults(obj)
     kept = resource.storage or resource
     obj = resource.to_storage(obj)
-    drop = compiled(kept.gated, FeatureGates(version="1.36")).main
-    if drop is not None:
-        drop(obj, None)
     kept.prepare_create(obj)
     kept.validate(obj)
     kept.validate_update(obj, deep_copy(obj))

@@ -125,6 +125,8 @@ class Resource:
 
     defaults: Callable[[Object], None] = _nothing
     """Fill in defaults, in place, before admission. Idempotent."""
+    defaults_by_gate: Mapping[str, Callable[[Object], None]] = field(default_factory=dict)
+    """What `defaults` does besides while a gate is on."""
     prepare_create: Callable[[Object], None] = _nothing
     """Reset what a creator may not set (status, generation), in place, before validation. The system's
     metadata (uid, creationTimestamp, final name) is set already, for what derives from it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from podium.apiserver.cacher.cacher import Cacher
@@ -128,12 +129,27 @@ class Catalog:
 
     def add(self, resources: Iterable[Resource]) -> None:
         """Serve `resources`, replacing those of the same group, version and plural."""
-        for resource in resources:
+        for declared in resources:
+            resource = self._gated(declared)
             storage = resource.storage or resource
             served = Served(resource, self._cacher.root(storage.storage_root), self._gates)
             self._groups.setdefault((resource.group, resource.version), {})[resource.plural] = served
             self._by_kind[resource.api_version, resource.kind] = served
         self._changed()
+
+    def _gated(self, resource: Resource) -> Resource:
+        """Return the resource with the defaults that the gates which are on bring along."""
+        gates = self._gates
+        if gates is None or not resource.defaults_by_gate:
+            return resource
+        by_gate = resource.defaults_by_gate
+        steps = [resource.defaults, *(by_gate[gate] for gate in by_gate if gates.enabled(gate))]
+
+        def defaults(obj: Object) -> None:
+            for step in steps:
+                step(obj)
+
+        return dataclasses.replace(resource, defaults=defaults)
 
     def replace(self, old: Iterable[Resource], new: Iterable[Served]) -> None:
         """Serve the custom resources `new`, and `old` no longer: one change for those who listen."""

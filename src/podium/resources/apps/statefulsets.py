@@ -33,8 +33,6 @@ def _defaults(stateful_set: Object) -> None:
     rolling = given(strategy, "rollingUpdate")
     if strategy["type"] == "RollingUpdate" and rolling is not None:
         absent(rolling, "partition", 0)
-        # Dropped again while its gate is off.
-        absent(rolling, "maxUnavailable", 1)
     retention = child(spec, "persistentVolumeClaimRetentionPolicy")
     blank(retention, "whenDeleted", "Retain")
     blank(retention, "whenScaled", "Retain")
@@ -59,6 +57,13 @@ def _ready(stateful_set: Object) -> str:
     return f"{count(status(stateful_set).get('readyReplicas'))}/{count(spec(stateful_set).get('replicas'))}"
 
 
+def _default_unavailable(stateful_set: Object) -> None:
+    strategy = child(child(stateful_set, "spec"), "updateStrategy")
+    rolling = given(strategy, "rollingUpdate")
+    if strategy.get("type") == "RollingUpdate" and rolling is not None:
+        absent(rolling, "maxUnavailable", 1)
+
+
 STATEFULSETS = Resource(
     group="apps",
     version="v1",
@@ -76,6 +81,7 @@ STATEFULSETS = Resource(
     status=True,
     generation=True,
     defaults=_defaults,
+    defaults_by_gate={"MaxUnavailableStatefulSet": _default_unavailable},
     prepare_create=_prepare_create,
     columns=(
         NAME,

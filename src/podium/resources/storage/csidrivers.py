@@ -19,8 +19,6 @@ def _defaults(driver: Object) -> None:
     blank(spec, "volumeLifecycleModes", ["Persistent"])
     absent(spec, "requiresRepublish", False)
     absent(spec, "seLinuxMount", False)
-    # Dropped again while its gate is off.
-    absent(spec, "preventPodSchedulingIfMissing", False)
 
 
 def _flag(driver: Object, name: str, *, default: bool = False) -> bool:
@@ -33,6 +31,10 @@ def _token_requests(driver: Object) -> str:
     return UNSET if requests is None else ",".join(str(r.get("audience") or "") for r in requests)
 
 
+def _default_prevention(driver: Object) -> None:
+    absent(child(driver, "spec"), "preventPodSchedulingIfMissing", False)
+
+
 CSIDRIVERS = Resource(
     group="storage.k8s.io",
     version="v1",
@@ -42,6 +44,7 @@ CSIDRIVERS = Resource(
     schema="io.k8s.api.storage.v1.CSIDriver",
     gated=(Gated(gate="VolumeLimitScaling", paths=("spec.preventPodSchedulingIfMissing",)),),
     defaults=_defaults,
+    defaults_by_gate={"VolumeLimitScaling": _default_prevention},
     columns=(
         NAME,
         column("AttachRequired", lambda obj: _flag(obj, "attachRequired", default=True), type="boolean"),
