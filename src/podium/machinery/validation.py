@@ -7,7 +7,6 @@ pkg/api/validation, pkg/api/validate/content, pkg/apis/meta/v1/validation, pkg/u
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -40,6 +39,9 @@ _HTTP_HEADER = "[-A-Za-z0-9]+"
 _ENV_VAR = "[-._a-zA-Z][-._a-zA-Z0-9]*"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _CONDITION_REASON = "[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?"
+_HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
+
+
 _HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
 
 
@@ -311,65 +313,26 @@ def condition_reason_errors(text: str) -> list[str]:
     return [regex_message(rule, _CONDITION_REASON, *examples)]
 
 
-# --- addresses ---
-
-
-def _sloppy_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Read an address as upstream's old parser: leading zeros in IPv4 are decimal."""
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        parts = text.split(".")
-        if len(parts) != 4 or not all(re.fullmatch("[0-9]+", part) for part in parts):
-            return None
-    try:
-        return ipaddress.ip_address(".".join(str(int(part)) for part in parts))
-    except ValueError:
-        return None
-
-
-def ip_errors(text: str, *, strict: bool = True) -> list[str]:
-    """What is wrong with an IP address; `strict` refuses odd spellings, as newer fields do."""
-    address = _sloppy_ip(text) if "%" not in text else None
-    if address is None:
-        return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
-    if not strict:
-        return []
-    if address.version == 4 and str(address) != text:
-        return ["must not have leading 0s"]
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return ["must not be an IPv4-mapped IPv6 address"]
-    if str(address) != text:
-        return [f'must be in canonical form ("{address}")']
-    return []
-
-
-def cidr_errors(text: str, *, strict: bool = True) -> list[str]:
-    address_text, slash, prefix_text = text.partition("/")
-    address = _sloppy_ip(address_text) if "%" not in text else None
-    prefix = int(prefix_text) if re.fullmatch("[0-9]{1,3}", prefix_text) else -1
-    if address is None or not slash or not 0 <= prefix <= address.max_prefixlen:
-        return ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
-    if not strict:
-        return []
-    if (address.version == 4 and str(address) != address_text) or str(prefix) != prefix_text:
-        return ["must not have leading 0s in IP or prefix length"]
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return ["must not have an IPv4-mapped IPv6 address"]
-    network = ipaddress.ip_network((address, prefix), strict=False)
-    if network.network_address != address:
-        return ["must not have bits set beyond the prefix length"]
-    if str(network) != text:
-        return [f'must be in canonical form ("{network}")']
-    return []
-
-
 # --- structures ---
 
 
 def invalid_each(field: str, value: Json, messages: Iterable[str]) -> list[FieldError]:
     """Hang each message about `value` on `field`."""
     return [FieldError.invalid(field, value, message) for message in messages]
+
+
+def validate_domain_prefixed_path(text: str, field: str) -> list[FieldError]:
+    """Check a name that its owner's domain keeps apart from others': `acme.io/foo`."""
+    if not text:
+        return [FieldError.required(field)]
+    host, _, path = text.partition("/")
+    if not host or not path:
+        detail = 'must be a domain-prefixed path (such as "acme.io/foo")'
+        return [FieldError.invalid(field, text, detail)]
+    errors = invalid_each(field, host, dns1123_subdomain_errors(host))
+    if not re.fullmatch(_HTTP_PATH, path):
+        errors.append(FieldError.invalid(field, path, regex_message("Invalid path", _HTTP_PATH)))
+    return errors
 
 
 def validate_nonnegative(value: int, field: str) -> list[FieldError]:

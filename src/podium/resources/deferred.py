@@ -56,4 +56,12 @@ def name_check(module: str, name: str) -> Callable[[str], list[str]]:
         errors: list[str] = _loaded(module, name)(text)
         return errors
 
+
+def warnings(module: str, name: str) -> Callable[[Object, Object | None], list[str]]:
+    """Return what `name` in `module` warns of: a new object, or a new and an old one."""
+
+    def deferred(new: Object, old: Object | None) -> list[str]:
+        found: list[str] = _loaded(module, name)(new, old)
+        return found
+
     return deferred

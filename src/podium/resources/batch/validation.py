@@ -131,11 +131,8 @@ def _managed_by(spec: Object, path: str) -> Errors:
     manager = spec.get("managedBy")
     if manager is None:
         return []
-    domain, slash, rest = str(manager).partition("/")
-    if not slash or not domain or not rest or not validation.is_dns1123_subdomain(domain):
-        detail = 'must be a domain-prefixed path (such as "acme.io/foo")'
-        return [FieldError.invalid(path, manager, detail)]
-    return [FieldError.too_long(path, 63)] if len(manager) > 63 else []
+    errors = validation.validate_domain_prefixed_path(str(manager), path)
+    return [*errors, FieldError.too_long(path, 63)] if len(manager) > 63 else errors
 
 
 def _completion_mode(spec: Object, path: str) -> Errors:

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
-from podium.machinery import validation
 from podium.machinery.errors import FieldError
 from podium.resources.checks import Errors
-
-
-def ip_errors(field: str, text: str) -> Errors:
-    """Check that a text is an IP address, in the lenient way of older fields."""
-    return validation.invalid_each(field, text, validation.ip_errors(text, strict=False))
 
 
 def endpoint_errors(field: str, text: str) -> Errors:

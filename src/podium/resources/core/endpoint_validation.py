@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 
 from podium.machinery import validation
+from podium.machinery.addresses import older_ip
 from podium.machinery.errors import FieldError, Object
 from podium.resources.checks import Errors, immutable, named, objects, one_of
-from podium.resources.core.addresses import endpoint_errors, ip_errors
+from podium.resources.core.addresses import endpoint_errors
 
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
@@ -35,7 +36,7 @@ def validate_endpoints(endpoints: Object) -> Errors:
 
 def _address(address: Object, path: str) -> Errors:
     ip = str(address.get("ip") or "")
-    errors = ip_errors(f"{path}.ip", ip)
+    errors = older_ip(f"{path}.ip", ip)
     if address.get("hostname"):
         errors += named(f"{path}.hostname", address["hostname"], validation.dns1123_label_errors)
     if address.get("nodeName") is not None:
@@ -112,7 +113,7 @@ def _slice_endpoint(endpoint: Object, kind: object, path: str) -> Errors:
 
 
 def _slice_address(address: str, kind: str, path: str, here: str) -> Errors:
-    errors = ip_errors(here, address)
+    errors = older_ip(here, address)
     if errors:
         return errors
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery import validation
+from podium.machinery.addresses import older_cidr
 from podium.machinery.errors import FieldError, Object
 from podium.resources.checks import Errors, named, objects, one_of, spec_of
 from podium.resources.core import resource_names
@@ -17,8 +18,7 @@ def validate_node(node: Object) -> Errors:
     errors = _taints(node, "metadata.taints") + _amounts(node)
     cidrs = spec_of(node).get("podCIDRs") or []
     for index, cidr in enumerate(cidrs):
-        faults = validation.cidr_errors(cidr, strict=False)
-        errors += validation.invalid_each(f"spec.podCIDRs[{index}]", cidr, faults)
+        errors += older_cidr(f"spec.podCIDRs[{index}]", cidr)
     if len(cidrs) > 2 or (len(cidrs) == 2 and is_ipv6(cidrs[0]) == is_ipv6(cidrs[1])):
         detail = "may specify no more than one CIDR for each IP family"
         errors.append(FieldError.invalid("spec.podCIDRs", cidrs, detail))

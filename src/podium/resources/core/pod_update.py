@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from podium.machinery import validation
+from podium.machinery.addresses import older_ip
 from podium.machinery.errors import FieldError, Object
 from podium.resources.checks import INT32_MAX, Errors, difference, named, objects, same, spec_of
 from podium.resources.core import pod_validation
-from podium.resources.core.addresses import ip_errors, is_ipv6
+from podium.resources.core.addresses import is_ipv6
 from podium.resources.defaulting import given
 
 _MUTABLE = (
@@ -140,7 +141,7 @@ def _addresses(ips: list[Object]) -> Errors:
     errors: Errors = []
     texts = [str(ip.get("ip") or "") for ip in ips]
     for index, text in enumerate(texts):
-        errors += ip_errors(f"status.podIPs[{index}]", text)
+        errors += older_ip(f"status.podIPs[{index}]", text)
     if len(texts) > 2 or (len(texts) == 2 and is_ipv6(texts[0]) == is_ipv6(texts[1])):
         detail = "may specify no more than one IP for each IP family"
         errors.append(FieldError.invalid("status.podIPs", ips, detail))

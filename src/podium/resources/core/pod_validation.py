@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from podium.machinery import validation
+from podium.machinery.addresses import older_ip
 from podium.machinery.errors import FieldError, Json, Object
 from podium.resources.checks import (
     INT32_MAX,
@@ -181,8 +182,7 @@ def _dns_config(spec: Object, path: str) -> Errors:
         detail = f"must not have more than {_NAMESERVERS_MAX} nameservers"
         errors.append(FieldError.invalid(f"{path}.nameservers", servers, detail))
     for index, server in enumerate(servers):
-        faults = validation.ip_errors(server, strict=False)
-        errors += validation.invalid_each(f"{path}.nameservers[{index}]", server, faults)
+        errors += older_ip(f"{path}.nameservers[{index}]", server)
     if len(searches) > _SEARCHES_MAX:
         detail = f"must not have more than {_SEARCHES_MAX} search paths"
         errors.append(FieldError.invalid(f"{path}.searches", searches, detail))
@@ -221,7 +221,7 @@ def _host_aliases(spec: Object, path: str) -> Errors:
     for index, alias in enumerate(objects(spec.get("hostAliases"))):
         here = f"{path}[{index}]"
         ip = str(alias.get("ip") or "")
-        errors += validation.invalid_each(f"{here}.ip", ip, validation.ip_errors(ip, strict=False))
+        errors += older_ip(f"{here}.ip", ip)
         for name_index, name in enumerate(alias.get("hostnames") or ()):
             errors += named(f"{here}.hostnames[{name_index}]", name, validation.dns1123_subdomain_errors)
     return errors

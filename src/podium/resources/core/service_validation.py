@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery import validation
+from podium.machinery.addresses import older_cidr, older_ip
 from podium.machinery.errors import FieldError, Object
 from podium.resources.checks import (
     Errors,
@@ -14,7 +15,7 @@ from podium.resources.checks import (
     required_name,
     spec_of,
 )
-from podium.resources.core.addresses import endpoint_errors, ip_errors, is_ipv6
+from podium.resources.core.addresses import endpoint_errors, is_ipv6
 from podium.resources.core.services import reachable_from_outside
 from podium.resources.defaulting import given
 
@@ -56,7 +57,7 @@ def validate_service(service: Object) -> Errors:
     errors += validate_addresses(spec)
     for index, ip in enumerate(spec.get("externalIPs") or ()):
         here = f"spec.externalIPs[{index}]"
-        errors += ip_errors(here, ip) or endpoint_errors(here, ip)
+        errors += older_ip(here, ip) or endpoint_errors(here, ip)
     errors += one_of("spec.type", spec.get("type"), TYPES)
     errors += _port_conflicts(spec, ports)
     errors += _load_balancer(service, spec)
@@ -150,7 +151,7 @@ def validate_addresses(spec: Object) -> Errors:
                 detail = "'None' must be the first and only value"
                 malformed.append(FieldError.invalid("spec.clusterIPs", ips, detail))
             continue
-        malformed += ip_errors(f"spec.clusterIPs[{index}]", address)
+        malformed += older_ip(f"spec.clusterIPs[{index}]", address)
     errors += malformed
     if len(ips) > 2:
         errors.append(FieldError.invalid("spec.clusterIPs", ips, "may only hold up to 2 values"))
@@ -212,20 +213,16 @@ def _load_balancer(service: Object, spec: Object) -> Errors:
         if not balancer:
             errors.append(FieldError.forbidden(path, _ONLY_BALANCER))
         for index, value in enumerate(ranges):
-            errors += _cidr(f"{path}[{index}]", value.strip())
+            errors += older_cidr(f"{path}[{index}]", value.strip())
     elif annotation is not None:
         path = f"metadata.annotations[{_RANGES_ANNOTATION}]"
         if not balancer:
             errors.append(FieldError.forbidden(path, _ONLY_BALANCER))
         for value in annotation.strip().split(",") if annotation.strip() else ():
-            errors += _cidr(path, value.strip())
+            errors += older_cidr(path, value.strip())
     if spec.get("allocateLoadBalancerNodePorts") is not None and not balancer:
         errors.append(FieldError.forbidden("spec.allocateLoadBalancerNodePorts", _ONLY_BALANCER))
     return errors + _load_balancer_class(spec)
-
-
-def _cidr(path: str, value: str) -> Errors:
-    return validation.invalid_each(path, value, validation.cidr_errors(value, strict=False))
 
 
 def _load_balancer_class(spec: Object) -> Errors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import absent, child, given
 from podium.resources.printing import AGE, NONE, column, name, spec
 
@@ -46,4 +47,6 @@ INGRESSCLASSES = Resource(
         column("Parameters", _parameters),
         AGE,
     ),
+    validate=deferred.check("networking.ingress_validation", "validate_ingress_class"),
+    validate_update=deferred.update_check("networking.ingress_validation", "validate_ingress_class_update"),
 )

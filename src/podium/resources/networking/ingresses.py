@@ -53,6 +53,8 @@ INGRESSES = Resource(
         column("Ports", lambda obj: "80, 443" if spec(obj).get("tls") else "80"),
         AGE,
     ),
-    validate=deferred.check("networking.validation", "validate_ingress"),
-    validate_update=deferred.check_new("networking.validation", "validate_ingress"),
+    validate=deferred.check("networking.ingress_validation", "validate_ingress"),
+    validate_update=deferred.update_check("networking.ingress_validation", "validate_ingress_update"),
+    validate_status_update=deferred.update_check("networking.ingress_validation", "validate_ingress_status"),
+    warnings=deferred.warnings("networking.ingress_validation", "ingress_warnings"),
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from podium.machinery.addresses import ip_errors
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
-from podium.machinery.validation import ip_errors
 from podium.resources import deferred
 from podium.resources.defaulting import child
 from podium.resources.printing import NAME, NONE, column, spec

@@ -37,5 +37,6 @@ NETWORKPOLICIES = Resource(
         AGE,
     ),
     validate=deferred.check("networking.validation", "validate_network_policy"),
-    validate_update=deferred.check_new("networking.validation", "validate_network_policy"),
+    validate_update=deferred.update_check("networking.validation", "validate_network_policy_update"),
+    warnings=deferred.warnings("networking.validation", "network_policy_warnings"),
 )

@@ -1,30 +1,59 @@
-"""What is wrong with network policies, ingresses and service address ranges."""
+"""What is wrong with network policies and service address ranges; ingresses: ingress_validation.py."""
 
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import Collection, Iterator
 
 from podium.machinery import validation
+from podium.machinery.addresses import cidr_errors, cidr_warnings, older_cidr, parse_network
 from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import Errors, immutable, named, objects, port_or_name, spec_of
+from podium.resources.checks import Errors, immutable, named, objects, port_or_name, required_name, spec_of
 from podium.resources.defaulting import given
 
 PROTOCOLS = ("SCTP", "TCP", "UDP")
-PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 POLICY_TYPES = ("Ingress", "Egress")
+_DIRECTIONS = (("ingress", "from"), ("egress", "to"))
 
 
 def validate_network_policy(policy: Object) -> Errors:
     """Check a NetworkPolicy."""
+    return _policy(policy, ())
+
+
+def validate_network_policy_update(new: Object, old: Object) -> Errors:
+    """Check a changed NetworkPolicy: a CIDR that stood in it may stay, wherever it goes."""
+    return _policy(new, {cidr for _, cidr in _cidrs(old)})
+
+
+def network_policy_warnings(policy: Object, _old: Object | None) -> list[str]:
+    """Tell which CIDRs programs may read differently."""
+    return [warning for path, cidr in _cidrs(policy) for warning in cidr_warnings(path, cidr)]
+
+
+def _cidrs(policy: Object) -> Iterator[tuple[str, str]]:
+    """Yield the path and the text of every CIDR in a policy."""
+    for direction, peers in _DIRECTIONS:
+        for index, rule in enumerate(objects(spec_of(policy).get(direction))):
+            for peer_index, peer in enumerate(objects(rule.get(peers))):
+                block = given(peer, "ipBlock")
+                if block is None:
+                    continue
+                path = f"spec.{direction}[{index}].{peers}[{peer_index}].ipBlock"
+                yield f"{path}.cidr", str(block.get("cidr") or "")
+                for hole_index, hole in enumerate(block.get("except") or ()):
+                    yield f"{path}.except[{hole_index}]", str(hole)
+
+
+def _policy(policy: Object, kept: Collection[str]) -> Errors:
     spec = spec_of(policy)
     errors = validation.validate_label_selector(given(spec, "podSelector"), "spec.podSelector")
-    for direction, peers in (("ingress", "from"), ("egress", "to")):
+    for direction, peers in _DIRECTIONS:
         for index, rule in enumerate(objects(spec.get(direction))):
             path = f"spec.{direction}[{index}]"
             for port_index, port in enumerate(objects(rule.get("ports"))):
                 errors += _policy_port(port, f"{path}.ports[{port_index}]")
             for peer_index, peer in enumerate(objects(rule.get(peers))):
-                errors += _peer(peer, f"{path}.{peers}[{peer_index}]")
+                errors += _peer(peer, f"{path}.{peers}[{peer_index}]", kept)
     types = spec.get("policyTypes") or []
     if len(types) > len(POLICY_TYPES):
         detail = "may not specify more than two policyTypes"
@@ -61,7 +90,7 @@ def _policy_port(port: Object, path: str) -> Errors:
     return errors + validation.invalid_each(f"{path}.endPort", end, validation.port_number_errors(end))
 
 
-def _peer(peer: Object, path: str) -> Errors:
+def _peer(peer: Object, path: str, kept: Collection[str]) -> Errors:
     errors: Errors = []
     found = 0
     for key in ("podSelector", "namespaceSelector"):
@@ -70,7 +99,7 @@ def _peer(peer: Object, path: str) -> Errors:
             errors += validation.validate_label_selector(given(peer, key), f"{path}.{key}")
     block = given(peer, "ipBlock")
     if block is not None:
-        errors += _ip_block(block, f"{path}.ipBlock")
+        errors += _ip_block(block, f"{path}.ipBlock", kept)
         if found:
             detail = "may not specify both ipBlock and another peer"
             errors.append(FieldError.forbidden(path, detail))
@@ -79,124 +108,24 @@ def _peer(peer: Object, path: str) -> Errors:
     return errors
 
 
-def _ip_block(block: Object, path: str) -> Errors:
+def _ip_block(block: Object, path: str, kept: Collection[str]) -> Errors:
     cidr = str(block.get("cidr") or "")
     if not cidr:
         return [FieldError.required(f"{path}.cidr")]
-    faults = validation.cidr_errors(cidr, strict=False)
-    if faults:
-        return validation.invalid_each(f"{path}.cidr", cidr, faults)
-    errors: Errors = []
-    network = ipaddress.ip_network(cidr, strict=False)
+    errors = older_cidr(f"{path}.cidr", cidr, kept)
+    network = parse_network(cidr)
+    if network is None:
+        return errors
     for index, hole in enumerate(block.get("except") or ()):
         here = f"{path}.except[{index}]"
-        faults = validation.cidr_errors(hole, strict=False)
-        if faults:
-            errors += validation.invalid_each(here, hole, faults)
+        errors += older_cidr(here, hole, kept)
+        inner = parse_network(hole)
+        if inner is None:
             continue
-        inner = ipaddress.ip_network(hole, strict=False)
         inside = inner.version == network.version and inner.network_address in network
         if not inside or inner.prefixlen <= network.prefixlen:
             detail = "must be a strict subset of `cidr`"
             errors.append(FieldError.invalid(here, hole, detail))
-    return errors
-
-
-def validate_ingress(ingress: Object) -> Errors:
-    """Check an Ingress."""
-    spec = spec_of(ingress)
-    errors: Errors = []
-    rules, default = objects(spec.get("rules")), given(spec, "defaultBackend")
-    if not rules and default is None:
-        detail = "either `defaultBackend` or `rules` must be specified"
-        errors.append(FieldError.invalid("spec", [], detail))
-    if default is not None:
-        errors += _backend(default, "spec.defaultBackend")
-    for index, rule in enumerate(rules):
-        errors += _ingress_rule(rule, f"spec.rules[{index}]")
-    for index, tls in enumerate(objects(spec.get("tls"))):
-        for host_index, host in enumerate(tls.get("hosts") or ()):
-            errors += _host(host, f"spec.tls[{index}].hosts[{host_index}]")
-    if spec.get("ingressClassName") is not None:
-        rule_of_name = validation.dns1123_subdomain_errors
-        errors += named("spec.ingressClassName", spec["ingressClassName"], rule_of_name)
-    return errors
-
-
-def _host(host: str, path: str) -> Errors:
-    if "*" in host:
-        return named(path, host, validation.wildcard_subdomain_errors)
-    return named(path, host, validation.dns1123_subdomain_errors)
-
-
-def _ingress_rule(rule: Object, path: str) -> Errors:
-    errors: Errors = []
-    host = str(rule.get("host") or "")
-    if host:
-        if not validation.ip_errors(host, strict=False):
-            detail = "must be a DNS name, not an IP address"
-            errors.append(FieldError.invalid(f"{path}.host", host, detail))
-        else:
-            errors += _host(host, f"{path}.host")
-    http = given(rule, "http")
-    if http is None:
-        return errors
-    paths = objects(http.get("paths"))
-    if not paths:
-        errors.append(FieldError.required(f"{path}.http.paths"))
-    for index, entry in enumerate(paths):
-        errors += _ingress_path(entry, f"{path}.http.paths[{index}]")
-    return errors
-
-
-def _ingress_path(entry: Object, path: str) -> Errors:
-    errors: Errors = []
-    kind, where = entry.get("pathType"), str(entry.get("path") or "")
-    if kind is None:
-        errors.append(FieldError.required(f"{path}.pathType", "pathType must be specified"))
-    elif kind not in PATH_TYPES:
-        errors.append(FieldError.not_supported(f"{path}.pathType", kind, PATH_TYPES))
-    elif (kind != "ImplementationSpecific" or where) and not where.startswith("/"):
-        errors.append(FieldError.invalid(f"{path}.path", where, "must be an absolute path"))
-    elif kind != "ImplementationSpecific":
-        for sequence in ("//", "/./", "/../", "%2f", "%2F"):
-            if sequence in where:
-                errors.append(FieldError.invalid(f"{path}.path", where, f"must not contain '{sequence}'"))
-        for suffix in ("/..", "/."):
-            if where.endswith(suffix):
-                errors.append(FieldError.invalid(f"{path}.path", where, f"cannot end with '{suffix}'"))
-    return errors + _backend(given(entry, "backend") or {}, f"{path}.backend")
-
-
-def _backend(backend: Object, path: str) -> Errors:
-    service, resource = given(backend, "service"), given(backend, "resource")
-    if service is not None and resource is not None:
-        detail = "cannot set both resource and service backends"
-        return [FieldError.invalid(path, "", detail)]
-    if resource is not None:
-        return [
-            FieldError.required(f"{path}.resource.{key}") for key in ("kind", "name") if not resource.get(key)
-        ]
-    if service is None:
-        return [FieldError.required(path, "resource or service backend is required")]
-    errors: Errors = []
-    name = str(service.get("name") or "")
-    if not name:
-        errors.append(FieldError.required(f"{path}.service.name"))
-    else:
-        errors += named(f"{path}.service.name", name, validation.dns1123_label_errors)
-    port = given(service, "port") or {}
-    here = f"{path}.service.port"
-    if port.get("name") and port.get("number"):
-        detail = "cannot set both port name & port number"
-        errors.append(FieldError.invalid(path, "", detail))
-    elif port.get("name"):
-        errors += named(f"{here}.name", port["name"], validation.port_name_errors)
-    elif port.get("number"):
-        faults = validation.port_number_errors(port["number"])
-        errors += validation.invalid_each(f"{here}.number", port["number"], faults)
-    else:
-        errors.append(FieldError.required(path, "port name or number is required"))
     return errors
 
 
@@ -205,9 +134,15 @@ def validate_address(address: Object) -> Errors:
     parent = given(spec_of(address), "parentRef")
     if parent is None:
         return [FieldError.required("spec.parentRef")]
-    return [
-        FieldError.required(f"spec.parentRef.{key}") for key in ("resource", "name") if not parent.get(key)
-    ]
+    errors: Errors = []
+    path = "spec.parentRef"
+    if parent.get("group"):
+        errors += named(f"{path}.group", parent["group"], validation.dns1123_subdomain_errors)
+    for key in ("resource", "name"):
+        errors += required_name(f"{path}.{key}", parent.get(key), validation.path_segment_errors)
+    if parent.get("namespace"):
+        errors += named(f"{path}.namespace", parent["namespace"], validation.path_segment_errors)
+    return errors
 
 
 def validate_address_update(new: Object, old: Object) -> Errors:
@@ -220,13 +155,13 @@ def validate_service_cidr(service_cidr: Object) -> Errors:
     cidrs = spec_of(service_cidr).get("cidrs") or []
     if not cidrs:
         return [FieldError.required("spec.cidrs", "at least one CIDR required")]
-    errors: Errors = []
     if len(cidrs) > 2:
-        detail = "may only hold up to 2 values"
-        errors.append(FieldError.invalid("spec", spec_of(service_cidr), detail))
+        return [FieldError.invalid("spec.cidrs", spec_of(service_cidr), "may only hold up to 2 values")]
+    errors: Errors = []
     for index, cidr in enumerate(cidrs):
-        errors += validation.invalid_each(f"spec.cidrs[{index}]", cidr, validation.cidr_errors(cidr))
-    if len(cidrs) == 2 and (":" in cidrs[0]) == (":" in cidrs[1]):
+        errors += validation.invalid_each(f"spec.cidrs[{index}]", cidr, cidr_errors(cidr))
+    families = [network.version for network in map(parse_network, cidrs) if network is not None]
+    if len(families) == 2 and families[0] == families[1]:
         detail = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
         errors.append(FieldError.invalid("spec.cidrs", cidrs, detail))
     return errors
@@ -235,10 +170,12 @@ def validate_service_cidr(service_cidr: Object) -> Errors:
 def validate_service_cidr_update(new: Object, old: Object) -> Errors:
     """Check a changed ServiceCIDR: a second family may be added, nothing else."""
     cidrs, were = spec_of(new).get("cidrs") or [], spec_of(old).get("cidrs") or []
-    if len(cidrs) < len(were):
-        return [FieldError.invalid("spec.cidrs", cidrs, "field is immutable")]
-    return [
-        FieldError.invalid(f"spec.cidrs[{index}]", cidr, "field is immutable")
+    grows = (len(were), len(cidrs)) == (1, 2)
+    if len(cidrs) != len(were) and not grows:
+        return [FieldError.invalid("spec.cidrs", cidrs, validation.IMMUTABLE)]
+    errors = [
+        FieldError.invalid(f"spec.cidrs[{index}]", cidr, validation.IMMUTABLE)
         for index, (cidr, was) in enumerate(zip(cidrs, were, strict=False))
         if cidr != was
     ]
+    return errors + validate_service_cidr(new) if grows else errors
