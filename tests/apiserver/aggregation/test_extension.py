@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import http.client
 import json
 import shutil
 import socket
 import ssl
-import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,171 +15,18 @@ from tests.apiserver.aggregation.extension import (
     API_SERVICE,
     FLUNDERS,
     GROUP,
-    NAMESPACE,
     PATH,
-    SERVICE,
     TEMPLATE,
     VERSION,
-    Extension,
 )
-from tests.wire.server import Running, running
+from tests.apiserver.aggregation.front import Front, Make, flunder
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl here")
-
-WITHIN = "--timeout=30s"
-
-
-@dataclass(frozen=True)
-class Front:
-    """The API server in front, with what is needed to speak to it."""
-
-    server: Running
-    extension: Extension
-    directory: Path
-    front_proxy_ca: Path
-
-    def kubectl(self, *arguments: str, stdin: str = "", fails: bool = False) -> str:
-        flags = [f"--server={self.server.url}", f"--certificate-authority={self.server.ca_file}"]
-        flags += [f"--token={self.server.token}", f"--cache-dir={self.directory / 'cache'}"]
-        done = subprocess.run(
-            ["kubectl", *flags, *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert (done.returncode != 0) is fails, done.stderr
-        return done.stderr if fails else done.stdout
-
-    def api(self, *path: str) -> Any:
-        return json.loads(self.kubectl("get", "--raw", "".join(path)))
-
-    def connection(self, *, certificate: str = "") -> http.client.HTTPSConnection:
-        context = ssl.create_default_context(cafile=str(self.server.ca_file))
-        if certificate:
-            context.load_cert_chain(
-                self.directory / f"{certificate}.crt", self.directory / f"{certificate}.key"
-            )
-        host, _, port = self.server.url.removeprefix("https://").partition(":")
-        return http.client.HTTPSConnection(host, int(port), context=context, timeout=30)
-
-    def request(
-        self, method: str, path: str, headers: dict[str, str], *, certificate: str = ""
-    ) -> tuple[int, dict[str, str], bytes]:
-        connection = self.connection(certificate=certificate)
-        try:
-            connection.request(method, path, headers=headers)
-            response = connection.getresponse()
-            fields = {name.lower(): value for name, value in response.getheaders()}
-            return response.status, fields, response.read()
-        finally:
-            connection.close()
-
-    def as_admin(self, **headers: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.server.token}", **headers}
-
-    def register(self, **spec: Any) -> None:
-        api_service = {
-            "apiVersion": "apiregistration.k8s.io/v1",
-            "kind": "APIService",
-            "metadata": {"name": API_SERVICE},
-            "spec": {
-                "group": GROUP,
-                "version": VERSION,
-                "groupPriorityMinimum": 2000,
-                "versionPriority": 200,
-                "service": {"namespace": NAMESPACE, "name": SERVICE, "port": self.extension.port},
-                "caBundle": base64.b64encode(self.extension.ca_pem).decode(),
-                **spec,
-            },
-        }
-        self.kubectl("apply", "-f", "-", stdin=json.dumps(api_service))
-
-    def offer(self) -> None:
-        """Make the Service that leads to the extension server, without any kube-proxy."""
-        self.kubectl("create", "namespace", NAMESPACE)
-        service = {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": SERVICE, "namespace": NAMESPACE},
-            "spec": {"type": "ExternalName", "externalName": "localhost"},
-        }
-        self.kubectl("create", "-f", "-", stdin=json.dumps(service))
-
-    def wait(self, status: str = "True") -> None:
-        self.kubectl("wait", f"--for=condition=Available={status}", f"apiservice/{API_SERVICE}", WITHIN)
-
-    def available(self) -> dict[str, str]:
-        (found,) = [
-            condition
-            for condition in self.api("/apis/apiregistration.k8s.io/v1/apiservices/", API_SERVICE)["status"][
-                "conditions"
-            ]
-            if condition["type"] == "Available"
-        ]
-        return dict(found)
-
-
-Make = Callable[..., Front]
-
-
-@contextlib.contextmanager
-def _makers(directory: Path) -> Iterator[Make]:
-    with contextlib.ExitStack() as stack:
-
-        def start(*flags: str, **extension_options: Any) -> Front:
-            front_ca = pki.create_ca("front-proxy-ca")
-            client = pki.issue(front_ca, common_name="front-proxy-client", client=True)
-            other = pki.issue(front_ca, common_name="somebody-else", client=True)
-            for name, pair in (("front-proxy", client), ("other-proxy", other)):
-                (directory / f"{name}.crt").write_bytes(pair.certificate_pem)
-                (directory / f"{name}.key").write_bytes(pair.key_pem)
-            ca_file = directory / "front-proxy-ca.crt"
-            ca_file.write_bytes(front_ca.certificate_pem)
-            extension = Extension(directory, **extension_options)
-            extension.start(ca_file)
-            stack.callback(extension.stop)
-            server = stack.enter_context(
-                running(
-                    directory,
-                    f"--proxy-client-cert-file={directory / 'front-proxy.crt'}",
-                    f"--proxy-client-key-file={directory / 'front-proxy.key'}",
-                    f"--requestheader-client-ca-file={ca_file}",
-                    "--requestheader-allowed-names=front-proxy-client",
-                    *flags,
-                )
-            )
-            return Front(server, extension, directory, ca_file)
-
-        yield start
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    """Start an extension server and an API server in front of it."""
-    with _makers(tmp_path) as start:
-        yield start
-
-
-@pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """One that works, which the tests leave as they found it."""
-    with _makers(tmp_path_factory.mktemp("front")) as start:
-        made = start()
-        made.offer()
-        made.register()
-        made.wait()
-        yield made
-
-
-def _flunder(name: str) -> str:
-    return json.dumps({"apiVersion": f"{GROUP}/{VERSION}", "kind": "Flunder", "metadata": {"name": name}})
 
 
 def test_kubectl_uses_it_like_any_other_kind(front: Front) -> None:
     assert front.available()["reason"] == "Passed"
-    front.kubectl("create", "--validate=false", "-f", "-", stdin=_flunder("a"))
+    front.kubectl("create", "--validate=false", "-f", "-", stdin=flunder("a"))
     assert front.kubectl("get", "fl", "-o", "name") == "flunder.wardle.example.com/a\n"
     assert "flunders" in front.kubectl("api-resources", f"--api-group={GROUP}")
     front.kubectl("delete", "flunder", "a", "--wait=false")
@@ -238,7 +78,7 @@ def test_a_watch_streams_as_it_happens(front: Front) -> None:
     response = connection.getresponse()
     front.request("GET", FLUNDERS, front.as_admin())
     for name in ("one", "two"):
-        front.kubectl("create", "--validate=false", "-f", "-", stdin=_flunder(name))
+        front.kubectl("create", "--validate=false", "-f", "-", stdin=flunder(name))
         event = json.loads(response.readline())
         assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", name)
     connection.close()
@@ -359,3 +199,38 @@ def test_this_server_believes_front_proxies_and_nobody_else(front: Front) -> Non
     assert front.request("GET", path, told, certificate="other-proxy")[0] == 401
     assert front.request("GET", path, {}, certificate="front-proxy")[0] == 401
     assert front.request("GET", path, told)[0] == 403
+
+
+def test_custom_groups_have_an_api_service_as_long_as_they_are_defined(front: Front) -> None:
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.stable.example.com"},
+        "spec": {
+            "group": "stable.example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "things", "kind": "Thing"},
+            "versions": [
+                {
+                    "name": "v1",
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": {"type": "object"}},
+                }
+            ],
+        },
+    }
+    name = "v1.stable.example.com"
+    front.kubectl("create", "-f", "-", stdin=json.dumps(definition))
+    front.kubectl("wait", "--for=create", f"apiservice/{name}", "--timeout=30s")
+    made = front.api("/apis/apiregistration.k8s.io/v1/apiservices/", name)
+    assert made["metadata"]["labels"] == {"kube-aggregator.kubernetes.io/automanaged": "true"}
+    assert made["spec"] == {
+        "group": "stable.example.com",
+        "version": "v1",
+        "groupPriorityMinimum": 1000,
+        "versionPriority": 100,
+    }
+    assert made["status"]["conditions"][0]["reason"] == "Local"
+    front.kubectl("delete", "crd", "things.stable.example.com")
+    front.kubectl("wait", "--for=delete", f"apiservice/{name}", "--timeout=30s")

@@ -41,7 +41,7 @@ OPTIONS = Options(
 )
 # What the controller manager makes, not the API server.
 FROM_CONTROLLERS = {"kube-root-ca.crt"}
-# Podium trusts no front proxy, so it publishes none of its headers.
+# The options of this test trust no front proxy, so none of its headers are published.
 REQUEST_HEADER = "requestheader-"
 OUR_OWN = {"system:podium-dns", rbac.CONTROLLERS_ROLE}
 CLOCK = FakeClock()
