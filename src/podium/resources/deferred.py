@@ -56,6 +56,8 @@ def name_check(module: str, name: str) -> Callable[[str], list[str]]:
         errors: list[str] = _loaded(module, name)(text)
         return errors
 
+    return deferred
+
 
 def warnings(module: str, name: str) -> Callable[[Object, Object | None], list[str]]:
     """Return what `name` in `module` warns of: a new object, or a new and an old one."""

@@ -52,7 +52,7 @@ def validate_ingress_update(new: Object, old: Object) -> Errors:
 
 def validate_ingress_status(new: Object, old: Object) -> Errors:
     """Check the addresses that a load balancer reports."""
-    kept = {balancer.get("ip") for balancer in _balancers(old)}
+    kept = {str(balancer.get("ip") or "") for balancer in _balancers(old)}
     errors: Errors = []
     for index, balancer in enumerate(_balancers(new)):
         here = f"status.loadBalancer.ingress[{index}]"
