@@ -113,6 +113,17 @@ def test_a_job_ends_after_its_time_and_others_run_on() -> None:
     simulating(test)
 
 
+def test_a_job_that_ends_before_its_start_is_written_ends() -> None:
+    async def test(api: NodeApi) -> None:
+        job = pod_on("sim-1", restartPolicy="Never")
+        job["metadata"]["annotations"] = {RUN_SECONDS: "0"}
+        api.put(PODS, job)
+        await settle(300)
+        assert status(api)["phase"] == "Succeeded"
+
+    simulating(test)
+
+
 def test_names_sort_as_their_numbers() -> None:
     names = node_names(SimulatorSettings(nodes=10, name_prefix="n"))
     assert names[0] == "n-01"

@@ -311,7 +311,11 @@ class Simulator:
                 status = {**status, **(pod.get("status") or {})}
             self._statuses.set(pod, status, over=True)
         elif not is_terminal(pod):
-            status = simulated_status(pod, now=now, ip=self._ip(pod), host_ip=self._settings.address)
+            # A change that was on its way while the pod ended must not bring it back to life.
+            ended = (timer := self._timers.get(pod_uid(pod))) is not None and timer.done()
+            status = simulated_status(
+                pod, now=now, ip=self._ip(pod), host_ip=self._settings.address, completed=ended
+            )
             self._statuses.set(pod, status)
             self._schedule_end(pod, status["startTime"])
 
