@@ -155,7 +155,9 @@ class Resource:
     """Return what is wrong with a name; None means a DNS subdomain (RFC 1123)."""
 
     generation: bool = False
-    """metadata.generation starts at 1 and grows by one with every change of the spec."""
+    """metadata.generation grows by one with every change of the spec."""
+    generation_start: int = 1
+    """The generation of a new object; with 0 there is none until the first change."""
     generation_fields: tuple[str, ...] = ("spec",)
     """Top-level fields whose change counts as a change of the spec; "metadata.annotations" may be one, and
     "*" stands for all but the metadata, and the status where that is a subresource."""

@@ -98,8 +98,8 @@ def prepare_create(registry: Registry, call: Call, stored: Object) -> None:
         raise PlainError("resourceVersion should not be set on objects to be created")
     for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
         metadata.pop(name, None)
-    if storage.generation:
-        metadata["generation"] = 1
+    if storage.generation and storage.generation_start:
+        metadata["generation"] = storage.generation_start
     metadata["uid"] = new_uid()
     metadata["creationTimestamp"] = rfc3339(registry.clock.now())
     prefix = metadata.get("generateName")

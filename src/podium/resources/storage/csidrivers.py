@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.gated import Gated
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.defaulting import absent, blank, child
 from podium.resources.printing import AGE, NAME, NONE, UNSET, column
 from podium.resources.printing import spec as spec_of
@@ -57,4 +58,9 @@ CSIDRIVERS = Resource(
     ),
     delete_returns_object=True,
     unconditional_update=False,
+    generation=True,
+    generation_start=0,
+    validate=deferred.check("storage.validation", "validate_csi_driver"),
+    validate_update=deferred.update_check("storage.validation", "validate_csi_driver_update"),
+    warnings=deferred.warnings("storage.validation", "csi_driver_warnings"),
 )

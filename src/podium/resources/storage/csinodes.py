@@ -29,5 +29,5 @@ CSINODES = Resource(
     delete_returns_object=True,
     unconditional_update=False,
     validate=deferred.check("storage.validation", "validate_csi_node"),
-    validate_update=deferred.check_new("storage.validation", "validate_csi_node"),
+    validate_update=deferred.update_check("storage.validation", "validate_csi_node_update"),
 )

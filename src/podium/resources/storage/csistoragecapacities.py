@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 
 CSISTORAGECAPACITIES = Resource(
     group="storage.k8s.io",
@@ -12,4 +13,6 @@ CSISTORAGECAPACITIES = Resource(
     namespaced=True,
     schema="io.k8s.api.storage.v1.CSIStorageCapacity",
     unconditional_update=False,
+    validate=deferred.check("storage.validation", "validate_capacity"),
+    validate_update=deferred.update_check("storage.validation", "validate_capacity_update"),
 )

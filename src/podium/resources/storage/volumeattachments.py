@@ -42,4 +42,5 @@ VOLUMEATTACHMENTS = Resource(
     unconditional_update=False,
     validate=deferred.check("storage.validation", "validate_attachment"),
     validate_update=deferred.update_check("storage.validation", "validate_attachment_update"),
+    validate_status_update=deferred.update_check("storage.validation", "validate_attachment_update"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.printing import AGE, NAME, column
 from podium.resources.twins import deprecated, twin
 
@@ -20,6 +21,8 @@ VOLUMEATTRIBUTESCLASSES = Resource(
         AGE,
     ),
     delete_returns_object=True,
+    validate=deferred.check("storage.validation", "validate_attributes_class"),
+    validate_update=deferred.update_check("storage.validation", "validate_attributes_class_update"),
 )
 
 VOLUMEATTRIBUTESCLASSES_V1BETA1 = twin(
