@@ -60,5 +60,6 @@ HORIZONTALPODAUTOSCALERS = Resource(
     prepare_create=_prepare_create,
     columns=columns.COLUMNS,
     validate=deferred.check("autoscaling.validation", "validate_autoscaler"),
-    validate_update=deferred.check_new("autoscaling.validation", "validate_autoscaler"),
+    validate_update=deferred.update_check("autoscaling.validation", "validate_autoscaler_update"),
+    validate_status_update=deferred.update_check("autoscaling.validation", "validate_autoscaler_status"),
 )
