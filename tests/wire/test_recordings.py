@@ -26,8 +26,8 @@ _KNOWN = Path(__file__).parent / "known_differences.txt"
 _NEEDS_COMPACTION = "compacted"
 _AGE = re.compile(r"\(\S+ ago\)")
 """How long ago a recorded restart was: grows by the day; tests/resources/test_columns.py looks at it."""
-_AREAS_LATER = ("controllers", "policies")
-"""Areas that need a controller manager or CEL."""
+_AREAS_LATER = ("controllers",)
+"""Areas that need a controller manager."""
 _SCENARIOS_LATER = (
     "crds/invalid-definitions",
     "kinds-cluster/custom-resource-definition",

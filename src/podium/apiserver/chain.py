@@ -202,9 +202,13 @@ class Host(Protocol):
         """Return `obj` in the version of `target`. Raises `ApiError` when a conversion webhook fails."""
         ...
 
-    def complete(self, obj: Object, resource: Resource) -> None:
-        """Prune and default `obj`, in place, after something has changed it. Raises ValueError for values of
-        the wrong type."""
+    def complete(self, obj: Object, resource: Resource) -> Sequence[str]:
+        """Prune and default `obj`, in place, after something has changed it; return the paths of unknown
+        fields. Raises ValueError for values of the wrong type."""
+        ...
+
+    def merged(self, obj: Object, config: Object, resource: Resource) -> Object:
+        """Return `obj` with an apply configuration merged into it. Raises ValueError."""
         ...
 
     def find_kind(self, api_version: str, kind: str) -> Resource | None:

@@ -21,6 +21,7 @@ from podium.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from podium.apiserver.admission.node_restriction import NodeRestriction
 from podium.apiserver.admission.pod_security import PodSecurity
 from podium.apiserver.admission.pod_topology_labels import PodTopologyLabels
+from podium.apiserver.admission.policies.plugin import MutatingAdmissionPolicy, ValidatingAdmissionPolicy
 from podium.apiserver.admission.priority import Priority
 from podium.apiserver.admission.resource_quota import ResourceQuota
 from podium.apiserver.admission.runtime_class import RuntimeClass
@@ -59,7 +60,9 @@ _PLUGINS: Mapping[str, Callable[[_Given], AdmissionPlugin]] = {
     "CertificateSubjectRestriction": lambda _given: CertificateSubjectRestriction(),
     "DefaultIngressClass": lambda given: DefaultIngressClass(given.reader),
     "PodTopologyLabels": lambda given: PodTopologyLabels(given.reader),
+    "MutatingAdmissionPolicy": lambda given: MutatingAdmissionPolicy(given.reader, given.authorizer),
     "MutatingAdmissionWebhook": lambda given: MutatingAdmissionWebhook(given.reader, given.authorizer),
+    "ValidatingAdmissionPolicy": lambda given: ValidatingAdmissionPolicy(given.reader, given.authorizer),
     "ValidatingAdmissionWebhook": lambda given: ValidatingAdmissionWebhook(given.reader, given.authorizer),
     # Quota comes last: what it counts must be what will be stored.
     "ResourceQuota": lambda given: ResourceQuota(given.reader, clock=given.clock),

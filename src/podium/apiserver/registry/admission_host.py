@@ -65,15 +65,21 @@ class AdmissionHost:
             return obj
         return await self._served(target).converted_from(self._served(source), obj)
 
-    def complete(self, obj: Object, resource: Resource) -> None:
+    def complete(self, obj: Object, resource: Resource) -> Sequence[str]:
         if obj.get("kind") != resource.kind:
-            return
+            return ()
         schema = self._registry.schema_of(resource.schema)
-        schema.decode(obj)
+        unknown = schema.decode(obj)
         if obj.get("metadata") is None:
             obj["metadata"] = {}
         resource.defaults(obj)
         schema.complete(obj)
+        return unknown
+
+    def merged(self, obj: Object, config: Object, resource: Resource) -> Object:
+        from podium.machinery.patch.configuration import merge  # noqa: PLC0415
+
+        return merge(obj, config, self._registry.schema_of(resource.schema))
 
     def find_kind(self, api_version: str, kind: str) -> Resource | None:
         served = self._registry.catalog.find_kind(api_version, kind)

@@ -20,11 +20,21 @@ class _Failed(Exception):
     """An operation that cannot be performed."""
 
 
+class _TestFailed(_Failed):
+    """A test that does not hold."""
+
+
+class TestFailed(Invalid):
+    """A test in the patch does not hold."""
+
+    __test__ = False
+
+
 def apply(obj: Object, patch: Json) -> Object:
     """Return `obj` with the operations of `patch` performed in order; both stay as they are.
 
     Raises BadRequest for a patch that is no list of operations, TooLarge for too many of them, and Invalid
-    (422) when one cannot be performed.
+    (422) when one cannot be performed, which is TestFailed where that was a test.
     """
     if not isinstance(patch, list):
         raise _undecodable(patch, "[]handlers.jsonPatchOp")
@@ -40,8 +50,9 @@ def apply(obj: Object, patch: Json) -> Object:
     try:
         for operation in patch:
             document.perform(operation)
-    except _Failed:
-        raise Invalid("the server rejected our request due to an error in our request", details={}) from None
+    except _Failed as failed:
+        error = TestFailed if isinstance(failed, _TestFailed) else Invalid
+        raise error("the server rejected our request due to an error in our request", details={}) from None
     result: Object = document.root
     return result
 
@@ -124,7 +135,7 @@ class _Document:
         else:
             found = parent.get(key)
         if not _same(found, value):
-            raise _Failed
+            raise _TestFailed
 
     def _parent(self, path: Json, *, writable: bool) -> tuple[Any, str]:
         """Return the container that holds what `path` names, and the last part of the path."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.admissionregistration import defaults
 from podium.resources.admissionregistration.columns import param_kind
 from podium.resources.printing import AGE, NAME, column, spec
@@ -25,6 +26,10 @@ MUTATINGADMISSIONPOLICIES = Resource(
         AGE,
     ),
     unconditional_update=False,
+    validate=deferred.check("admissionregistration.policies", "validate_mutating_policy"),
+    validate_update=deferred.update_check(
+        "admissionregistration.policies", "validate_mutating_policy_update"
+    ),
 )
 
 MUTATINGADMISSIONPOLICIES_V1BETA1 = twin(MUTATINGADMISSIONPOLICIES, "v1beta1")

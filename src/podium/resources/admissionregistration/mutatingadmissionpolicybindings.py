@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.admissionregistration import defaults
 from podium.resources.admissionregistration.columns import param_ref
 from podium.resources.printing import AGE, NAME, column, spec
@@ -25,6 +26,8 @@ MUTATINGADMISSIONPOLICYBINDINGS = Resource(
         AGE,
     ),
     unconditional_update=False,
+    validate=deferred.check("admissionregistration.policies", "validate_mutating_binding"),
+    validate_update=deferred.check_new("admissionregistration.policies", "validate_mutating_binding"),
 )
 
 MUTATINGADMISSIONPOLICYBINDINGS_V1BETA1 = twin(MUTATINGADMISSIONPOLICYBINDINGS, "v1beta1")

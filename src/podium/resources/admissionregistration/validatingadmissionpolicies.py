@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.admissionregistration import defaults
 from podium.resources.admissionregistration.columns import param_kind
 from podium.resources.defaulting import child
@@ -38,4 +39,11 @@ VALIDATINGADMISSIONPOLICIES = Resource(
         AGE,
     ),
     unconditional_update=False,
+    validate=deferred.check("admissionregistration.policies", "validate_validating_policy"),
+    validate_update=deferred.update_check(
+        "admissionregistration.policies", "validate_validating_policy_update"
+    ),
+    validate_status_update=deferred.update_check(
+        "admissionregistration.policies", "validate_validating_policy_status"
+    ),
 )

@@ -25,6 +25,6 @@ VALIDATINGADMISSIONPOLICYBINDINGS = Resource(
         AGE,
     ),
     unconditional_update=False,
-    validate=deferred.check("admissionregistration.validation", "validate_policy_binding"),
-    validate_update=deferred.check_new("admissionregistration.validation", "validate_policy_binding"),
+    validate=deferred.check("admissionregistration.policies", "validate_validating_binding"),
+    validate_update=deferred.check_new("admissionregistration.policies", "validate_validating_binding"),
 )

@@ -25,5 +25,5 @@ VALIDATINGWEBHOOKCONFIGURATIONS = Resource(
     ),
     unconditional_update=False,
     validate=deferred.check("admissionregistration.validation", "validate_webhooks"),
-    validate_update=deferred.check_new("admissionregistration.validation", "validate_webhooks"),
+    validate_update=deferred.update_check("admissionregistration.validation", "validate_webhooks_update"),
 )

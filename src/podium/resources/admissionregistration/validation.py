@@ -1,15 +1,12 @@
-"""What is wrong with webhook configurations and with bindings of admission policies.
-
-That expressions compile is for those who evaluate them.
-"""
+"""What is wrong with webhook configurations."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
 from podium.machinery import validation
-from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import Errors, named, objects, spec_of
+from podium.machinery.errors import FieldError, Json, Object
+from podium.resources.checks import Errors, named, objects
 from podium.resources.defaulting import given
 
 REVIEW_VERSIONS = ("v1", "v1beta1")
@@ -24,11 +21,23 @@ _SIDE_EFFECTS = ("None", "NoneOnDryRun")
 
 def validate_webhooks(configuration: Object) -> Errors:
     """Check the webhooks of a configuration of either kind."""
+    return _webhooks(configuration, check_conditions=True)
+
+
+def validate_webhooks_update(new: Object, old: Object) -> Errors:
+    """As `validate_webhooks`; conditions that stay as they are are not looked at again."""
+    before, after = (
+        [webhook.get("matchConditions") for webhook in objects(one.get("webhooks"))] for one in (old, new)
+    )
+    return _webhooks(new, check_conditions=before != after)
+
+
+def _webhooks(configuration: Object, *, check_conditions: bool) -> Errors:
     errors: Errors = []
     seen: set[str] = set()
     for index, webhook in enumerate(objects(configuration.get("webhooks"))):
         path = f"webhooks[{index}]"
-        errors += _webhook(webhook, path)
+        errors += _webhook(webhook, path, check_conditions=check_conditions)
         errors += _review_versions(webhook.get("admissionReviewVersions") or [], path)
         name = str(webhook.get("name") or "")
         if name in seen:
@@ -38,10 +47,19 @@ def validate_webhooks(configuration: Object) -> Errors:
     return errors
 
 
-def _webhook(webhook: Object, path: str) -> Errors:
+def _conditions(conditions: Json, path: str) -> Errors:
+    if not conditions:
+        return []
+    from podium.resources.admissionregistration.expressions import Scope  # noqa: PLC0415
+    from podium.resources.admissionregistration.match_conditions import match_condition_errors  # noqa: PLC0415
+
+    return match_condition_errors(conditions, Scope(), path)
+
+
+def _webhook(webhook: Object, path: str, *, check_conditions: bool) -> Errors:
     errors = _qualified_name(str(webhook.get("name") or ""), f"{path}.name")
     for index, rule in enumerate(objects(webhook.get("rules"))):
-        errors += _rule(rule, f"{path}.rules[{index}]")
+        errors += rule_errors(rule, f"{path}.rules[{index}]")
     for key, values in _ENUMS:
         value = webhook.get(key)
         if value is not None and value not in values:
@@ -63,13 +81,8 @@ def _webhook(webhook: Object, path: str) -> Errors:
         values = ("IfNeeded", "Never")
         errors.append(FieldError.not_supported(f"{path}.reinvocationPolicy", again, values))
     errors += validate_client(given(webhook, "clientConfig") or {}, f"{path}.clientConfig")
-    for index, condition in enumerate(objects(webhook.get("matchConditions"))):
-        here = f"{path}.matchConditions[{index}].name"
-        name = str(condition.get("name") or "")
-        if not name:
-            errors.append(FieldError.required(here))
-        else:
-            errors += named(here, name, validation.qualified_name_errors)
+    if check_conditions:
+        errors += _conditions(webhook.get("matchConditions"), f"{path}.matchConditions")
     return errors
 
 
@@ -158,7 +171,8 @@ def _review_versions(versions: list[str], path: str) -> Errors:
     return errors
 
 
-def _rule(rule: Object, path: str) -> Errors:
+def rule_errors(rule: Object, path: str) -> Errors:
+    """Check one rule of a webhook or a policy."""
     operations = rule.get("operations") or []
     errors: Errors = []
     if not operations:
@@ -216,29 +230,4 @@ def _resources(resources: list[str], path: str) -> Errors:
     if "*" in plain and plain[-1] != "*":
         detail = "if '*' is present, must not specify other resources without subresources"
         errors.append(FieldError.invalid(path, resources, detail))
-    return errors
-
-
-def validate_policy_binding(binding: Object) -> Errors:
-    """Check a ValidatingAdmissionPolicyBinding."""
-    spec = spec_of(binding)
-    errors: Errors = []
-    if not spec.get("policyName"):
-        errors.append(FieldError.required("spec.policyName"))
-    actions = spec.get("validationActions") or []
-    path = "spec.validationActions"
-    allowed = ("Audit", "Deny", "Warn")
-    for index, action in enumerate(actions):
-        if action not in allowed:
-            errors.append(FieldError.not_supported(f"{path}[{index}]", action, allowed))
-        if action in actions[:index]:
-            errors.append(FieldError.duplicate(f"{path}[{index}]", action))
-    if not actions:
-        errors.append(FieldError.required(path, "at least one validation action is required"))
-    if {"Deny", "Warn"} <= set(actions):
-        detail = (
-            "must not contain both Deny and Warn (repeating the same validation failure information in the "
-            "API response and headers serves no purpose)"
-        )
-        errors.append(FieldError.invalid(path, actions, detail))
     return errors

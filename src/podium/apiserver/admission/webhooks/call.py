@@ -7,18 +7,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
 
-import orjson
-
+from podium.apiserver.admission.evaluation import EvaluationFailed, Observed, Write, all_match
 from podium.apiserver.admission.matching import Match, internal
+from podium.apiserver.admission.shown import Shown
 from podium.apiserver.admission.webhooks import review
 from podium.apiserver.admission.webhooks.hook import Hook
 from podium.apiserver.admission.webhooks.review import Answer, Denied, InvalidAnswer
+from podium.apiserver.admission.writes import refused
 from podium.apiserver.chain import Attributes
 from podium.apiserver.webhook_client import CallFailed
 from podium.base.ids import new_uid
 from podium.base.log import Log
-from podium.machinery.errors import ApiError, BadRequest, Object
+from podium.machinery.errors import ApiError, BadRequest
 from podium.machinery.validation import qualified_name_errors
+from podium.resources.admissionregistration.expressions import MATCH_COST_MAX
 
 _log = Log("podium.apiserver.webhooks")
 
@@ -34,58 +36,16 @@ class CallingFailed(Exception):
         self.code = code
 
 
-class Shown:
-    """The objects of one write in the versions that webhooks want, converted and encoded once."""
-
-    def __init__(self, attributes: Attributes) -> None:
-        self._attributes = attributes
-        self._objects: dict[str, Object] = {}
-        self._encoded: dict[str, bytes] = {}
-        self._old: dict[str, Object] = {}
-        self._encoded_old: dict[str, bytes] = {}
-
-    async def object(self, match: Match) -> Object | None:
-        """Return the object as it is now, in the version of `match`. Raises `ApiError` (500)."""
-        return await self._converted(self._objects, self._attributes.object, match)
-
-    async def old_object(self, match: Match) -> Object | None:
-        return await self._converted(self._old, self._attributes.old_object, match)
-
-    async def encoded(self, match: Match) -> tuple[bytes | None, bytes | None]:
-        """Return the object and the old object."""
-        version = match.kind.api_version
-        obj, old = await self.object(match), await self.old_object(match)
-        return _encode(self._encoded, version, obj), _encode(self._encoded_old, version, old)
-
-    def changed(self) -> None:
-        """The object is another now."""
-        self._objects.clear()
-        self._encoded.clear()
-
-    async def _converted(self, known: dict[str, Object], obj: Object | None, match: Match) -> Object | None:
-        if obj is None:
-            return None
-        version = match.kind.api_version
-        found = known.get(version)
-        if found is None:
-            host = self._attributes.host
-            if host is None:
-                return obj
-            try:
-                found = await host.convert(obj, self._attributes.resource, match.resource)
-            except ApiError as error:
-                raise internal(error.message) from None
-            known[version] = found
-        return found
-
-
-def _encode(known: dict[str, bytes], version: str, obj: Object | None) -> bytes | None:
-    if obj is None:
-        return None
-    found = known.get(version)
-    if found is None:
-        found = known[version] = orjson.dumps(obj)
-    return found
+async def holds(hook: Hook, write: Write, match: Match, kind: str) -> bool:
+    """Return whether the webhook's match conditions want the write. Raises `Forbidden` when they fail."""
+    evaluation = await write.evaluation(match, budget=MATCH_COST_MAX)
+    observed = Observed(write.attributes, hook.name, "webhook", kind)
+    try:
+        return await all_match(
+            hook.conditions, evaluation, ignore_failure=hook.ignores_failure, observed=observed
+        )
+    except EvaluationFailed as error:
+        raise refused(write.attributes, str(error)) from None
 
 
 async def ask(hook: Hook, attributes: Attributes, match: Match, shown: Shown, *, mutating: bool) -> Answer:

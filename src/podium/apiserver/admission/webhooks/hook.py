@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from podium.apiserver.admission.evaluation import Condition
 from podium.apiserver.admission.matching import Matcher
 from podium.machinery import meta
 from podium.machinery.errors import Object
+from podium.resources.admissionregistration.expressions import BOOLEAN, Compiler, Scope
 
 REVIEW_VERSIONS = ("v1", "v1beta1")
 DEFAULT_TIMEOUT_S = 10.0
@@ -26,7 +28,7 @@ class Hook:
     client: Object
     """Its `clientConfig`."""
     matcher: Matcher
-    conditions: Sequence[Object]
+    conditions: Sequence[Condition]
     ignores_failure: bool
     side_effects: str | None
     takes_dry_run: bool
@@ -62,7 +64,7 @@ def _hook(webhook: Object, configuration: str, uid: str) -> Hook:
             namespace_selector=webhook.get("namespaceSelector"),
             object_selector=webhook.get("objectSelector"),
         ),
-        conditions=webhook.get("matchConditions") or (),
+        conditions=_conditions(webhook.get("matchConditions")),
         ignores_failure=webhook.get("failurePolicy") == "Ignore",
         side_effects=effects,
         takes_dry_run=effects in _DRY_RUN,
@@ -70,3 +72,13 @@ def _hook(webhook: Object, configuration: str, uid: str) -> Hook:
         review_version=next((one for one in versions if one in REVIEW_VERSIONS), ""),
         reinvoked=webhook.get("reinvocationPolicy") == "IfNeeded",
     )
+
+
+def _conditions(conditions: Sequence[Object] | None) -> Sequence[Condition]:
+    if not conditions:
+        return ()
+    compiler, scope = Compiler(), Scope()
+    return [
+        (one.get("name") or "", compiler.compile(one.get("expression") or "", scope, BOOLEAN))
+        for one in conditions
+    ]

@@ -7,12 +7,14 @@ admitting plugins run once more, and such webhooks with them. Upstream: plugin/w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import orjson
 
+from podium.apiserver.admission.evaluation import Write
 from podium.apiserver.admission.matching import Match, internal
-from podium.apiserver.admission.webhooks.call import CallingFailed, Shown, ask, judged
+from podium.apiserver.admission.reinvocation import Memory
+from podium.apiserver.admission.shown import Shown
+from podium.apiserver.admission.webhooks.call import CallingFailed, ask, holds, judged
 from podium.apiserver.admission.webhooks.hook import Hook
 from podium.apiserver.admission.webhooks.review import JSON_PATCH
 from podium.apiserver.chain import Attributes, Authorizer, Reinvocation, View
@@ -28,35 +30,18 @@ PATCH = "patch.webhook.admission.k8s.io/"
 FAILED_OPEN = f"failed-open.{MUTATION}"
 
 
-@dataclass(slots=True)
-class _Memory:
-    """What is remembered between the two rounds."""
-
-    reinvocable: set[str] = field(default_factory=set)
-    """Webhooks that have been called and want to see later changes."""
-    wanted: set[str] = field(default_factory=set)
-    last: Object | None = None
-    """The object as the webhooks left it."""
-
-    def require(self) -> None:
-        """Something has changed behind those that were called."""
-        self.wanted |= self.reinvocable
-        self.reinvocable.clear()
-
-
 async def mutate(
-    hooks: Sequence[Hook], attributes: Attributes, namespaces: View, _authorizer: Authorizer | None
+    hooks: Sequence[Hook], attributes: Attributes, namespaces: View, authorizer: Authorizer | None
 ) -> None:
     """Ask the webhooks that want the write, in order; `attributes.object` is changed in place."""
     reinvocation = Reinvocation.of(attributes)
-    memory: _Memory = reinvocation.values.setdefault(NAME, _Memory())
-    if reinvocation.again and memory.last is not None and memory.last != attributes.object:
-        memory.require()
+    memory: Memory = reinvocation.values.setdefault(NAME, Memory())
+    memory.start(attributes, reinvocation)
     before = _managed_fields(attributes.object)
-    shown, is_changed = Shown(attributes), False
+    write, is_changed = Write(attributes, authorizer, namespaces), False
     for index, hook in enumerate(hooks):
         match = hook.matcher.match(attributes, namespaces)
-        if match is None:
+        if match is None or (hook.conditions and not await holds(hook, write, match, "admit")):
             continue
         # A second round calls nobody for the first time.
         if reinvocation.again and hook.uid not in memory.wanted:
@@ -65,21 +50,21 @@ async def mutate(
         changed = False
         async with judged(hook, attributes, "admit") as outcome:
             try:
-                changed = await _ask(hook, attributes, match, shown, place)
+                changed = await _ask(hook, attributes, match, write.shown, place)
             finally:
                 attributes.annotate(MUTATION + place, _note(hook, mutated=changed))
         if outcome.failed_open:
             attributes.annotate(FAILED_OPEN + place, hook.name)
         if changed:
             is_changed = True
-            shown.changed()
+            write.shown.changed()
             memory.require()
             reinvocation.wanted = True
         if hook.reinvoked:
             memory.reinvocable.add(hook.uid)
     if is_changed:
         _check_managed_fields(attributes, before)
-    memory.last = deep_copy(attributes.object) if memory.reinvocable else None
+    memory.finish(attributes)
 
 
 async def _ask(hook: Hook, attributes: Attributes, match: Match, shown: Shown, place: str) -> bool:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import orjson
 
-from podium.apiserver.admission.matching import Match, namespace_of
-from podium.apiserver.chain import Attributes, Kind
+from podium.apiserver.admission.matching import Match
+from podium.apiserver.admission.shown import request_of
+from podium.apiserver.chain import Attributes
 from podium.machinery.errors import ApiError, Json, Object
-from podium.machinery.resource import Resource
 
 GROUP = "admission.k8s.io"
 KIND = "AdmissionReview"
@@ -59,44 +59,13 @@ def request(
     version: str, uid: str, attributes: Attributes, match: Match, obj: bytes | None, old: bytes | None
 ) -> bytes:
     """Return the review that asks about a write. `obj` and `old` are encoded, in the version of `match`."""
-    user = attributes.user
-    asked = attributes.resource
-    kind = attributes.host.kind_of(asked, attributes.subresource) if attributes.host else match.kind
-    info: Object = {"username": user.name}
-    if user.uid:
-        info["uid"] = user.uid
-    if user.groups:
-        info["groups"] = list(user.groups)
-    if user.extra:
-        info["extra"] = {key: list(values) for key, values in user.extra.items()}
-    sub = attributes.subresource
-    name = attributes.name or ((attributes.object or {}).get("metadata") or {}).get("name")
     body: Object = {
         "uid": uid,
-        "kind": _kind(match.kind),
-        "resource": _resource(match.resource),
-        **({"subResource": sub} if sub else {}),
-        "requestKind": _kind(kind),
-        "requestResource": _resource(asked),
-        **({"requestSubResource": sub} if sub else {}),
-        **({"name": name} if name else {}),
-        **({"namespace": namespace} if (namespace := namespace_of(attributes)) else {}),
-        "operation": attributes.operation,
-        "userInfo": info,
+        **request_of(attributes, match),
         "object": None if obj is None else orjson.Fragment(obj),
         "oldObject": None if old is None else orjson.Fragment(old),
-        "dryRun": attributes.dry_run,
-        "options": attributes.options or None,
     }
     return orjson.dumps({"kind": KIND, "apiVersion": f"{GROUP}/{version}", "request": body})
-
-
-def _kind(kind: Kind) -> Object:
-    return {"group": kind.group, "version": kind.version, "kind": kind.kind}
-
-
-def _resource(resource: Resource) -> Object:
-    return {"group": resource.group, "version": resource.version, "resource": resource.plural}
 
 
 def decode(raw: bytes) -> Object:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from podium.apiserver.admission.evaluation import Write
 from podium.apiserver.admission.matching import Match
-from podium.apiserver.admission.webhooks.call import Shown, ask, judged
+from podium.apiserver.admission.shown import Shown
+from podium.apiserver.admission.webhooks.call import ask, holds, judged
 from podium.apiserver.admission.webhooks.hook import Hook
 from podium.apiserver.chain import Attributes, Authorizer, View
 from podium.base.tasks import in_task
@@ -19,20 +21,21 @@ FAILED_OPEN = "failed-open.validating.webhook.admission.k8s.io/round_0_index_"
 
 
 async def validate(
-    hooks: Sequence[Hook], attributes: Attributes, namespaces: View, _authorizer: Authorizer | None
+    hooks: Sequence[Hook], attributes: Attributes, namespaces: View, authorizer: Authorizer | None
 ) -> None:
     """Ask the webhooks that want the write. Raises what the first that refused said."""
-    shown = Shown(attributes)
+    write = Write(attributes, authorizer, namespaces)
     wanted: list[tuple[Hook, Match]] = []
     for hook in hooks:
         match = hook.matcher.match(attributes, namespaces)
-        if match is not None:
+        if match is not None and (not hook.conditions or await holds(hook, write, match, "validating")):
             wanted.append((hook, match))
     if not wanted:
         return
     refusals: list[ApiError] = []
     asked = [
-        _ask(index, hook, match, attributes, shown, refusals) for index, (hook, match) in enumerate(wanted)
+        _ask(index, hook, match, attributes, write.shown, refusals)
+        for index, (hook, match) in enumerate(wanted)
     ]
     if len(asked) == 1:
         await asked[0]
