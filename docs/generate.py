@@ -17,7 +17,7 @@ from podium.controllers.catalogue import Settings, catalogue
 from podium.kubelet.metrics import KubeletMetrics
 from podium.machinery.feature_gates import table
 from podium.machinery.resource import Resource
-from podium.resources.catalogue import BUILTIN
+from podium.resources.catalogue import declared
 from podium.runtime.metrics import QueueMetrics
 from podium.scheduler.metrics import SchedulerMetrics
 from podium.scheduler.profile import default_profile
@@ -145,7 +145,7 @@ def _components() -> Iterator[str]:
     yield "name. What stands behind a feature gate needs that too.\n"
     yield "| group and version | resource | kind | short names | served |"
     yield "|---|---|---|---|---|"
-    for resource in BUILTIN:
+    for resource in declared(legacy=True):
         short = ", ".join(resource.short_names)
         shown = f"| `{resource.api_version}` | `{resource.plural}` | {resource.kind} | {short} "
         yield f"{shown}| {_served(resource)} |"

@@ -130,11 +130,12 @@ async def api(
     directory: Path,
     *,
     clock: Clock | None = None,
+    config: Config | None = None,
     prepare: Callable[[ApiServer], None] = lambda _server: None,
 ) -> AsyncIterator[Api]:
     """Run a server without access control over a store in `directory`, `prepare`d before it starts."""
     store = await SqliteStore.open(directory / "store.db")
-    server = ApiServer(store, Config(), clock=clock)
+    server = ApiServer(store, config or Config(), clock=clock)
     prepare(server)
     await server.start()
     running = Api(server=server, store=store)

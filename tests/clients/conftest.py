@@ -23,11 +23,11 @@ _numbers = itertools.count(1)
 
 
 @contextmanager
-def simulated_cluster(work: Path) -> Iterator[RunningCluster]:
+def simulated_cluster(work: Path, *flags: str) -> Iterator[RunningCluster]:
     """A cluster of its own below `work`: the whole control plane, two nodes that pretend."""
     running = RunningCluster(state_dir=work / "cluster", port=free_port())
     try:
-        running.podium("up", f"--port={running.port}", "--nodes=0", "--simulate=2")
+        running.podium("up", f"--port={running.port}", "--nodes=0", "--simulate=2", *flags)
         yield running
     finally:
         running.podium("down", check=False)

@@ -54,7 +54,7 @@ from podium.machinery.runtime_config import RuntimeConfig
 from podium.machinery.schema import Schema, Schemas
 from podium.resources.apiextensions.customresourcedefinitions import CUSTOMRESOURCEDEFINITIONS
 from podium.resources.apiregistration.apiservices import APISERVICES
-from podium.resources.catalogue import BUILTIN
+from podium.resources.catalogue import declared, packages
 from podium.resources.core.services import SERVICES
 from podium.resources.networking.ipaddresses import IPADDRESSES
 from podium.store.protocol import Store, StoreError
@@ -135,10 +135,11 @@ class ApiServer:
         self.metrics = ApiServerMetrics(is_served=self._is_served)
         add_process_metrics(self.metrics.registry)
         self.metrics.registry.before_collection(self._count_objects)
-        self._schemas = cache(lambda: Schemas.load(config.minor))
+        legacy = config.runtime_config.may_name_legacy
+        self._schemas = cache(lambda: Schemas.load(config.minor, packages(legacy=legacy)))
         self.gates = config.feature_gates or FeatureGates(version=config.minor)
         self.catalog = Catalog(self._cacher, self.gates)
-        self.catalog.add(config.runtime_config.served(BUILTIN, self.gates))
+        self.catalog.add(config.runtime_config.served(declared(legacy=legacy), self.gates))
         self._names_by_root: Mapping[str, tuple[str, str]] | None = None
         self.catalog.on_change(self._forget_root_names)
         self.reader = CachedReader(self._cacher)

@@ -47,6 +47,7 @@ def apiserver(cluster: Cluster) -> Component:
             # Services' own addresses need a kube-proxy on this machine, which simulated nodes do not have.
             "--enable-aggregator-routing=true",
             "--authorization-mode=Node,RBAC",
+            *((f"--runtime-config={cluster.runtime_config}",) if cluster.runtime_config else ()),
         ),
     )
 

@@ -33,7 +33,7 @@ from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.machinery.feature_gates import FeatureGates
 from podium.machinery.runtime_config import RuntimeConfig, RuntimeConfigError
 from podium.machinery.schema import Schemas
-from podium.resources.catalogue import BUILTIN
+from podium.resources.catalogue import declared
 from podium.runtime.process import run_component
 from podium.store.sqlite import SqliteStore
 
@@ -133,7 +133,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         made.error(f"--kubernetes-version: no schemas for {minor}; there are {', '.join(Schemas.versions())}")
     gates = chosen_gates(made, arguments, minor)
     try:
-        runtime_config = RuntimeConfig.parse(arguments.runtime_config, BUILTIN)
+        known = declared(legacy=RuntimeConfig.may_speak_of_legacy(arguments.runtime_config))
+        runtime_config = RuntimeConfig.parse(arguments.runtime_config, known)
     except RuntimeConfigError as error:
         made.error(f"--runtime-config: {error}")
     if arguments.etcd_servers:

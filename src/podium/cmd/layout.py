@@ -53,6 +53,8 @@ class Cluster:
     port: int
     nodes: int
     simulated_nodes: int
+    runtime_config: str = ""
+    """What `--runtime-config` of the API server says."""
 
     # ------------------------------------------------------------------ files
 
@@ -213,7 +215,13 @@ def load(state_dir: Path) -> Cluster | None:
 
 
 def prepare(
-    state_dir: Path, *, name: str | None, port: int | None, nodes: int, simulated_nodes: int
+    state_dir: Path,
+    *,
+    name: str | None,
+    port: int | None,
+    nodes: int,
+    simulated_nodes: int,
+    runtime_config: str = "",
 ) -> Cluster:
     """Return the cluster of `state_dir`, making it when it is new; remembers its shape for other commands.
 
@@ -236,6 +244,7 @@ def prepare(
         port=port or (known.port if known else DEFAULT_PORT),
         nodes=nodes,
         simulated_nodes=simulated_nodes,
+        runtime_config=runtime_config,
     )
     fields = asdict(cluster)
     del fields["state_dir"]

@@ -54,6 +54,12 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--simulate", type=_count, metavar="N", default=0, help="nodes that run no containers (default: 0)"
     )
+    up.add_argument(
+        "--runtime-config",
+        metavar="KEY=BOOL,...",
+        default="",
+        help="APIs to serve or not, as kube-apiserver's flag; api/legacy=true: what upstream has removed",
+    )
     up.add_argument("--fresh", action="store_true", help="start empty: delete the state directory's content")
     up.add_argument("--foreground", action="store_true", help="stay; stop the cluster on Ctrl-C")
     up.add_argument(
@@ -160,6 +166,7 @@ def _up(arguments: argparse.Namespace) -> int:
         port=arguments.port,
         nodes=nodes,
         simulated_nodes=arguments.simulate,
+        runtime_config=arguments.runtime_config,
     )
     if arguments.fresh:
         asyncio.run(down.erase(cluster))

@@ -15,6 +15,7 @@ from podium.controllers.common.claim import ORPHANS, claim, controlled_by, plan_
 from podium.controllers.common.status import put_condition
 from podium.controllers.common.template import same_template
 from podium.controllers.deployment_plan import plan
+from podium.controllers.deployment_rollback import plan_rollback, wants_rollback
 from podium.machinery import labels, meta
 from podium.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound, Object
 from podium.resources.apps.deployments import DEPLOYMENTS
@@ -56,6 +57,9 @@ async def _reconcile(context: Context, key: str) -> float | None:
         for rs in replica_sets
         if any(not podlib.is_finished(p) for p in context.caches[PODS].by_index(ORPHANS, meta.uid(rs)))
     )
+    if wants_rollback(deployment) and not deployment["spec"].get("paused") and not meta.deleting(deployment):
+        await _roll_back(context, deployment, replica_sets)
+        return None
     step = plan(deployment, replica_sets, alive, context.clock.now())
     if step.create is not None:
         await _create(context, deployment, step.create)
@@ -70,6 +74,13 @@ async def _reconcile(context: Context, key: str) -> float | None:
             continue
     await _write_status(context, deployment, step.status, step.annotations)
     return step.again_s
+
+
+async def _roll_back(context: Context, deployment: Object, replica_sets: list[Object]) -> None:
+    """Go back to the revision that a client of an old API version has asked for; the rollout comes next."""
+    rollback = plan_rollback(deployment, replica_sets)
+    await context.client.update(DEPLOYMENTS, rollback.deployment)
+    context.recorder.event(deployment, rollback.event_type, rollback.reason, rollback.message)
 
 
 async def _write_status(

@@ -24,14 +24,15 @@ REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 DESIRED_REPLICAS = "deployment.kubernetes.io/desired-replicas"
 MAX_REPLICAS = "deployment.kubernetes.io/max-replicas"
-_NOT_COPIED = frozenset(
+ROLLBACK_TO = "deprecated.deployment.rollback.to"
+NOT_COPIED = frozenset(
     (
         "kubectl.kubernetes.io/last-applied-configuration",
         REVISION,
         REVISION_HISTORY,
         DESIRED_REPLICAS,
         MAX_REPLICAS,
-        "deprecated.deployment.rollback.to",
+        ROLLBACK_TO,
     )
 )
 REVISION_HISTORY_CHARS_MAX = 2000
@@ -213,7 +214,7 @@ class _Step:
             self._progressing("True", "NewReplicaSetCreated", f'Created new replica set "{name}"')
 
     def _annotations_to_copy(self) -> dict[str, str]:
-        return {k: v for k, v in meta.annotations(self.deployment).items() if k not in _NOT_COPIED}
+        return {k: v for k, v in meta.annotations(self.deployment).items() if k not in NOT_COPIED}
 
     # Scaling
 

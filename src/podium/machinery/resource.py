@@ -38,6 +38,10 @@ class Scale:
     selector: Callable[[Object], str]
     """Return the label selector of the scaled pods in its text form."""
     version: str = "autoscaling/v1"
+    schema: str = "io.k8s.api.autoscaling.v1.Scale"
+    split_selector: bool = False
+    """The status has the selector's text as `targetSelector`, and as `selector` its labels if that is all
+    there is to it: as in versions before autoscaling/v1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,10 @@ def _no_errors(_object: Object) -> list[FieldError]:
 
 def _no_errors_on_update(_new: Object, _old: Object) -> list[FieldError]:
     return []
+
+
+def _nothing_tolerated(_error: FieldError) -> bool:
+    return False
 
 
 def _no_warnings(_new: Object, _old: Object | None) -> list[str]:
@@ -147,6 +155,8 @@ class Resource:
     )
     """(new, old), by subresource: what is wrong with a write through it, where that is neither `status` nor
     judged by `validate_update` (pods/resize, namespaces/finalize, ...)."""
+    tolerates: Callable[[FieldError], bool] = _nothing_tolerated
+    """Whether a version that is stored as another allows what the storage resource finds wrong."""
     warnings: Callable[[Object, Object | None], list[str]] = _no_warnings
     """(new, old; None on create): what clients should know of an object that is valid all the same."""
     deprecation: str = ""

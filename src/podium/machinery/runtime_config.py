@@ -40,6 +40,17 @@ class RuntimeConfig:
     versions: Mapping[tuple[str, str], bool] = field(default_factory=dict)
     resources: Mapping[tuple[str, str, str], bool] = field(default_factory=dict)
 
+    @property
+    def may_name_legacy(self) -> bool:
+        """Whether any of the resources that upstream has removed might be asked for."""
+        return self.stages.get(_LEGACY, False) or bool(self.versions or self.resources)
+
+    @staticmethod
+    def may_speak_of_legacy(texts: Sequence[str]) -> bool:
+        """Whether values of the flag can be understood only with what upstream has removed in mind."""
+        keys = {part.partition("=")[0].strip() for part in ",".join(texts).split(",") if part}
+        return not keys <= set(_STAGES)
+
     @staticmethod
     def parse(texts: Sequence[str], declared: Iterable[Resource]) -> RuntimeConfig:
         """Return what the values of the flag say about the declared resources, later ones prevailing."""

@@ -15,16 +15,17 @@ from __future__ import annotations
 import importlib.util
 import mmap
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
 import orjson
 
 from podium.machinery import complete, decode
+from podium.machinery.derived import Derived, Package
 from podium.machinery.errors import Json, Object
 from podium.machinery.shape import Field, Kind, Shape
-from podium.machinery.wire_form import Unusual, unusual
+from podium.machinery.wire_form import Unusual, derived_unusual, unusual
 
 _PACKAGE = "kubernetes_validate"
 _START = re.compile(rb'\n    "([^"]+)": (?=\{)')
@@ -52,16 +53,20 @@ _KEY_DEFAULTS = {"protocol": "TCP"}
 class Schemas:
     """All definitions of one Kubernetes version."""
 
-    def __init__(self, version: str, definitions: _Definitions) -> None:
+    def __init__(self, version: str, definitions: _Definitions, packages: Iterable[Package] = ()) -> None:
         self.version = version
         self._definitions = definitions
+        self._derived = Derived(packages, definitions.spans, definitions.parse)
         self._shapes: dict[str, Shape] = {}
         self._compiled: dict[str, Schema] = {}
 
     @staticmethod
-    def load(version: str = "1.36") -> Schemas:
-        """Return the schemas of a Kubernetes minor version. Raises LookupError when there are none."""
-        return Schemas(version, _Definitions(_file(version)))
+    def load(version: str = "1.36", packages: Iterable[Package] = ()) -> Schemas:
+        """Return the schemas of a Kubernetes minor version, and of `packages` that it no longer has.
+
+        Raises LookupError when there are none for the version.
+        """
+        return Schemas(version, _Definitions(_file(version)), packages)
 
     @staticmethod
     def versions() -> list[str]:
@@ -70,15 +75,28 @@ class Schemas:
         return sorted(found, key=lambda version: [int(part) for part in version.split(".")])
 
     def names(self) -> list[str]:
-        """Return the names of all definitions."""
+        """Return the names of all published definitions."""
         return sorted(self._definitions.spans)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._definitions.spans
+        return name in self._definitions.spans or self._derived.origin(name) is not None
 
     def definition(self, name: str) -> Object:
         """Return a definition as Kubernetes publishes it in OpenAPI v2; the caller owns it."""
-        return _published(name, self._definitions.parse(name))
+        return _published(name, self._source(name))
+
+    def _source(self, name: str) -> Object:
+        origin = self._derived.origin(name)
+        return self._definitions.parse(name) if origin is None else self._derived.make(name, origin)
+
+    def _unusual(self, name: str) -> Mapping[str, Unusual]:
+        origin = self._derived.origin(name)
+        if origin is None:
+            return unusual(name)
+        change = origin.change
+        return derived_unusual(
+            origin.base, change.renamed, change.without, change.unusual, origin.package.version
+        )
 
     def compile(self, name: str) -> Schema:
         """Return the schema of a definition. Raises LookupError for an unknown name."""
@@ -99,10 +117,10 @@ class Schemas:
         if name in _SPECIAL:
             kind, go_type = _SPECIAL[name]
             return Shape(kind=kind, go_type=go_type)
-        source = self._definitions.parse(name)
+        source = self._source(name)
         go_type = ".".join(name.rsplit(".", 2)[-2:])
         if "properties" in source:
-            return self._struct(source, go_type, unusual(name))
+            return self._struct(source, go_type, self._unusual(name))
         if _type(source) == "object" and "additionalProperties" not in source:
             return Shape(kind="struct", go_type=go_type)
         return self._inline(source, go_type)

@@ -23,7 +23,8 @@ harm. The tests check the table against recordings of upstream.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 
 _PREFIX = "io.k8s."
@@ -44,13 +45,42 @@ _ENTRY = re.compile(r"([\w$-]+)([*.]?)([!?]?)(0?)(?::(.*))?")
 
 def unusual(definition: str) -> dict[str, Unusual]:
     """Return the unusual fields of a definition, by name."""
-    line = _lines().get(definition.removeprefix(_PREFIX))
-    if line is None:
-        return {}
+    return _parsed(_lines().get(definition.removeprefix(_PREFIX), ""))
+
+
+def derived_unusual(
+    base: str, renamed: Mapping[str, str], without: Container[str], entries: str, version: str
+) -> dict[str, Unusual]:
+    """Return the unusual fields of a definition that is like `base`, but for what `entries` say of its own.
+
+    Types of the base's version are named after `version`; see `machinery.derived` for the rest.
+    """
+    fields = {
+        renamed.get(name, name): replace(odd, go_type=_in_version(odd.go_type, base, version))
+        for name, odd in unusual(base).items()
+        if name not in without
+    }
+    return fields | _parsed(entries)
+
+
+_CORE_TYPES = re.compile(
+    r"v1\.(ConditionStatus|Protocol|PersistentVolumeReclaimPolicy|PreemptionPolicy|ResourceList)"
+)
+"""Types of core/v1 that others use, whose version does not change with theirs."""
+
+
+def _in_version(go_type: str, base: str, version: str) -> str:
+    old = base.split(".")[-2] if base else ""
+    if not old or _CORE_TYPES.search(go_type):
+        return go_type
+    return re.sub(rf"\b{old}\.", f"{version}.", go_type)
+
+
+def _parsed(line: str) -> dict[str, Unusual]:
     fields = {}
     for entry in line.split():
         match = _ENTRY.fullmatch(entry)
-        assert match is not None, f"malformed entry {entry} of {definition}"
+        assert match is not None, f"malformed entry {entry}"
         name, pointer, always, omit, go_type = match.groups()
         fields[name] = Unusual(
             pointer={"*": True, ".": False}.get(pointer),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from podium.machinery.resource import Resource
 from podium.resources.admissionregistration.mutatingadmissionpolicies import (
@@ -116,6 +117,9 @@ from podium.resources.storage.volumeattributesclasses import (
     VOLUMEATTRIBUTESCLASSES_V1BETA1,
 )
 from podium.resources.storagemigration.storageversionmigrations import STORAGEVERSIONMIGRATIONS
+
+if TYPE_CHECKING:
+    from podium.machinery.derived import Package
 
 BUILTIN: tuple[Resource, ...] = (
     # v1
@@ -250,6 +254,25 @@ BUILTIN: tuple[Resource, ...] = (
     # storagemigration.k8s.io/v1beta1
     STORAGEVERSIONMIGRATIONS,
 )
+
+
+def declared(*, legacy: bool) -> tuple[Resource, ...]:
+    """Return all resources there are, with what upstream has removed if that is to be known too."""
+    if not legacy:
+        return BUILTIN
+    # Loaded only by those who serve old versions.
+    from podium.resources.legacy.catalogue import LEGACY  # noqa: PLC0415
+
+    return (*BUILTIN, *LEGACY)
+
+
+def packages(*, legacy: bool) -> tuple[Package, ...]:
+    """Return the schemas that the published ones lack for `declared`."""
+    if not legacy:
+        return ()
+    from podium.resources.legacy.catalogue import PACKAGES  # noqa: PLC0415
+
+    return PACKAGES
 
 
 def by_group_version(resources: Iterable[Resource] = BUILTIN) -> dict[tuple[str, str], tuple[Resource, ...]]:

@@ -20,8 +20,12 @@ class ClusterFailed(Exception):
 class Cluster:
     """A control plane with simulated nodes, in processes of its own, on a free port of the loopback."""
 
-    def __init__(self, *, simulated_nodes: int = 1, keep: bool = False) -> None:
-        """With `keep`, the state directory (logs included) stays when the cluster ends."""
+    def __init__(self, *, simulated_nodes: int = 1, runtime_config: str = "", keep: bool = False) -> None:
+        """`runtime_config` is kube-apiserver's flag of that name: `api/legacy=true` serves old APIs too.
+
+        With `keep`, the state directory (logs included) stays when the cluster ends.
+        """
+        self.runtime_config = runtime_config
         self.simulated_nodes = simulated_nodes
         self.port = 0
         self.state_dir = Path()
@@ -41,7 +45,12 @@ class Cluster:
         self.state_dir = Path(tempfile.mkdtemp(prefix="podium-test-"))
         self.port = _free_port()
         done = self._podium(
-            "up", f"--port={self.port}", "--nodes=0", f"--simulate={self.simulated_nodes}", "--name=test"
+            "up",
+            f"--port={self.port}",
+            "--nodes=0",
+            f"--simulate={self.simulated_nodes}",
+            f"--runtime-config={self.runtime_config}",
+            "--name=test",
         )
         if done.returncode != 0:
             self.stop()

@@ -121,7 +121,8 @@ def check_create(call: Call, stored: Object) -> None:
     for check in call.served.while_off:
         errors += check(stored, None)
     if call.served.converted:
-        errors += call.served.resource.validate(stored)
+        resource = call.served.resource
+        errors = [error for error in errors if not resource.tolerates(error)] + resource.validate(stored)
     if errors:
         name = stored["metadata"].get("name") or ""
         raise Invalid.of(storage.kind, storage.group, name, errors)

@@ -244,8 +244,11 @@ def check_update(call: Call, stored: Object, stored_old: Object) -> None:
         errors += check(stored, stored_old)
         for refusal in call.served.while_off:
             errors += refusal(stored, stored_old)
-        if call.served.converted and not call.subresource:
-            errors += call.served.resource.validate_update(stored, stored_old)
+        if call.served.converted:
+            resource = call.served.resource
+            errors = [error for error in errors if not resource.tolerates(error)]
+            if not call.subresource:
+                errors += resource.validate_update(stored, stored_old)
     if errors:
         raise Invalid.of(storage.kind, storage.group, call.name, errors)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
 from podium.machinery.structural.definition import schema_errors
@@ -200,9 +202,27 @@ def _approval(definition: Object, spec: Object) -> Errors:
     return [FieldError.required(f"metadata.annotations[{APPROVED}]", detail)]
 
 
+def _tolerated(before: Object) -> Callable[[FieldError], bool]:
+    """Return what tolerates that a definition still lacks what it never had, as v1beta1 allowed."""
+    keeps_unknown = bool(before.get("preserveUnknownFields"))
+    schemas = [
+        given(given(one, "schema") or {}, "openAPIV3Schema") for one in objects(before.get("versions"))
+    ]
+    lacks_schemas = any(schema is None for schema in schemas)
+
+    def tolerates(error: FieldError) -> bool:
+        if error.field == "spec.preserveUnknownFields":
+            return keeps_unknown
+        missing = error.reason == "FieldValueRequired" and error.field.endswith(".schema.openAPIV3Schema")
+        return lacks_schemas and missing
+
+    return tolerates
+
+
 def validate_definition_update(new: Object, old: Object) -> Errors:
     """Check a changed definition: what is established keeps its scope, its group and its kind."""
-    errors = validate_definition(new)
+    tolerated = _tolerated(spec_of(old))
+    errors = [error for error in validate_definition(new) if not tolerated(error)]
     conditions = objects((given(old, "status") or {}).get("conditions"))
     established = any(c.get("type") == "Established" and c.get("status") == "True" for c in conditions)
     spec, before = spec_of(new), spec_of(old)

@@ -28,17 +28,17 @@ def to_v2(obj: Object) -> Object:
     metadata = dict(obj.get("metadata") or {})
     annotations: dict[str, str] = dict(metadata.get("annotations") or {})
     cpu = spec.pop(_CPU_FIELD, None)
-    metrics = [_metric_to_v2(m) for m in _loaded(annotations.pop(METRICS, ""), list)]
+    metrics = [metric_to_v2(m) for m in _loaded(annotations.pop(METRICS, ""), list)]
     if cpu is not None:
         target = {"type": "Utilization", "averageUtilization": cpu}
         metrics.insert(0, {"type": "Resource", "resource": {"name": "cpu", "target": target}})
     if metrics:
         spec["metrics"] = metrics
-    behavior = _recased(_loaded(annotations.pop(BEHAVIOR, ""), dict), str.lower)
+    behavior = behavior_to_v2(annotations.pop(BEHAVIOR, ""))
     if behavior:
         spec["behavior"] = behavior
     current_cpu = status.pop("currentCPUUtilizationPercentage", None)
-    current = [_status_to_v2(m) for m in _loaded(annotations.pop(STATUSES, ""), list)]
+    current = [status_to_v2(m) for m in _loaded(annotations.pop(STATUSES, ""), list)]
     if current_cpu is not None and not any((m.get("resource") or {}).get("name") == "cpu" for m in current):
         value = {"averageUtilization": current_cpu, "averageValue": "0"}
         current.insert(0, {"type": "Resource", "resource": {"name": "cpu", "current": value}})
@@ -48,7 +48,7 @@ def to_v2(obj: Object) -> Object:
         status["conditions"] = conditions
     if not status.get("currentReplicas"):
         status.pop("currentReplicas", None)
-    return _assembled(obj, "autoscaling/v2", metadata, annotations, spec, status)
+    return assembled(obj, "autoscaling/v2", metadata, annotations, spec, status)
 
 
 def from_v2(obj: Object) -> Object:
@@ -64,28 +64,28 @@ def from_v2(obj: Object) -> Object:
         if _is_cpu_utilization(metric) and _CPU_FIELD not in spec:
             spec[_CPU_FIELD] = metric["resource"]["target"]["averageUtilization"]
         else:
-            others.append(_metric_from_v2(metric))
+            others.append(metric_from_v2(metric))
     if others:
         annotations[METRICS] = _dumped(others)
     behavior = spec.pop("behavior", None)
     if behavior:
-        annotations[BEHAVIOR] = _dumped(_behavior_from_v2(behavior))
+        annotations[BEHAVIOR] = behavior_from_v2(behavior)
     current = status.pop("currentMetrics", None) or []
     for metric in current:
         resource = metric.get("resource") or {}
         if resource.get("name") == "cpu" and "averageUtilization" in (resource.get("current") or {}):
             status["currentCPUUtilizationPercentage"] = resource["current"]["averageUtilization"]
     if current:
-        annotations[STATUSES] = _dumped([_status_from_v2(m) for m in current])
+        annotations[STATUSES] = _dumped([status_from_v2(m) for m in current])
     conditions = status.pop("conditions", None)
     if conditions:
         annotations[CONDITIONS] = _dumped(conditions)
     status.setdefault("currentReplicas", 0)
     status.setdefault("desiredReplicas", 0)
-    return _assembled(obj, "autoscaling/v1", metadata, annotations, spec, status)
+    return assembled(obj, "autoscaling/v1", metadata, annotations, spec, status)
 
 
-def _assembled(
+def assembled(
     obj: Object, version: str, metadata: Object, annotations: dict[str, str], spec: Object, status: Object
 ) -> Object:
     if annotations:
@@ -138,11 +138,11 @@ def _source_field(kind: str) -> str:
     return kind[:1].lower() + kind[1:]
 
 
-def _metric_from_v2(metric: Object) -> Object:
+def metric_from_v2(metric: Object) -> Object:
     return _flattened(metric, "target", _TARGETS)
 
 
-def _status_from_v2(metric: Object) -> Object:
+def status_from_v2(metric: Object) -> Object:
     return _flattened(metric, "current", _CURRENTS)
 
 
@@ -164,11 +164,11 @@ def _flattened(metric: Object, part: str, table: dict[str, dict[str, str]]) -> O
     return {"type": kind, name: source}
 
 
-def _metric_to_v2(metric: Object) -> Object:
+def metric_to_v2(metric: Object) -> Object:
     return _nested(metric, "target", _TARGETS)
 
 
-def _status_to_v2(metric: Object) -> Object:
+def status_to_v2(metric: Object) -> Object:
     return _nested(metric, "current", _CURRENTS)
 
 
@@ -187,7 +187,7 @@ def _nested(metric: Object, part: str, table: dict[str, dict[str, str]]) -> Obje
         values["type"] = _target_type(values)
     if "metricName" in source:
         identifier: Object = {"name": source.pop("metricName")}
-        selector = source.pop("metricSelector", None) or source.pop("selector", None)
+        selector = source.pop("metricSelector" if "metricSelector" in source else "selector", None)
         if selector is not None:
             identifier["selector"] = selector
         result["metric"] = identifier
@@ -200,9 +200,16 @@ def _target_type(values: Object) -> str:
     return "AverageValue" if "averageValue" in values else "Value"
 
 
-def _behavior_from_v2(behavior: Object) -> Object:
-    """Return the behavior with the Go field names under which upstream keeps it in the annotation."""
-    return {"ScaleUp": _rules(behavior.get("scaleUp")), "ScaleDown": _rules(behavior.get("scaleDown"))}
+def behavior_from_v2(behavior: Object) -> str:
+    """Return the behavior as the annotation has it: with the names of the fields in upstream's internals."""
+    return _dumped(
+        {"ScaleUp": _rules(behavior.get("scaleUp")), "ScaleDown": _rules(behavior.get("scaleDown"))}
+    )
+
+
+def behavior_to_v2(text: str) -> Any:
+    """Return the behavior in an annotation, an empty one when there is none."""
+    return _recased(_loaded(text, dict), str.lower)
 
 
 def _rules(rules: Object | None) -> Object | None:

@@ -22,7 +22,7 @@ from podium.apiserver.registry.read import get
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.update import check_name, modify
 from podium.base.http.message import Request, Response
-from podium.machinery import table
+from podium.machinery import labels, table
 from podium.machinery.errors import FieldError, Invalid, Object, UnsupportedMediaType
 from podium.machinery.fieldset import union
 from podium.machinery.managed_fields import identity, in_order
@@ -31,21 +31,23 @@ from podium.machinery.patch import apply as server_side
 from podium.machinery.resource import Column, Resource, Scale
 from podium.machinery.table import age
 
-_KIND, _VERSION = "Scale", "autoscaling/v1"
-_SCHEMA = "io.k8s.api.autoscaling.v1.Scale"
+_KIND = "Scale"
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
 async def scale(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
     """Answer get, update and patch of a scale."""
     wanted = accepted(request.headers.get("accept"), registry.media_types)
+    declared = _declared(call)
     if info.verb == "get":
         entry = await get(registry, call, revision=get_version(request))
         return _answer(registry, call, call.served.object(entry), request, wanted)
     if info.verb == "patch":
         return await _patch(registry, call, request, wanted)
     write_options(request, call, "UpdateOptions")
-    sent = await read_object(registry, call, request, kind=_KIND, api_version=_VERSION, schema=_SCHEMA)
+    sent = await read_object(
+        registry, call, request, kind=_KIND, api_version=declared.version, schema=declared.schema
+    )
     check_name(call, sent)
     result = await _write(registry, call, lambda _current: sent)
     return _answer(registry, call, result, request, wanted)
@@ -64,15 +66,22 @@ async def _patch(registry: Registry, call: Call, request: Request, wanted: Accep
     patch, duplicates = decode_patch(call, type, await request.read_body())
 
     def change(current: Object) -> Object:
-        new: Object = deep_copy(merged(registry, type, current, patch, _SCHEMA))
+        schema = _declared(call).schema
+        new: Object = deep_copy(merged(registry, type, current, patch, schema))
         try:
-            prune(registry, call, new, duplicates, _SCHEMA)
+            prune(registry, call, new, duplicates, schema)
         except DecodeError as error:
             raise invalid_patch(type, patch, new, str(error)) from None
         check_name(call, new)
         return new
 
     return _answer(registry, call, await _write(registry, call, change), request, wanted)
+
+
+def _declared(call: Call) -> Scale:
+    declared = call.served.resource.scale
+    assert declared is not None
+    return declared
 
 
 Change = Callable[[Object], Object]
@@ -85,8 +94,7 @@ async def _write(
 
     `change` makes the new scale of the old one; `apply` makes it of the whole object, owners included.
     """
-    declared = call.served.resource.scale
-    assert declared is not None
+    declared = _declared(call)
 
     async def transform(old: Object) -> Object:
         new = change(of(declared, old)) if change is not None else apply(old) if apply is not None else {}
@@ -126,8 +134,7 @@ def _drop_time(obj: Object, call: Call) -> None:
 
 def _applied(registry: Registry, call: Call, old: Object, config: Object, force: bool) -> Object:
     """Return the scale of `old` with `config` applied, its managedFields in terms of a scale."""
-    declared = call.served.resource.scale
-    assert declared is not None
+    declared = _declared(call)
     live = of(declared, old)
     live["metadata"]["managedFields"] = owners_of_scale(managed_fields_of(old), declared)
     new = server_side.apply(
@@ -135,10 +142,10 @@ def _applied(registry: Registry, call: Call, old: Object, config: Object, force:
         config,
         manager=call.field_manager,
         force=force,
-        api_version=_VERSION,
+        api_version=declared.version,
         kind=_KIND,
         now=registry.clock.now(),
-        schema=registry.schema_of(_SCHEMA),
+        schema=registry.schema_of(declared.schema),
         subresource=call.subresource,
     )
     check_name(call, new)
@@ -153,7 +160,7 @@ def managed_fields_of(obj: Object) -> list[Object]:
 def owners_of_scale(entries: list[Object], declared: Scale) -> list[Object]:
     """Return the entries of those who own the replicas, as entries of a scale."""
     return [
-        {**entry, "apiVersion": _VERSION, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+        {**entry, "apiVersion": declared.version, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
         for entry in entries
         if _owned(entry.get("fieldsV1") or {}, declared) is not None
     ]
@@ -214,20 +221,34 @@ def of(declared: Scale, obj: Object) -> Object:
     status: Object = {"replicas": _get(obj, declared.status_replicas) or 0}
     selector = declared.selector(obj)
     if selector:
-        status["selector"] = selector
+        status |= _split(selector) if declared.split_selector else {"selector": selector}
     spec = {"replicas": replicas} if replicas else {}
-    return {"kind": _KIND, "apiVersion": _VERSION, "metadata": metadata, "spec": spec, "status": status}
+    return {
+        "kind": _KIND,
+        "apiVersion": declared.version,
+        "metadata": metadata,
+        "spec": spec,
+        "status": status,
+    }
+
+
+def _split(selector: str) -> Object:
+    """Return a selector as scales of old had it: its text, and its labels when these say it all."""
+    requirements = labels.parse(selector).requirements
+    if any(requirement.operator not in ("=", "==") for requirement in requirements):
+        return {"targetSelector": selector}
+    pairs = {requirement.key: next(iter(requirement.values)) for requirement in requirements}
+    return {"selector": pairs, "targetSelector": selector}
 
 
 def _answer(registry: Registry, call: Call, obj: Object, request: Request, wanted: Accepted) -> Response:
-    declared = call.served.resource.scale
-    assert declared is not None
+    declared = _declared(call)
     body = of(declared, obj)
     if wanted.form == "Table":
         version = {"resourceVersion": body["metadata"]["resourceVersion"]}
         body = table.table(_PRINTED, [body], now=registry.clock.now(), list_meta=version)
         return encoded(orjson.dumps(body), request, media_type=wanted.media_type)
-    return encoded(orjson.dumps(body), request, media_type=wanted.media_type, definition=_SCHEMA)
+    return encoded(orjson.dumps(body), request, media_type=wanted.media_type, definition=declared.schema)
 
 
 _PRINTED = Resource(
@@ -236,7 +257,7 @@ _PRINTED = Resource(
     kind=_KIND,
     plural="scales",
     namespaced=True,
-    schema=_SCHEMA,
+    schema="io.k8s.api.autoscaling.v1.Scale",
     columns=(
         Column(
             name="Name", description="The scaled object.", value=lambda obj, _now: obj["metadata"]["name"]

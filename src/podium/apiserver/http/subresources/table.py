@@ -9,6 +9,7 @@ from podium.apiserver.http.subresources.binding import bind
 from podium.apiserver.http.subresources.components import components
 from podium.apiserver.http.subresources.eviction import evict
 from podium.apiserver.http.subresources.questions import ask
+from podium.apiserver.http.subresources.rollback import roll_back
 from podium.apiserver.http.subresources.scale import scale
 from podium.apiserver.http.subresources.streams import Streams
 from podium.apiserver.http.subresources.token import request_token
@@ -28,6 +29,8 @@ def specials(streams: Streams | None) -> Mapping[tuple[str, str], Special]:
         ("bindings", ""): bind,
         ("pods", "binding"): bind,
         ("pods", "eviction"): evict,
+        ("deployments.apps", "rollback"): roll_back,
+        ("deployments.extensions", "rollback"): roll_back,
         ("serviceaccounts", "token"): request_token,
         ("componentstatuses", ""): components,
         **(streams.table() if streams is not None else {}),
