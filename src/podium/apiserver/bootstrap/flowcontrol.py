@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from podium.machinery.errors import Object
+from podium.resources.flowcontrol.mandatory import ANY_PATH, ANY_RESOURCE, LEVEL_SPECS, SCHEMA_SPECS
 
 _API_VERSION = "flowcontrol.apiserver.k8s.io/v1"
 AUTOUPDATE = "apf.kubernetes.io/autoupdate-spec"
 
-_ANY_RESOURCE: Object = {
-    "verbs": ["*"],
-    "apiGroups": ["*"],
-    "resources": ["*"],
-    "clusterScope": True,
-    "namespaces": ["*"],
-}
-_ANY_PATH: Object = {"verbs": ["*"], "nonResourceURLs": ["*"]}
 _LEASES: Object = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "namespaces": ["*"]}
 _EVERYBODY = "Group:system:unauthenticated Group:system:authenticated"
 
 
 def priority_levels() -> list[Object]:
     return [
-        _level("catch-all", shares=5, lendable_percent=0),
-        {
-            **_object("PriorityLevelConfiguration", "exempt"),
-            "spec": {"type": "Exempt", "exempt": {"nominalConcurrencyShares": 0, "lendablePercent": 0}},
-            "status": {},
-        },
+        *(
+            {**_object("PriorityLevelConfiguration", name), "spec": spec, "status": {}}
+            for name, spec in LEVEL_SPECS.items()
+        ),
         _level("global-default", shares=20, lendable_percent=50, queues=128, hand_size=6),
         _level("leader-election", shares=10, lendable_percent=0, queues=16, hand_size=4),
         _level("node-high", shares=40, lendable_percent=25, queues=64, hand_size=6),
@@ -38,16 +29,15 @@ def priority_levels() -> list[Object]:
 
 def flow_schemas() -> list[Object]:
     own_leases = {"verbs": ["get", "create", "update"], **_LEASES}
-    node_objects = {**_ANY_RESOURCE, "apiGroups": [""], "resources": ["nodes", "nodes/status"]}
+    node_objects = {**ANY_RESOURCE, "apiGroups": [""], "resources": ["nodes", "nodes/status"]}
     node_leases = {"verbs": ["*"], **_LEASES}
     health = {"verbs": ["get"], "nonResourceURLs": ["/healthz", "/readyz", "/livez"]}
-    every = ([_ANY_RESOURCE], [_ANY_PATH])
+    every = ([ANY_RESOURCE], [ANY_PATH])
     manager, scheduler = "User:system:kube-controller-manager", "User:system:kube-scheduler"
     system_accounts = "ServiceAccount:kube-system/*"
     nodes = "Group:system:nodes"
     return [
-        _schema("catch-all", "catch-all", 10000, _EVERYBODY, *every, flow="ByUser"),
-        _schema("exempt", "exempt", 1, "Group:system:masters", *every),
+        *(_with_status(name, spec) for name, spec in SCHEMA_SPECS.items()),
         _schema("global-default", "global-default", 9900, _EVERYBODY, *every, flow="ByUser"),
         _schema("kube-controller-manager", "workload-high", 800, manager, *every, flow="ByNamespace"),
         _schema("kube-scheduler", "workload-high", 800, scheduler, *every, flow="ByNamespace"),
@@ -134,6 +124,11 @@ def _schema(
     if paths:
         rules["nonResourceRules"] = paths
     spec["rules"] = [rules]
+    return _with_status(name, spec)
+
+
+def _with_status(name: str, spec: Object) -> Object:
+    level = spec["priorityLevelConfiguration"]["name"]
     found = f'This FlowSchema references the PriorityLevelConfiguration object named "{level}" and it exists'
     condition = {"type": "Dangling", "status": "False", "reason": "Found", "message": found}
     return {**_object("FlowSchema", name), "spec": spec, "status": {"conditions": [condition]}}

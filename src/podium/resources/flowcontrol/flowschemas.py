@@ -55,4 +55,5 @@ FLOWSCHEMAS = Resource(
     ),
     validate=deferred.check("flowcontrol.validation", "validate_schema"),
     validate_update=deferred.check_new("flowcontrol.validation", "validate_schema"),
+    validate_status_update=deferred.update_check("flowcontrol.validation", "validate_status"),
 )

@@ -64,4 +64,5 @@ PRIORITYLEVELCONFIGURATIONS = Resource(
     ),
     validate=deferred.check("flowcontrol.validation", "validate_level"),
     validate_update=deferred.check_new("flowcontrol.validation", "validate_level"),
+    validate_status_update=deferred.update_check("flowcontrol.validation", "validate_status"),
 )

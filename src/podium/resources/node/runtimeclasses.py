@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.resource import Resource
+from podium.resources import deferred
 from podium.resources.printing import AGE, NAME, column
 
 RUNTIMECLASSES = Resource(
@@ -19,4 +20,6 @@ RUNTIMECLASSES = Resource(
     ),
     unconditional_update=False,
     create_on_update=True,
+    validate=deferred.check("node.validation", "validate_runtime_class"),
+    validate_update=deferred.update_check("node.validation", "validate_runtime_class_update"),
 )
