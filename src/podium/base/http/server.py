@@ -20,6 +20,7 @@ import ssl
 
 from podium.base.http.connection import Connection, Exchange
 from podium.base.http.message import Handler
+from podium.base.http.stream import Outbox
 from podium.base.tasks import run_at_once
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
@@ -64,6 +65,7 @@ class Server:
         self.connections: set[Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.tls = False
+        self._outbox: Outbox | None = None
         self.loop: asyncio.AbstractEventLoop
         self._listener: asyncio.Server | None = None
         self._tick_handle: asyncio.TimerHandle | None = None
@@ -118,6 +120,12 @@ class Server:
             await self._listener.wait_closed()
         if self._tick_handle is not None:
             self._tick_handle.cancel()
+
+    @property
+    def outbox(self) -> Outbox:
+        if self._outbox is None:
+            self._outbox = Outbox(self.loop)
+        return self._outbox
 
     def _connection(self) -> Connection:
         return Connection(self)

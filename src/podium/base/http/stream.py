@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING
 
 from podium.base.http import wire
@@ -12,6 +13,43 @@ if TYPE_CHECKING:
 
 STREAM_FLUSH_BYTES = 256 * 1024
 """A turn of the loop that writes more than this sends it in several pieces."""
+FLUSHES_A_TURN = 128
+"""After so many streams, others get their turn of the loop: a thousand would hold it for a good while."""
+
+
+class Outbox:
+    """The streams of one server that have something to send: one callback of the loop serves them all."""
+
+    __slots__ = ("_chunk", "_chunked", "_loop", "_streams")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._streams: deque[Stream] = deque()
+        self._chunked = b""
+        self._chunk = b""
+
+    def flush_soon(self, stream: Stream) -> None:
+        """Call `stream.flush` in the loop's next turn."""
+        if not self._streams:
+            self._loop.call_soon(self._flush)
+        self._streams.append(stream)
+
+    def _flush(self) -> None:
+        streams = self._streams
+        try:
+            for _ in range(min(FLUSHES_A_TURN, len(streams))):
+                streams.popleft().flush()
+        finally:
+            if streams:
+                self._loop.call_soon(self._flush)
+
+    def chunk(self, data: bytes) -> bytes:
+        """Return `data` as a chunk. Thousands of streams in a row may send the same bytes: these are made
+        once."""
+        if data is not self._chunked:
+            self._chunked = data
+            self._chunk = b"%x\r\n%b\r\n" % (len(data), data)
+        return self._chunk
 
 
 class Stream:
@@ -22,6 +60,7 @@ class Stream:
         "_connection",
         "_gone",
         "_head",
+        "_outbox",
         "_pending",
         "_remaining",
         "_scheduled",
@@ -53,7 +92,8 @@ class Stream:
         self._waiters: list[asyncio.Future[None]] = []
         # The head leaves with what the first turn writes, or alone.
         self._scheduled = True
-        connection.server.loop.call_soon(self._flush)
+        self._outbox = connection.server.outbox
+        self._outbox.flush_soon(self)
 
     def write(self, data: bytes) -> None:
         if self._gone or not data:
@@ -64,31 +104,30 @@ class Stream:
             self._send()
         elif not self._scheduled:
             self._scheduled = True
-            self._connection.server.loop.call_soon(self._flush)
+            self._outbox.flush_soon(self)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what the turn of the loop that is over wrote."""
         self._scheduled = False
         if self._pending or self._head:
             self._send()
 
     def _send(self, tail: bytes = b"") -> None:
-        parts = [self._head] if self._head else []
-        if self._pending:
-            if self._remaining is not None:
-                self._remaining -= self._size
-            if self._chunked:
-                parts.append(f"{self._size:x}\r\n".encode())
-                parts += self._pending
-                parts.append(b"\r\n")
-            else:
-                parts += self._pending
+        pending, size, head = self._pending, self._size, self._head
         self._pending = []
         self._size = 0
         self._head = b""
-        if tail:
-            parts.append(tail)
-        if parts and not self._transport.is_closing():
-            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+        data = b""
+        if pending:
+            if self._remaining is not None:
+                self._remaining -= size
+            data = pending[0] if len(pending) == 1 else b"".join(pending)
+            if self._chunked:
+                data = self._outbox.chunk(data)
+        if head or tail:
+            data = head + data + tail
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
 
     async def drain(self) -> None:
         if self._size:
