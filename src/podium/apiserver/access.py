@@ -27,6 +27,8 @@ def access_factory(
         return Access(
             authenticator=authentication.authenticator,
             authorizer=authorization.authorizer,
+            recognise=authentication.recognise,
+            permits=authorization.permits,
             impersonator=HeaderImpersonator(authorization.authorizer),
             # The escalation checks judge what the plugins have made of an object.
             admission=(

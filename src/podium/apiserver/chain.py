@@ -345,6 +345,11 @@ class Access:
     """In the order of their calls; all `admit` run before the first `validate`."""
     answers: Answers = field(default_factory=dict)
     token_issuer: TokenIssuer | None = None
+    recognise: Callable[[Request], User | None] = lambda _request: None
+    """Return who sent a request where that can be said at once, as the authenticator would; None where it may
+    have to wait, or to refuse. The request stays as it is."""
+    permits: Callable[[User, RequestInfo], bool] = lambda _user, _info: False
+    """Whether a user may, where that can be said at once; what is not permitted, the authorizer decides."""
     anonymous: bool = True
     """Requests without credentials are `system:anonymous`; otherwise they are Unauthorized."""
 

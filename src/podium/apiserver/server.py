@@ -1,6 +1,8 @@
 """The API server: everything composed, independent of command lines, so that a test can build one too.
 
 request -> panic guard -> request info -> authn -> impersonation -> authz -> resource verb | plain path
+
+Most reads of single objects take the shortcut (`shortcut.py`), which passes the same stops.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from podium.apiserver.registry.served import Catalog
 from podium.apiserver.registry.special.addresses import follow_service, mend
 from podium.apiserver.registry.special.events import sweep
 from podium.apiserver.registry.special.services import ServiceAllocator
+from podium.apiserver.shortcut import Shortcut
 from podium.base.clock import Clock, WallClock
 from podium.base.http.message import BodyTooLarge, HttpError, Request, Response
 from podium.base.ids import new_uid
@@ -157,6 +160,7 @@ class ApiServer:
             self.registry.answers = self._access.answers
             self.registry.token_issuer = self._access.token_issuer
             self.registry.authorizer = self._access.authorizer
+        self._shortcut = Shortcut(self._access, self.catalog, self.metrics) if self._access else None
         self.registry.services = ServiceAllocator(
             self.reader.cached(SERVICES),
             cluster_ip_range=config.service_cluster_ip_range,
@@ -318,6 +322,8 @@ class ApiServer:
 
     async def handler(self, request: Request) -> Response:
         """Answer one request. Every failure becomes a Status; nothing is raised but `HttpError`."""
+        if self._shortcut is not None and (short := self._shortcut.answer(request)) is not None:
+            return short
         started = perf_counter()
         info = request_info(request)
         mutating = self.metrics.begin(request)

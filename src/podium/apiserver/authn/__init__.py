@@ -58,6 +58,7 @@ class Authentication:
 
     authenticator: Authenticator
     token_issuer: TokenIssuer | None
+    recognise: Callable[[Request], User | None]
     answers: Answers = field(default_factory=dict)
 
 
@@ -116,26 +117,41 @@ def build(reader: Reader, options: Options, *, clock: Clock | None = None) -> Au
             jwks_uri=options.jwks_uri,
             clock=clock,
         )
+    proxies, certificate = _by_certificate(options, clock)
+    told = options.request_header
+    proxied = [name.lower() for name in told.username_headers] if told is not None else []
+
+    def recognise(request: Request) -> User | None:
+        if any(name in request.headers for name in proxied):
+            return None
+        try:
+            return certificate.identify(request) or bearer.recall(request)
+        except Unauthorized:
+            return None  # The chain finds out what is to be said of it.
+
     return Authentication(
-        authenticator=Union((*_by_certificate(options, clock), bearer)),
+        authenticator=Union((*proxies, certificate, bearer)),
         token_issuer=issuer,
+        recognise=recognise,
         answers=reviews.answers(bearer, clock=clock),
     )
 
 
-def _by_certificate(options: Options, clock: Clock) -> list[Authenticator]:
-    """Return those that go by the client's certificate: front proxies first, as upstream."""
+def _by_certificate(
+    options: Options, clock: Clock
+) -> tuple[Sequence[Authenticator], CertificateAuthenticator]:
+    """Return those that go by the client's certificate: front proxies first, as upstream, then clients."""
     headers = options.request_header
     if headers is None:
-        return [CertificateAuthenticator(clock=clock)]
+        return (), CertificateAuthenticator(clock=clock)
     from podium.apiserver.authn.request_header import RequestHeaderAuthenticator  # noqa: PLC0415
 
     proxies = Authorities(headers.client_ca_pem, options.client_ca_pem)
     clients = Authorities(options.client_ca_pem, headers.client_ca_pem)
-    return [
-        RequestHeaderAuthenticator(headers, proxies, clock=clock),
+    return (
+        (RequestHeaderAuthenticator(headers, proxies, clock=clock),),
         CertificateAuthenticator(authorities=clients, clock=clock),
-    ]
+    )
 
 
 def _verification_keys(options: Options) -> Callable[[], Sequence[VerificationKey]]:

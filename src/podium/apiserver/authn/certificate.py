@@ -44,6 +44,10 @@ class CertificateAuthenticator:
         self._clock = clock or WallClock()
 
     async def authenticate(self, request: Request) -> User | None:
+        return self.identify(request)
+
+    def identify(self, request: Request) -> User | None:
+        """As `authenticate`, which waits for nothing."""
         if request.peer_certificate is None:
             return None
         if self._authorities is not None and not self._authorities.issued(request.peer_certificate):

@@ -76,6 +76,9 @@ class ServiceAccountAuthenticator:
         self._remembered: dict[bytes, Claims] = {}
 
     async def identify(self, token: str, audiences: Sequence[str]) -> Identified | None:
+        return self.recall(token, audiences)
+
+    def recall(self, token: str, audiences: Sequence[str]) -> Identified | None:
         claims = self._claims(token)
         if claims is None:
             return None

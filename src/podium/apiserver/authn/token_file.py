@@ -39,6 +39,9 @@ class TokenFileAuthenticator:
         return cls(users)
 
     async def identify(self, token: str, audiences: Sequence[str]) -> Identified | None:
+        return self.recall(token, audiences)
+
+    def recall(self, token: str, audiences: Sequence[str]) -> Identified | None:
         user = self._users.get(_digest(token))
         return Identified(user=user, audiences=tuple(audiences)) if user is not None else None
 

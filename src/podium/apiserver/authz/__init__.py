@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from podium.apiserver.authz import reviews
 from podium.apiserver.authz.escalation import EscalationCheck
@@ -29,9 +30,19 @@ class Authorization:
     """What this room contributes to the chain."""
 
     authorizer: Authorizer
+    permits: Callable[[User, RequestInfo], bool]
     answers: Answers = field(default_factory=dict)
     admission: tuple[AdmissionPlugin, ...] = ()
     """The escalation checks; they go behind the admission plugins that change objects."""
+
+
+@runtime_checkable
+class Deciding(Protocol):
+    """An authorizer that waits for nothing."""
+
+    def decide(self, user: User, info: RequestInfo) -> Decision:
+        """As `authorize`."""
+        ...
 
 
 class Chain:
@@ -42,6 +53,18 @@ class Chain:
 
     def __init__(self, authorizers: Sequence[Authorizer]) -> None:
         self._authorizers = tuple(authorizers)
+        # Up to the first that might have to wait: it has its say before those behind it.
+        self._deciding: list[Deciding] = []
+        for authorizer in authorizers:
+            if not isinstance(authorizer, Deciding):
+                break
+            self._deciding.append(authorizer)
+
+    def permits(self, user: User, info: RequestInfo) -> bool:
+        """Whether somebody allows it without waiting; False leaves it to `authorize`."""
+        return MASTERS in user.groups or any(
+            authorizer.decide(user, info).allowed for authorizer in self._deciding
+        )
 
     async def authorize(self, user: User, info: RequestInfo) -> Decision:
         if MASTERS in user.groups:
@@ -94,6 +117,7 @@ def build(
     has_rbac = "RBAC" in modes
     return Authorization(
         authorizer=authorizer,
+        permits=authorizer.permits,
         answers=reviews.answers(authorizer, rbac if has_rbac else None),
         admission=(EscalationCheck(rbac, authorizer),) if has_rbac else (),
     )

@@ -20,7 +20,8 @@ _COMPRESSION_LEVEL = 1
 STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 _CACHE = ("cache-control", "no-cache, private")
 _JSON_HEADERS = (_CACHE, ("content-type", JSON))
-_PLAIN_ACCEPTS = ("", JSON, "*/*", f"{JSON}, */*")
+PLAIN_ACCEPTS = ("", JSON, "*/*", f"{JSON}, */*")
+"""Accept headers of those who get plain JSON, whatever else is offered."""
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -106,7 +107,7 @@ def failure(error: ApiError, request: Request, offered: tuple[str, ...] = TYPES)
     """Answer with the Status that `error` means, in JSON to those who accept nothing that is offered."""
     accept = request.headers.get("accept")
     response = json_value(error.status(), status=error.code)
-    if accept not in _PLAIN_ACCEPTS:
+    if accept not in PLAIN_ACCEPTS:
         with contextlib.suppress(NotAcceptable):
             wanted = accepted(accept, offered).media_type
             if wanted != JSON:

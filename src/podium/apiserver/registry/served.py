@@ -23,6 +23,7 @@ class Served:
         "drops",
         "form",
         "head",
+        "plain",
         "protobuf_form",
         "resource",
         "root",
@@ -51,6 +52,14 @@ class Served:
             checks = self.storage.while_off
             self.while_off = [checks[gate] for gate in checks if not gates.enabled(gate)]
         self.head = head(resource.kind, resource.api_version)
+        self.plain = (
+            not self.custom
+            and not self.converted
+            and resource.stored
+            and "get" in resource.verbs
+            and not resource.deprecation
+        )
+        """Whether to get an object is to get its bytes, and nothing else."""
         self.form: object | None = None
         """Kept here by the HTTP side: the encoder that all watchers of this resource share."""
         self.protobuf_form: object | None = None

@@ -23,6 +23,7 @@ from podium.base.http.body import Body
 from podium.base.http.inbox import inbox
 from podium.base.http.message import Headers, HttpError, Request, Response
 from podium.base.http.raw import Flow, RawPipe
+from podium.base.http.repeats import Repeats
 from podium.base.http.stream import Stream
 from podium.base.log import Log
 
@@ -40,6 +41,8 @@ LINGER_S = 1.0
 """How long a connection stays open to take in what a refused peer is still sending."""
 CANCEL_AFTER_S = 1.0
 """How long a stream may go on after its peer has left."""
+
+_BODILESS = (100, 101, 204, 304)
 
 _log = Log("podium.http")
 
@@ -93,6 +96,7 @@ class Connection(asyncio.BufferedProtocol):
         "_raw",
         "_reading",
         "_remote",
+        "_repeats",
         "_stream",
         "_tail_bytes",
         "_task",
@@ -130,6 +134,7 @@ class Connection(asyncio.BufferedProtocol):
         self._eof = False
         self._reading = True
         self._remote = ""
+        self._repeats = Repeats()
         self._peer_certificate: bytes | None = None
 
     # The transport's side.
@@ -164,7 +169,7 @@ class Connection(asyncio.BufferedProtocol):
         elif self._lingering or self._failure is not None:
             pass
         elif self._incoming is not None or (self._current is None and not self._unparsed):
-            self._parse(data)
+            self._read(bytes(data))
         else:
             self._hold(data)
 
@@ -221,7 +226,34 @@ class Connection(asyncio.BufferedProtocol):
         if len(self._unparsed) > UNPARSED_BYTES_MAX:
             self.pause_reading()
 
-    def _parse(self, data: bytes | memoryview) -> None:
+    def _read(self, data: bytes) -> None:
+        """Take what arrived while there was nothing before it to be answered."""
+        afresh = not (self._in_head or self._incoming or self._waiting or self._current)
+        if afresh and (target := self._repeats.target(data)):
+            body = Body(self, length=0, expect=False)
+            body.finish()
+            headers = self._repeats.headers()
+            exchange = self._exchange("GET", target, headers, body, keep_alive=True, upgrade=False)
+            self._waiting.append(exchange)
+            self._next()
+            return
+        self._feed(data)
+        if afresh and len(self._waiting) == 1 and self._incoming is None and not self._unparsed:
+            self._learn(data, self._waiting[0])
+        self._next()
+
+    def _learn(self, data: bytes, exchange: Exchange) -> None:
+        """Remember the request that `data` was, if it is one that may come again."""
+        plain = exchange.keep_alive and not exchange.upgrade and exchange.version == "1.1"
+        if plain and exchange.request.method == "GET" and exchange.body.length == 0 and not self._failure:
+            self._repeats.learn(data, exchange.request)
+
+    def _parse(self, data: bytes) -> None:
+        """Take what was held back."""
+        self._feed(data)
+        self._next()
+
+    def _feed(self, data: bytes) -> None:
         """Feed the parser until it has a whole request or the data end; the rest is held."""
         offset = 0
         while offset < len(data):
@@ -260,7 +292,6 @@ class Connection(asyncio.BufferedProtocol):
                 if offset < len(data):
                     self._hold(data[offset:])
                 break
-        self._next()
 
     def _closes_anyway(self) -> bool:
         """The last request said it was the last; what follows it is nobody's."""
@@ -302,18 +333,10 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(HttpError(431, "BadRequest", "too many request header fields"))
             return
         body = Body(self, length=framing.length, expect=framing.expect)
-        request = Request(
-            method=method,
-            target=target,
-            headers=Headers.of_lower(self._head_fields),
-            read_body=body.read,
-            read_chunk=body.read_chunk,
-            peer_certificate=self._peer_certificate,
-            remote=self._remote,
-            tls=self.server.tls,
-        )
-        self._incoming = Exchange(
-            request,
+        self._incoming = self._exchange(
+            method,
+            target,
+            Headers.of_lower(self._head_fields),
             body,
             keep_alive=parser.should_keep_alive(),
             upgrade=parser.should_upgrade(),
@@ -321,6 +344,29 @@ class Connection(asyncio.BufferedProtocol):
         )
         self._waiting.append(self._incoming)
         self._tail_bytes = 0
+
+    def _exchange(
+        self,
+        method: str,
+        target: str,
+        headers: Headers,
+        body: Body,
+        *,
+        keep_alive: bool,
+        upgrade: bool,
+        version: str = "1.1",
+    ) -> Exchange:
+        request = Request(
+            method=method,
+            target=target,
+            headers=headers,
+            read_body=body.read,
+            read_chunk=body.read_chunk,
+            peer_certificate=self._peer_certificate,
+            remote=self._remote,
+            tls=self.server.tls,
+        )
+        return Exchange(request, body, keep_alive=keep_alive, upgrade=upgrade, version=version)
 
     def on_body(self, data: bytes) -> None:
         self._tail_bytes = 0
@@ -422,7 +468,8 @@ class Connection(asyncio.BufferedProtocol):
                 if self._transport.is_closing() or self._eof:
                     return  # The peer left while its request was read.
                 raise
-            await self._respond(exchange, response)
+            if not self._send_plain(exchange, response):
+                await self._respond(exchange, response)
         except asyncio.CancelledError:
             self._transport.abort()
             raise
@@ -455,13 +502,20 @@ class Connection(asyncio.BufferedProtocol):
             self._lingering = True
             self.deadline = self.server.loop.time() + self.server.write_timeout_s
         else:
-            wait_s = self.server.head_timeout_s if self._in_head else self.server.idle_timeout_s
-            self.deadline = self.server.loop.time() + wait_s
-            if at_once and (self._unparsed or self._waiting):
-                # In a turn of its own: a peer that sends many requests ahead must not keep others waiting.
-                self.server.loop.call_soon(self._go_on)
-            else:
-                self._go_on()
+            self._wait_for_more(at_once=at_once)
+
+    def _wait_for_more(self, *, at_once: bool) -> None:
+        """An answer has left: turn to the next request, here already or to come."""
+        wait_s = self.server.head_timeout_s if self._in_head else self.server.idle_timeout_s
+        self.deadline = self.server.loop.time() + wait_s
+        if not self._unparsed and not self._waiting:
+            if self._failure is not None or self._eof or self.server.stopping:
+                self._next()
+        elif at_once:
+            # In a turn of its own: a peer that sends many requests ahead must not keep others waiting.
+            self.server.loop.call_soon(self._go_on)
+        else:
+            self._go_on()
 
     def _go_on(self) -> None:
         """Turn to what arrived behind the request just answered."""
@@ -471,6 +525,27 @@ class Connection(asyncio.BufferedProtocol):
             self._parse(data)
         else:
             self._next()
+
+    def _send_plain(self, exchange: Exchange, response: Response) -> bool:
+        """Send a short body with nothing special about it; return whether it was one. Most answers are."""
+        body, headers = response.body, response.headers
+        if (
+            not isinstance(body, bytes)
+            or len(body) > WRITE_BYTES
+            or response.stream is not None
+            or response.upgrade is not None
+            or response.status in _BODILESS
+            or exchange.request.method == "HEAD"
+            or exchange.version != "1.1"
+            or not exchange.keep_alive
+            or not exchange.body.complete
+            or self.server.stopping
+            or wire.FRAMING.intersection([name for name, _ in headers])
+        ):
+            return False
+        if not self._transport.is_closing():
+            self._transport.write(wire.plain_head(response.status, headers, len(body)) + body)
+        return True
 
     async def _respond(self, exchange: Exchange, response: Response) -> None:
         if "transfer-encoding" in response.headers:
