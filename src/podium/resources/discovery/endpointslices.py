@@ -49,6 +49,7 @@ ENDPOINTSLICES = Resource(
         column("Endpoints", _addresses),
         AGE,
     ),
-    validate=deferred.check("core.endpoint_validation", "validate_slice"),
-    validate_update=deferred.update_check("core.endpoint_validation", "validate_slice_update"),
+    validate=deferred.check("discovery.validation", "validate_slice"),
+    validate_update=deferred.update_check("discovery.validation", "validate_slice_update"),
+    warnings=deferred.warnings("discovery.validation", "slice_warnings"),
 )
