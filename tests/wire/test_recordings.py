@@ -28,12 +28,8 @@ _AGE = re.compile(r"\(\S+ ago\)")
 """How long ago a recorded restart was: grows by the day; tests/resources/test_columns.py looks at it."""
 _AREAS_LATER = ("controllers",)
 """Areas that need a controller manager."""
-_SCENARIOS_LATER = (
-    "crds/invalid-definitions",
-    "kinds-cluster/custom-resource-definition",
-    "kinds-cluster/flow-schema-and-priority-level",
-)
-"""Scenarios that need CEL, or wait for a status that nobody sets yet for longer than a test should take."""
+_SCENARIOS_LATER = ("kinds-cluster/flow-schema-and-priority-level",)
+"""Scenarios that wait for a status that nobody sets yet for longer than a test should take."""
 
 
 @cache

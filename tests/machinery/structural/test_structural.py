@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from podium.machinery.regexp import compiled
 from podium.machinery.structural.defaulting import defaulter
 from podium.machinery.structural.definition import schema_errors
 from podium.machinery.structural.jsonpath import PathError, compile_path
 from podium.machinery.structural.lists import list_errors
-from podium.machinery.structural.patterns import compiled
 from podium.machinery.structural.pruning import drop_nulls, prune
 from podium.machinery.structural.values import ABSENT, Validator
 

@@ -68,6 +68,7 @@ def resource_of(definition: Object, version: Object, schema: StructuralSchema) -
         validate=checks.create,
         validate_update=checks.update,
         validate_status_update=checks.update,
+        warnings=checks.warnings,
         generation=True,
         generation_fields=("*",),
         unconditional_update=False,
@@ -116,6 +117,7 @@ class _Checks:
         self._kind = kind
         self._schema = schema
         self._scale = scale
+        self._ratcheted: list[str] = []
 
     def create(self, obj: Object) -> list[FieldError]:
         return self._errors(obj, None)
@@ -126,7 +128,17 @@ class _Checks:
     def _errors(self, obj: Object, old: Object | None) -> list[FieldError]:
         if obj.get("kind") != self._kind:
             return [FieldError.invalid("kind", obj.get("kind"), f"must be {self._kind}")]
-        return self._schema.validate(obj, old, between=self._scale_errors(obj))
+        self._ratcheted = []
+        errors = self._schema.validate(obj, old, between=self._scale_errors(obj))
+        verdict = self._schema.rule_verdict(obj, old, errors)
+        if verdict is not None:
+            errors += verdict.errors
+            self._ratcheted = [str(error) for error in verdict.ratcheted]
+        return errors
+
+    def warnings(self, _new: Object, old: Object | None) -> list[str]:
+        """Return the rules that the object just checked breaks as it did before."""
+        return self._ratcheted if old is not None else []
 
     def _scale_errors(self, obj: Object) -> list[FieldError]:
         if self._scale is None:

@@ -10,6 +10,7 @@ with the first `compile`. Why it is an evaluator of our own: docs/adr/0005-cel.m
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -57,6 +58,7 @@ __all__ = [
     "none",
     "object_of",
     "optional_of",
+    "quoted",
     "some",
     "types_from_schema",
 ]
@@ -100,6 +102,11 @@ def estimate_cost(program: Program) -> int:
 def cardinality_max(type_: Type) -> int:
     """Return how many values of the type a request can hold: the factor of a rule in an unbounded list."""
     return REQUEST_BYTES_MAX // (type_.size_min + 1)
+
+
+def quoted(text: str) -> str:
+    """Return a text in quotation marks, as upstream prints expressions in messages (Go's %q, nearly)."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def some(value: object) -> object:

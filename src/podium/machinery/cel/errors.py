@@ -31,7 +31,12 @@ class CelError(ValueError):
 
 
 class CelRuntimeError(ValueError):
-    """The evaluation failed: an overflow, a missing key, no duration where one should be."""
+    """The evaluation failed: an overflow, a missing key, no duration where one should be.
+
+    `cost` is what the evaluation had cost until then, once `Program.evaluate` has let the error out.
+    """
+
+    cost: int = 0
 
 
 class CostExceeded(CelRuntimeError):

@@ -41,6 +41,7 @@ from podium.machinery.cel.values import (
     parse_duration,
     parse_timestamp,
 )
+from podium.machinery.regexp import PatternError, compiled
 
 COST, LIMIT, FIRST = 0, 1, 2
 UNBOUND = object()
@@ -233,6 +234,8 @@ class Compiler:
             value = self.plain_call(node)([0, 2**63])
             return _constant(value)
         match node.function:
+            case "matches" | "find" | "findAll":
+                _compile_patterns(node)
             case "_&&_" | "_||_":
                 return _logic(self.run(node.args[0]), self.run(node.args[1]), node.function == "_||_")
             case "_?_:_":
@@ -402,6 +405,16 @@ class Compiler:
                 return _sort_by(steps, target, arguments[0], slots[0])
             case _:
                 return _transform_map(steps, condition, arguments[-1], name == "transformMapEntry")
+
+
+def _compile_patterns(node: Call) -> None:
+    """Compile a pattern that is a literal beforehand, as upstream does. Raises CelRuntimeError."""
+    pattern = node.args[0 if node.target is not None else 1]
+    if isinstance(pattern, Literal) and isinstance(pattern.value, str):
+        try:
+            compiled(pattern.value)
+        except PatternError as error:
+            raise CelRuntimeError(str(error)) from None
 
 
 def _constant(value: Any) -> Run:

@@ -10,7 +10,17 @@ from typing import Any, Literal
 from podium.machinery.cel import checker, syntax
 from podium.machinery.cel.checker import Checked
 from podium.machinery.cel.errors import CelError, CelRuntimeError, CostExceeded, compile_error
-from podium.machinery.cel.evaluate import COST, FIRST, SURPRISES, UNBOUND, Compiler, Convert, Run, converter
+from podium.machinery.cel.evaluate import (
+    COST,
+    FIRST,
+    LIMIT,
+    SURPRISES,
+    UNBOUND,
+    Compiler,
+    Convert,
+    Run,
+    converter,
+)
 from podium.machinery.cel.literals import literal_issues
 from podium.machinery.cel.types import Type
 
@@ -62,21 +72,23 @@ class Program:
                     value = bindings[name]
                     frame[slot] = value if convert is None or value is None else convert(value)
             value = self.run(frame)
-        except CelRuntimeError:
-            self._settle(frame)
-            raise
+        except CelRuntimeError as error:
+            raise _settled(frame, error) from None
         except RecursionError:
-            raise CelRuntimeError(TOO_DEEP) from None
+            raise _settled(frame, CelRuntimeError(TOO_DEEP)) from None
         except SURPRISES as error:
-            self._settle(frame)
-            raise CelRuntimeError(f"internal error: {error}") from error
-        self._settle(frame)
+            raise _settled(frame, CelRuntimeError(f"internal error: {error}")) from error
+        if frame[COST] > frame[LIMIT]:
+            raise _settled(frame, CostExceeded())
         return Result(value=value, cost=frame[COST])
 
-    def _settle(self, frame: list[Any]) -> None:
-        """Raise CostExceeded also when the limit was passed in steps that do not look at it themselves."""
-        if frame[COST] > frame[1]:
-            raise CostExceeded from None
+
+def _settled(frame: list[Any], error: CelRuntimeError) -> CelRuntimeError:
+    """Return the error with its cost; CostExceeded also when steps passed the limit without looking at it."""
+    if frame[COST] > frame[LIMIT] and not isinstance(error, CostExceeded):
+        error = CostExceeded()
+    error.cost = frame[COST]
+    return error
 
 
 def compile(

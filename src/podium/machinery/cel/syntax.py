@@ -246,6 +246,13 @@ _BINARY = {
 }
 
 
+# What upstream's parser has expected where a value should stand.
+_OPERANDS = (
+    "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, "
+    "IDENTIFIER}"
+)
+
+
 @dataclass(slots=True)
 class _Parser:
     text: str
@@ -257,7 +264,7 @@ class _Parser:
     def whole(self) -> Node:
         node = self.expression()
         if self.peek.kind != "end":
-            raise self.unexpected(self.peek)
+            raise self.unexpected(self.peek, "<EOF>")
         return node
 
     @property
@@ -465,7 +472,7 @@ class _Parser:
                 return self.name(token)
             case "op":
                 return self.bracketed(token)
-        raise self.unexpected(token)
+        raise self.unexpected(token, _OPERANDS)
 
     def name(self, token: Token) -> Node:
         match token.text:
@@ -474,7 +481,7 @@ class _Parser:
             case "null":
                 return Literal(at=token.at, value=None)
             case "in":
-                raise self.unexpected(token)
+                raise self.unexpected(token, _OPERANDS)
         if (paren := self.takes("(")) is not None:
             return self.function(token, paren)
         if token.text in _RESERVED:
@@ -507,7 +514,7 @@ class _Parser:
                 if name.kind != "ident":
                     raise self.unexpected(name, "IDENTIFIER")
                 return self.name(name)
-        raise self.unexpected(token)
+        raise self.unexpected(token, _OPERANDS)
 
     def list_of(self, at: int) -> ListOf:
         elements: list[Node] = []

@@ -140,6 +140,8 @@ def opaque(name: str) -> Type:
 def object_of(name: str, fields: Mapping[str, Type], *, size_min: int = 2) -> Type:
     """Return an object type with `fields` by their names on the wire, less those that cannot be escaped."""
     wire = {escaped: key for key in fields if (escaped := escape(key)) is not None}
+    # After a dot the parser takes most reserved words as they are.
+    wire |= {key: key for key in fields if key in _RESERVED}
     typed = {escaped: fields[key] for escaped, key in wire.items()}
     return Type(kind="object", name=name, fields=typed, wire=wire, size_min=size_min)
 
@@ -258,16 +260,19 @@ def _embedded(schema: Mapping[str, Any]) -> bool:
 
 
 def _with_meta(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    text = {"type": "string"}
-    properties = dict(schema.get("properties") or {})
-    properties.setdefault("apiVersion", text)
-    properties.setdefault("kind", text)
+    """Return the schema with what every object has, unless it says all of it itself."""
+    properties = schema.get("properties") or {}
     meta = properties.get("metadata") or {}
-    meta_properties = {
-        key: value for key, value in (meta.get("properties") or {}).items() if key in ("name", "generateName")
-    }
-    properties["metadata"] = {
-        "type": "object",
-        "properties": {"name": text, "generateName": text} | meta_properties,
-    }
-    return {**schema, "type": schema.get("type") or "object", "properties": properties}
+    named = meta.get("properties") or {}
+    told = (
+        properties.get("kind"),
+        properties.get("apiVersion"),
+        named.get("name"),
+        named.get("generateName"),
+    )
+    if meta.get("type") == "object" and all(part and part.get("type") == "string" for part in told):
+        return schema
+    text = {"type": "string"}
+    known = {"type": "object", "properties": {"name": text, "generateName": text}}
+    made = {**properties, "apiVersion": text, "kind": text, "metadata": known}
+    return {**schema, "type": schema.get("type") or "object", "properties": made}

@@ -19,6 +19,7 @@ from podium.machinery.quantity import Quantity
 SECOND = 10**9
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 _TIMESTAMP_MIN, _TIMESTAMP_MAX = -62135596800, 253402300799
+TIMESTAMP_ZERO = _TIMESTAMP_MIN * SECOND  # Go's zero time, the beginning of year 1
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 _UNITS = {

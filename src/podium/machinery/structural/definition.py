@@ -6,13 +6,13 @@ not only restricts values that are specified outside of them. Only then is it cl
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from podium.machinery.errors import FieldError, Json, Object
+from podium.machinery.regexp import PatternError, compiled
 from podium.machinery.structural.defaulting import defaulter
-from podium.machinery.structural.patterns import compiled, go_message
 from podium.machinery.structural.pruning import drop_nulls, prune
+from podium.machinery.structural.rule_definitions import field_errors, rule_errors
 from podium.machinery.structural.values import Validator
 
 Errors = list[FieldError]
@@ -41,12 +41,26 @@ _EXTENSIONS = {
 }
 
 
-def schema_errors(schema: Object, path: str) -> Errors:
-    """Return what is wrong with the schema of a custom resource at `path`, rules (CEL) apart."""
-    errors = _node(schema, path) + _structure(schema, path, "root")
+def schema_errors(schema: Object, path: str, *, unchanged: bool = False) -> Errors:
+    """Return what is wrong with the schema of a custom resource at `path`, its rules included.
+
+    `unchanged`: the definition had the schema before, so that its rules may cost what they cost.
+    """
+    own, structural = _node(schema, path), _structure(schema, path, "root")
+    if structural:
+        return own + structural
+    errors = own
     if not errors:
         errors = list(_default_errors(schema, path, whole=True))
-    return errors
+        if errors:
+            return errors
+    return errors + rule_errors(
+        schema, path, (lambda part, where: bool(_node(part, where))) if own else _sound, unchanged=unchanged
+    )
+
+
+def _sound(_schema: Object, _path: str) -> bool:
+    return False
 
 
 # --- one node after the other
@@ -98,14 +112,11 @@ def _node(schema: Object, path: str) -> Errors:
     if pattern:
         try:
             compiled(pattern)
-        except re.error as error:
-            detail = f"must be a valid regular expression, but isn't: {go_message(error, pattern)}"
+        except PatternError as error:
+            detail = f"must be a valid regular expression, but isn't: {error}"
             errors.append(FieldError.invalid(f"{path}.pattern", pattern, detail))
-    for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
-        if not str(rule.get("rule") or "").strip():
-            where = f"{path}.x-kubernetes-validations[{index}].rule"
-            errors.append(FieldError.required(where, "rule is not specified"))
     errors += _map_type_errors(schema, path) + _list_type_errors(schema, path)
+    errors += field_errors(schema, path)
     for inner, where, _ in children(schema, path):
         errors += _node(inner, where)
     for inner, where in _nested(schema, path):

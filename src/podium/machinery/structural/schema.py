@@ -15,6 +15,7 @@ from podium.machinery.shape import Shape
 from podium.machinery.structural import pruning
 from podium.machinery.structural.defaulting import defaulter
 from podium.machinery.structural.lists import list_errors
+from podium.machinery.structural.rules import BLOCKING, ROOT, UNCHECKED, Rules, Verdict, rules_of
 from podium.machinery.structural.shapes import root_shape
 from podium.machinery.structural.values import ABSENT, Validator
 
@@ -112,6 +113,17 @@ class StructuralSchema(Schema):
         errors += self._embedded_errors(obj)
         return errors + list_errors(obj, self.source, "", before)
 
+    def rule_verdict(self, obj: Object, old: Object | None, errors: Sequence[FieldError]) -> Verdict | None:
+        """Return what the rules say to `obj`, None where there are none.
+
+        `errors` are those found already: with some of them in the object upstream does not run rules.
+        """
+        if self._rules is None:
+            return None
+        if any(error.reason in BLOCKING for error in errors):
+            return Verdict(errors=[FieldError.invalid(ROOT, None, UNCHECKED)])
+        return self._rules.check(obj, ABSENT if old is None else old)
+
     def _embedded_errors(self, obj: Object) -> list[FieldError]:
         errors: list[FieldError] = []
         for path, embedded in embedded_objects(obj, self.source, ""):
@@ -129,6 +141,10 @@ class StructuralSchema(Schema):
     @cached_property
     def _validator(self) -> Validator:
         return Validator(self.source)
+
+    @cached_property
+    def _rules(self) -> Rules | None:
+        return rules_of(self.source)
 
     @cached_property
     def _defaulter(self) -> Callable[[Json], None] | None:

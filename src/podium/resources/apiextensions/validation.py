@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
-from podium.machinery.structural.definition import schema_errors
 from podium.resources.admissionregistration.validation import validate_client
+from podium.resources.apiextensions.internal import Hub, hub, shown_versions
+from podium.resources.apiextensions.versions import (
+    SELECTABLE_MAX,
+    column_errors,
+    deprecation_errors,
+    selectable_errors,
+    subresource_errors,
+    validation_errors,
+)
 from podium.resources.checks import Errors, metadata_of, objects, spec_of
 from podium.resources.defaulting import given
 
@@ -18,12 +27,17 @@ _STRATEGIES = ("None", "Webhook")
 
 def validate_definition(definition: Object) -> Errors:
     """Check a CustomResourceDefinition."""
+    return _definition(definition, None)
+
+
+def _definition(definition: Object, old: Object | None) -> Errors:
     spec = spec_of(definition)
+    before = spec_of(old) if old is not None else None
     errors = _name(definition, spec)
-    errors += _spec(spec)
+    errors += _spec(spec, before)
     errors += _stored_versions(definition, spec)
-    errors += _approval(definition, spec)
-    if spec.get("preserveUnknownFields"):
+    errors += _approval(definition, spec, old)
+    if spec.get("preserveUnknownFields") and not (before or {}).get("preserveUnknownFields"):
         detail = (
             "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in "
             "spec.versions[*].schema instead"
@@ -49,7 +63,7 @@ def _label(field: str, value: str, *, mixed_case: bool = False) -> Errors:
     return [FieldError.invalid(field, value, prefix + ",".join(faults))]
 
 
-def _spec(spec: Object) -> Errors:
+def _spec(spec: Object, old: Object | None) -> Errors:
     errors: Errors = []
     group = str(spec.get("group") or "")
     if not group:
@@ -63,46 +77,97 @@ def _spec(spec: Object) -> Errors:
         errors.append(FieldError.required("spec.scope"))
     elif scope not in _SCOPES:
         errors.append(FieldError.not_supported("spec.scope", scope, _SCOPES))
-    errors += _versions(spec)
+    parts, before = hub(spec), _Before(old)
+    errors += _versions(spec, parts, before)
     errors += _names(given(spec, "names") or {})
-    return errors + _schemas(spec) + _conversion(spec)
+    return errors + _shared(spec, parts, before) + _conversion(spec)
 
 
-def _schemas(spec: Object) -> Errors:
-    """Check the schemas. One that all versions share is spoken of once, as in upstream's older version."""
-    schemas = [
-        given(given(version, "schema") or {}, "openAPIV3Schema") for version in objects(spec.get("versions"))
-    ]
-    known = [schema for schema in schemas if schema is not None]
-    if not known or spec.get("preserveUnknownFields"):
-        return []
-    if all(schema == known[0] for schema in schemas):
-        return schema_errors(known[0], "spec.validation.openAPIV3Schema")
+class _Before:
+    """What a definition had before, which is not held against it now."""
+
+    def __init__(self, old: Object | None) -> None:
+        versions = objects((old or {}).get("versions"))
+        self._versions = {version.get("name"): version for version in versions}
+        self._shared = hub(old).shared if old is not None else {}
+
+    def had_schema(self, name: object, schema: Object | None) -> bool:
+        """Return whether the version had this schema."""
+        return name in self._versions and schema == self._versions[name].get("schema")
+
+    def had_too_many(self, name: object, fields: object) -> bool:
+        """Return whether the version had these selectable fields, and more than are allowed."""
+        version = self._shared if name is None else self._versions.get(name) or {}
+        were = version.get("selectableFields") or ()
+        return len(were) > SELECTABLE_MAX and were == fields
+
+
+def _versions(spec: Object, parts: Hub, before: _Before) -> Errors:
+    versions = parts.versions
     errors: Errors = []
-    for index, schema in enumerate(schemas):
-        if schema is not None:
-            errors += schema_errors(schema, f"spec.versions[{index}].schema.openAPIV3Schema")
-    return errors
-
-
-def _versions(spec: Object) -> Errors:
-    versions = objects(spec.get("versions"))
-    errors: Errors = [
-        FieldError.required(f"spec.versions[{index}].schema.openAPIV3Schema")
-        for index, version in enumerate(versions)
-        if given(given(version, "schema") or {}, "openAPIV3Schema") is None
-    ]
+    if given(parts.shared.get("schema") or {}, "openAPIV3Schema") is None:
+        errors += [
+            FieldError.required(f"spec.versions[{index}].schema.openAPIV3Schema")
+            for index, version in enumerate(versions)
+            if given(given(version, "schema") or {}, "openAPIV3Schema") is None
+        ]
     names = [str(version.get("name") or "") for version in versions]
-    for index, name in enumerate(names):
+    for index, version in enumerate(versions):
+        path, name = f"spec.versions[{index}]", names[index]
         faults = validation.dns1035_label_errors(name)
         if faults:
-            errors.append(FieldError.invalid(f"spec.versions[{index}].name", name, ",".join(faults)))
+            errors.append(FieldError.invalid(f"{path}.name", name, ",".join(faults)))
+        errors += deprecation_errors(version, path)
+        schema, subresources = given(version, "schema"), given(version, "subresources")
+        status = subresources if subresources is not None else parts.shared.get("subresources") or {}
+        if not spec.get("preserveUnknownFields"):
+            errors += validation_errors(
+                schema,
+                f"{path}.schema",
+                status=status.get("status") is not None,
+                unchanged=before.had_schema(name, schema),
+            )
+        errors += subresource_errors(subresources, f"{path}.subresources")
+        errors += column_errors(version.get("additionalPrinterColumns"), f"{path}.additionalPrinterColumns")
+        fields = version.get("selectableFields")
+        errors += selectable_errors(
+            fields,
+            schema if schema is not None else parts.shared.get("schema"),
+            f"{path}.selectableFields",
+            too_many=before.had_too_many(name, fields),
+        )
     if len(set(names)) != len(names):
-        errors.append(FieldError.invalid("spec.versions", versions, "must contain unique version names"))
+        detail = "must contain unique version names"
+        errors.append(FieldError.invalid("spec.versions", shown_versions(versions), detail))
     if sum(bool(version.get("storage")) for version in versions) != 1:
         detail = "must have exactly one version marked as storage version"
-        errors.append(FieldError.invalid("spec.versions", versions, detail))
+        errors.append(FieldError.invalid("spec.versions", shown_versions(versions), detail))
+    if names and names[0] and (faults := validation.dns1035_label_errors(names[0])):
+        errors.append(FieldError.invalid("spec.version", names[0], ",".join(faults)))
     return errors
+
+
+def _shared(spec: Object, parts: Hub, before: _Before) -> Errors:
+    """Check what all versions have in common."""
+    schema, subresources = parts.shared.get("schema"), parts.shared.get("subresources")
+    errors: Errors = []
+    if not spec.get("preserveUnknownFields"):
+        versions = objects(spec.get("versions"))
+        status = any((version.get("subresources") or {}).get("status") is not None for version in versions)
+        first = versions[0].get("name") if versions else None
+        errors += validation_errors(
+            schema, "spec.validation", status=status, unchanged=before.had_schema(first, schema)
+        )
+    errors += subresource_errors(subresources, "spec.subresources")
+    columns = parts.shared.get("additionalPrinterColumns")
+    errors += column_errors(columns, "spec.additionalPrinterColumns")
+    fields = parts.shared.get("selectableFields")
+    if fields and "schema" not in parts.shared:
+        detail = "may only be set when validations.schema is included"
+        return [*errors, FieldError.invalid("spec.selectableFields", "", detail)]
+    return errors + selectable_errors(
+        fields, schema, "spec.selectableFields", too_many=before.had_too_many(None, fields)
+    )
 
 
 def _names(names: Object) -> Errors:
@@ -161,10 +226,18 @@ def _conversion(spec: Object) -> Errors:
 def _review_versions(versions: list[str], path: str) -> Errors:
     if not versions:
         return [FieldError.required(path)]
-    if not set(versions) & {"v1", "v1beta1"}:
-        detail = "must include at least one of v1, v1beta1"
-        return [FieldError.invalid(path, versions, detail)]
-    return []
+    errors: Errors = []
+    seen: set[str] = set()
+    for index, version in enumerate(versions):
+        if version in seen:
+            errors.append(FieldError.invalid(f"{path}[{index}]", version, "duplicate version"))
+            continue
+        seen.add(version)
+        for fault in validation.dns1035_label_errors(version):
+            errors.append(FieldError.invalid(f"{path}[{index}]", version, fault))
+    if not seen & {"v1", "v1beta1"}:
+        errors.append(FieldError.invalid(path, versions, "must include at least one of v1, v1beta1"))
+    return errors
 
 
 def _stored_versions(definition: Object, spec: Object) -> Errors:
@@ -190,16 +263,36 @@ def _stored_versions(definition: Object, spec: Object) -> Errors:
     return errors
 
 
-def _approval(definition: Object, spec: Object) -> Errors:
+def _approval(definition: Object, spec: Object, old: Object | None) -> Errors:
     group = str(spec.get("group") or "")
     protected = group in ("k8s.io", "kubernetes.io") or group.endswith((".k8s.io", ".kubernetes.io"))
-    if not protected or (metadata_of(definition).get("annotations") or {}).get(APPROVED):
+    text, were = _approved(definition), _approved(old) if old is not None else None
+    kind = _approval_kind(text)
+    if not protected or kind == "good" or (were is not None and _approval_kind(were) == kind):
         return []
-    detail = (
-        f'protected groups must have approval annotation "{APPROVED}", '
-        "see https://github.com/kubernetes/enhancements/pull/1111"
-    )
-    return [FieldError.required(f"metadata.annotations[{APPROVED}]", detail)]
+    where = f"metadata.annotations[{APPROVED}]"
+    see = "see https://github.com/kubernetes/enhancements/pull/1111"
+    head = f'protected groups must have approval annotation "{APPROVED}"'
+    if kind == "missing":
+        return [FieldError.required(where, f"{head}, {see}")]
+    detail = f'{head} with either a URL or a reason starting with "unapproved", {see}'
+    return [FieldError.invalid(where, text, detail)]
+
+
+def _approved(definition: Object) -> str:
+    return str((metadata_of(definition).get("annotations") or {}).get(APPROVED) or "")
+
+
+def _approval_kind(text: str) -> str:
+    if not text:
+        return "missing"
+    if text.startswith("unapproved"):
+        return "good"
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return "bad"
+    return "good" if parts.scheme and parts.netloc else "bad"
 
 
 def _tolerated(before: Object) -> Callable[[FieldError], bool]:
@@ -222,7 +315,7 @@ def _tolerated(before: Object) -> Callable[[FieldError], bool]:
 def validate_definition_update(new: Object, old: Object) -> Errors:
     """Check a changed definition: what is established keeps its scope, its group and its kind."""
     tolerated = _tolerated(spec_of(old))
-    errors = [error for error in validate_definition(new) if not tolerated(error)]
+    errors = [error for error in _definition(new, old) if not tolerated(error)]
     conditions = objects((given(old, "status") or {}).get("conditions"))
     established = any(c.get("type") == "Established" and c.get("status") == "True" for c in conditions)
     spec, before = spec_of(new), spec_of(old)

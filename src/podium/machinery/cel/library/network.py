@@ -71,12 +71,13 @@ def url(text: str) -> URL:
         raise _fault(text, "missing protocol scheme")
     if not text.startswith("/") and not (colon and _SCHEME.fullmatch(scheme)):
         raise _fault(text, "invalid URI for request")
+    if colon and not text.startswith("/") and not text.startswith("/", len(scheme) + 1):
+        # What does not begin with a slash behind its scheme has neither host nor path.
+        return URL(text, SplitResult(scheme.lower(), "", "", text.partition("?")[2], ""))
     try:
         parts = urlsplit(text, allow_fragments=False)
     except ValueError as error:
         raise _fault(text, str(error)) from None
-    if not text.startswith("/") and not parts.netloc and not parts.path.startswith("/"):
-        raise _fault(text, "invalid URI for request")
     if (bad := _BAD_ESCAPE.search(parts.path)) is not None:
         escape = json.dumps(parts.path[bad.start() : bad.start() + 3])
         raise _fault(text, f"invalid URL escape {escape}")
@@ -85,7 +86,8 @@ def url(text: str) -> URL:
         raise _fault(text, f"invalid character {json.dumps(character[0])} in host name")
     if found.port and not found.port.isdigit():
         raise _fault(text, f'invalid port ":{found.port}" after host')
-    return found
+    # What is allowed was decided with the fragment as a part of the rest, as upstream does.
+    return URL(text, urlsplit(text)) if "#" in text else found
 
 
 def is_url(text: str) -> bool:

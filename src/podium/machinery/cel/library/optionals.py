@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from podium.machinery.cel.declarations import declare
-from podium.machinery.cel.values import NONE, Duration, Optional
+from podium.machinery.cel.values import NONE, TIMESTAMP_ZERO, Duration, Optional, Timestamp
 
 
 def of_non_zero(value: Any) -> Optional:
     """Return none for null, false, zero and what is empty."""
     if value is None or value is False or (isinstance(value, Duration) and value.nanos == 0):
+        return NONE
+    if isinstance(value, Timestamp) and value.nanos == TIMESTAMP_ZERO:
         return NONE
     if isinstance(value, int | float | str | bytes | list | dict) and not value:
         return NONE
