@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from podium.machinery.cel.spans import Span
 
 from podium.machinery import cel
 from podium.machinery.cel import estimate
+from podium.machinery.cel.spans import Span
 from podium.machinery.cel.types import Type
 from tests.machinery.cel.shared import BINDINGS, VARIABLES, run
 

@@ -68,7 +68,8 @@ def lists(inner: dict[str, Any], **more: Any) -> dict[str, Any]:
         (
             {"rule": "self"},
             [
-                f'RULES[0].rule: Invalid value: {{"Rule":"self",{SHOWN}}}: cel expression must evaluate to a bool'
+                f'RULES[0].rule: Invalid value: {{"Rule":"self",{SHOWN}}}: '
+                "cel expression must evaluate to a bool"
             ],
         ),
         (
@@ -106,8 +107,8 @@ def test_old_values_must_be_told_to_belong_to_the_new_ones() -> None:
     rule = {"x-kubernetes-validations": [{"rule": "self == oldSelf"}]}
     (error,) = of(lists(TEXT | rule, maxItems=5))
     assert error == (
-        'x.properties[s].items.x-kubernetes-validations[0].rule: Invalid value: "self == oldSelf": oldSelf cannot '
-        "be used on the uncorrelatable portion of the schema within x.properties[s]"
+        'x.properties[s].items.x-kubernetes-validations[0].rule: Invalid value: "self == oldSelf": oldSelf '
+        "cannot be used on the uncorrelatable portion of the schema within x.properties[s]"
     )
     keyed = {"type": "object", "required": ["k"], "properties": {"k": TEXT | {"maxLength": 5}}}
     keys = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "maxItems": 5}
@@ -152,8 +153,8 @@ def test_all_rules_together_may_cost_too_much() -> None:
             "for entire OpenAPIv3 schema"
             for index in range(4)
         ),
-        "x: Forbidden: x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema exceeds "
-        f"budget by factor of 1.056440x {HINT}",
+        "x: Forbidden: x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema "
+        f"exceeds budget by factor of 1.056440x {HINT}",
     ]
 
 

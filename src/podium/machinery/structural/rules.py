@@ -112,7 +112,8 @@ class Rules:
     def check(self, obj: Json, old: Json = ABSENT) -> Verdict:
         """Run all rules on a whole object; `old` is what an update has found there."""
         verdict = Verdict()
-        _Run(verdict=verdict, budget=cel.OBJECT_COST_MAX).node(self, obj, old, "", Correlation(obj, old, self.schema))
+        run = _Run(verdict=verdict, budget=cel.OBJECT_COST_MAX)
+        run.node(self, obj, old, "", Correlation(obj, old, self.schema))
         return verdict
 
 
