@@ -27,6 +27,8 @@ class Column:
     format: str = ""
     description: str = ""
     priority: int = 0
+    defined: bool = True
+    """False: the cell has no definition among the columns, as with one kind of upstream's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +161,8 @@ class Resource:
     """Whether a version that is stored as another allows what the storage resource finds wrong."""
     warnings: Callable[[Object, Object | None], list[str]] = _no_warnings
     """(new, old; None on create): what clients should know of an object that is valid all the same."""
+    warns_of_status: bool = False
+    """Whether `warnings` looks at writes of the status too."""
     deprecation: str = ""
     """A warning that goes with every answer about this resource."""
     name_errors: Callable[[str], list[str]] | None = None
@@ -189,6 +193,8 @@ class Resource:
 
     selectable: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)
     """Field selectors beyond metadata.name and metadata.namespace: path -> value in the object."""
+    hidden_annotations: tuple[str, ...] = ()
+    """Annotations that tables and lists of metadata leave out: fields of upstream's under another name."""
     columns: tuple[Column, ...] = ()
     """Printer columns; empty means Name and Created At, as upstream prints unknown kinds."""
     row_conditions: Callable[[Object], list[Object]] | None = None

@@ -116,7 +116,8 @@ class Schemas:
     def _definition_shape(self, name: str) -> Shape:
         if name in _SPECIAL:
             kind, go_type = _SPECIAL[name]
-            return Shape(kind=kind, go_type=go_type)
+            # What is inside an extension is its owner's alone, as one value.
+            return Shape(kind=kind, go_type=go_type, atomic=go_type == "runtime.RawExtension")
         source = self._source(name)
         go_type = ".".join(name.rsplit(".", 2)[-2:])
         if "properties" in source:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -133,7 +133,9 @@ def table(
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": dict(list_meta or {}),
-        "columnDefinitions": [_definition(column) for column in columns] if columns_too else None,
+        "columnDefinitions": [_definition(column) for column in columns if column.defined]
+        if columns_too
+        else None,
         "rows": [_row(resource, columns, obj, now, include_object) for obj in objects],
     }
 
@@ -162,13 +164,21 @@ def _row_object(resource: Resource, obj: Object, include: str) -> Object | None:
         return None
     if include == "Object":
         return {**obj, "kind": resource.kind, "apiVersion": resource.api_version}
-    return partial_metadata(obj)
+    return partial_metadata(obj, resource.hidden_annotations)
 
 
-def partial_metadata(obj: Object) -> Object:
-    """Return the PartialObjectMetadata of an object."""
+def partial_metadata(obj: Object, hidden: Sequence[str] = ()) -> Object:
+    """Return the PartialObjectMetadata of an object, without the annotations that are hidden."""
     return {
         "kind": "PartialObjectMetadata",
         "apiVersion": "meta.k8s.io/v1",
-        "metadata": metadata(obj),
+        "metadata": without_annotations(metadata(obj), hidden) if hidden else metadata(obj),
     }
+
+
+def without_annotations(metadata: Object, hidden: Sequence[str]) -> Object:
+    """Return metadata that does not have the hidden annotations; the argument stays as it is."""
+    annotations = metadata.get("annotations") or {}
+    shown = {key: value for key, value in annotations.items() if key not in hidden}
+    kept = {key: value for key, value in metadata.items() if key != "annotations"}
+    return {**kept, "annotations": shown} if shown else kept

@@ -43,6 +43,16 @@ def update_check(module: str, name: str) -> UpdateCheck:
     return deferred
 
 
+def warnings(module: str, name: str) -> Callable[[Object, Object | None], list[str]]:
+    """Return the warnings about a new and an old object that `name` is in `module`."""
+
+    def deferred(new: Object, old: Object | None) -> list[str]:
+        found: list[str] = _loaded(module, name)(new, old)
+        return found
+
+    return deferred
+
+
 def check_new(module: str, name: str) -> UpdateCheck:
     """Return the check of an update that looks at the new object alone."""
     of_one = check(module, name)
@@ -55,15 +65,5 @@ def name_check(module: str, name: str) -> Callable[[str], list[str]]:
     def deferred(text: str) -> list[str]:
         errors: list[str] = _loaded(module, name)(text)
         return errors
-
-    return deferred
-
-
-def warnings(module: str, name: str) -> Callable[[Object, Object | None], list[str]]:
-    """Return what `name` in `module` warns of: a new object, or a new and an old one."""
-
-    def deferred(new: Object, old: Object | None) -> list[str]:
-        found: list[str] = _loaded(module, name)(new, old)
-        return found
 
     return deferred

@@ -71,3 +71,71 @@ def decoded(data: object) -> bytes:
         return base64.b64decode(str(data or ""))
     except (binascii.Error, ValueError):
         return b""
+
+
+def pair_error(certificates: bytes, key: bytes) -> str:
+    """Return why a chain of certificates and a key do not make a pair, in the words of Go's library; "" if
+    they do."""
+    skipped = []
+    leaf = None
+    for block in blocks(certificates):
+        if block.kind == "CERTIFICATE":
+            leaf = block
+            break
+        skipped.append(block.kind)
+    if leaf is None:
+        return _nothing_found(skipped)
+    private = next((block for block in blocks(key) if _is_private(block.kind)), None)
+    if private is None:
+        others = [block.kind for block in blocks(key)]
+        if not others:
+            return "tls: failed to find any PEM data in key input"
+        if others == ["CERTIFICATE"]:
+            return "tls: found a certificate rather than a key in the PEM for the private key"
+        return (
+            'tls: failed to find PEM block with type ending in "PRIVATE KEY" in key input after skipping PEM '
+            f"blocks of the following types: [{' '.join(others)}]"
+        )
+    return _mismatch(leaf.content, private.content)
+
+
+def _nothing_found(skipped: list[str]) -> str:
+    if not skipped:
+        return "tls: failed to find any PEM data in certificate input"
+    if len(skipped) == 1 and skipped[0].endswith("PRIVATE KEY"):
+        return (
+            "tls: failed to find certificate PEM data in certificate input, but did find a private key; PEM "
+            "inputs may have been switched"
+        )
+    return (
+        'tls: failed to find "CERTIFICATE" PEM block in certificate input after skipping PEM blocks of the '
+        f"following types: [{' '.join(skipped)}]"
+    )
+
+
+def _is_private(kind: str) -> bool:
+    return kind == "PRIVATE KEY" or kind.endswith(" PRIVATE KEY")
+
+
+def _mismatch(leaf: bytes, private: bytes) -> str:
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        Encoding,
+        PublicFormat,
+        load_der_private_key,
+    )
+
+    parsed = certificate(leaf)
+    if parsed is None:
+        return "x509: malformed certificate"
+    try:
+        key = load_der_private_key(private, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return "tls: failed to parse private key"
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    wanted, found = parsed.public_key(), key.public_key()
+    if type(wanted) is not type(found):
+        return "tls: private key type does not match public key type"
+    if wanted.public_bytes(*form) != found.public_bytes(*form):
+        return "tls: private key does not match public key"
+    return ""

@@ -226,7 +226,10 @@ class MetadataForm(_JsonForm):
         return self.object(entry.decode())
 
     def object(self, obj: Object) -> bytes:
-        return orjson.dumps({**self._kind, "metadata": obj["metadata"]})
+        metadata, hidden = obj["metadata"], self._served.resource.hidden_annotations
+        if hidden:
+            metadata = table.without_annotations(metadata, hidden)
+        return orjson.dumps({**self._kind, "metadata": metadata})
 
     def list(self, listing: Listing) -> Sequence[bytes]:
         head = orjson.dumps({"kind": "PartialObjectMetadataList", "apiVersion": self._api_version})

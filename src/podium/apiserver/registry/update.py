@@ -132,8 +132,10 @@ async def _finish(
 ) -> Result:
     prepare_update(registry, call, stored, stored_old)
     check_update(call, stored, stored_old)
-    for warning in call.served.storage.warnings(stored, stored_old):
-        call.warn(warning)
+    storage = call.served.storage
+    if not call.subresource or (call.subresource == "status" and storage.warns_of_status):
+        for warning in storage.warnings(stored, stored_old):
+            call.warn(warning)
     registry.schema_of(call.served.storage.schema).seal(stored)
     if attributes is not None:
         attributes.object = call.served.from_storage(stored)

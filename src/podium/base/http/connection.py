@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 from collections import deque
@@ -43,6 +44,8 @@ CANCEL_AFTER_S = 1.0
 """How long a stream may go on after its peer has left."""
 
 _BODILESS = (100, 101, 204, 304)
+_UNKNOWN_METHOD = re.compile(rb"([A-Z]{1,24}) /")
+_STAND_IN = b"POST"
 
 _log = Log("podium.http")
 
@@ -101,6 +104,7 @@ class Connection(asyncio.BufferedProtocol):
         "_tail_bytes",
         "_task",
         "_transport",
+        "_unknown_method",
         "_unparsed",
         "_url",
         "_waiting",
@@ -129,6 +133,8 @@ class Connection(asyncio.BufferedProtocol):
         self._stream: Stream | None = None
         self._raw: RawPipe | None = None
         self._unparsed = b""
+        self._unknown_method = ""
+        """What the request being parsed calls a method, where the parser was given another name for it."""
         self._failure: HttpError | None = None
         self._lingering = False
         self._eof = False
@@ -271,6 +277,11 @@ class Connection(asyncio.BufferedProtocol):
                 _log.exception("parser callback failed")
                 self._fail(HttpError(400, "BadRequest", "malformed HTTP request"))
                 break
+            except httptools.HttpParserInvalidMethodError as error:
+                if offset > len(piece) or not self._begin_unknown(bytes(piece)):
+                    if not self._closes_anyway():
+                        self._fail(HttpError(400, "BadRequest", f"malformed HTTP request: {error}"))
+                    break
             except httptools.HttpParserError as error:
                 if not self._closes_anyway():
                     self._fail(HttpError(400, "BadRequest", f"malformed HTTP request: {error}"))
@@ -292,6 +303,23 @@ class Connection(asyncio.BufferedProtocol):
                 if offset < len(data):
                     self._hold(data[offset:])
                 break
+
+    def _begin_unknown(self, piece: bytes) -> bool:
+        """Read a request whose method the parser does not know under one that it knows.
+
+        False when that is not what is wrong, or not at the beginning of what was read. Whoever serves the
+        path is to say that it has no such method.
+        """
+        match = _UNKNOWN_METHOD.match(piece)
+        if match is None or self._url or self._head_fields or self._incoming is not None:
+            return False
+        self._parser = httptools.HttpRequestParser(self)
+        self._unknown_method = match[1].decode()
+        try:
+            self._parser.feed_data(_STAND_IN + piece[match.end(1) :])
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            return False
+        return True
 
     def _closes_anyway(self) -> bool:
         """The last request said it was the last; what follows it is nobody's."""
@@ -323,7 +351,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         parser = self._parser
         version = parser.get_http_version()
-        method = parser.get_method().decode("ascii")
+        method = self._unknown_method or parser.get_method().decode("ascii")
+        self._unknown_method = ""
         target = wire.origin_target(self._url.decode("latin-1"))
         framing = wire.framing(version, self._head_fields)
         if framing.error or not target or method == "CONNECT":

@@ -84,6 +84,7 @@ DAEMONSETS = Resource(
     defaults=_defaults,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
+    hidden_annotations=(TEMPLATE_GENERATION,),
     columns=(
         NAME,
         column("Desired", lambda obj: count(status(obj).get("desiredNumberScheduled")), type="integer"),
@@ -96,6 +97,7 @@ DAEMONSETS = Resource(
         *container_columns(template_containers),
         column("Selector", lambda obj: selector_text(spec(obj).get("selector")), wide=True),
     ),
+    warnings=deferred.warnings("core.warnings", "changed_template_warnings"),
     validate=deferred.check("apps.validation", "validate_daemon_set"),
     validate_update=deferred.update_check("apps.validation", "validate_daemon_set_update"),
     validate_status_update=deferred.update_check("apps.validation", "validate_daemon_set_status"),

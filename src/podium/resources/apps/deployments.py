@@ -89,6 +89,7 @@ DEPLOYMENTS = Resource(
         *container_columns(template_containers),
         column("Selector", _selector, wide=True),
     ),
+    warnings=deferred.warnings("core.warnings", "workload_warnings"),
     validate=deferred.check("apps.validation", "validate_deployment"),
     validate_update=deferred.update_check("apps.validation", "validate_deployment_update"),
     validate_status_update=deferred.update_check("apps.validation", "validate_deployment_status"),

@@ -66,6 +66,7 @@ REPLICASETS = Resource(
         column("Selector", lambda obj: selector_text(spec(obj).get("selector")), wide=True),
     ),
     selectable={"status.replicas": number("status.replicas")},
+    warnings=deferred.warnings("core.warnings", "workload_warnings"),
     validate=deferred.check("apps.validation", "validate_replica_set"),
     validate_update=deferred.update_check("apps.validation", "validate_replica_set_update"),
     validate_status_update=deferred.update_check("apps.validation", "validate_replica_set_status"),

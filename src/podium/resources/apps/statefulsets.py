@@ -89,6 +89,7 @@ STATEFULSETS = Resource(
         AGE,
         *container_columns(template_containers),
     ),
+    warnings=deferred.warnings("warnings", "stateful_set_warnings"),
     validate=deferred.check("apps.validation", "validate_stateful_set"),
     validate_update=deferred.update_check("apps.validation", "validate_stateful_set_update"),
     validate_status_update=deferred.update_check("apps.validation", "validate_stateful_set_status"),

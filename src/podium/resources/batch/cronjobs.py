@@ -84,6 +84,7 @@ CRONJOBS = Resource(
         *container_columns(_containers),
         column("Selector", lambda obj: selector_text(_job_spec(obj).get("selector")), wide=True),
     ),
+    warnings=deferred.warnings("warnings", "cron_job_warnings"),
     validate=deferred.check("batch.validation", "validate_cron_job"),
     validate_update=deferred.update_check("batch.validation", "validate_cron_job_update"),
 )

@@ -49,6 +49,7 @@ ENDPOINTS = Resource(
         column("Endpoints", _addresses),
         AGE,
     ),
+    warnings=deferred.warnings("core.warnings", "endpoints_warnings"),
     validate=deferred.check("core.endpoint_validation", "validate_endpoints"),
     validate_update=deferred.check_new("core.endpoint_validation", "validate_endpoints"),
 )

@@ -112,6 +112,7 @@ NODES = Resource(
         column("Container-Runtime", lambda obj: _info(obj, "containerRuntimeVersion") or UNKNOWN, wide=True),
     ),
     selectable={"spec.unschedulable": flag("spec.unschedulable")},
+    warnings=deferred.warnings("core.warnings", "node_warnings"),
     validate=deferred.check("core.node_validation", "validate_node"),
     validate_update=deferred.update_check("core.node_validation", "validate_node_update"),
     validate_status_update=deferred.update_check("core.node_validation", "validate_node_update"),

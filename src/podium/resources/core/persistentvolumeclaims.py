@@ -77,6 +77,7 @@ PERSISTENTVOLUMECLAIMS = Resource(
         AGE,
         column("VolumeMode", lambda obj: spec_of(obj).get("volumeMode") or UNSET, wide=True),
     ),
+    warnings=deferred.warnings("core.warnings", "volume_claim_warnings"),
     validate=deferred.check("core.storage_validation", "validate_claim"),
     validate_update=deferred.update_check("core.storage_validation", "validate_claim_update"),
 )

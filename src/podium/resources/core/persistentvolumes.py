@@ -74,6 +74,7 @@ PERSISTENTVOLUMES = Resource(
         column("VolumeMode", lambda obj: spec_of(obj).get("volumeMode") or UNSET, wide=True),
     ),
     delete_returns_object=True,
+    warnings=deferred.warnings("core.warnings", "volume_warnings"),
     validate=deferred.check("core.storage_validation", "validate_volume"),
     validate_update=deferred.update_check("core.storage_validation", "validate_volume_update"),
 )

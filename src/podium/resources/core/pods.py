@@ -81,6 +81,7 @@ PODS = Resource(
     grace_period_s=_grace_period_s,
     selectable=_SELECTABLE,
     prepare_create=_prepare_create,
+    warnings=deferred.warnings("core.pod_warnings", "pod_warnings"),
     validate=deferred.check("core.pod_validation", "validate_new_pod"),
     validate_update=deferred.update_check("core.pod_update", "validate_update"),
     validate_status_update=deferred.update_check("core.pod_update", "validate_status_update"),

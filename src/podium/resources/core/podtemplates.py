@@ -44,6 +44,7 @@ PODTEMPLATES = Resource(
         _IMAGES,
         column("Pod Labels", lambda obj: map_text((_pod_template(obj).get("metadata") or {}).get("labels"))),
     ),
+    warnings=deferred.warnings("core.warnings", "pod_template_warnings"),
     validate=deferred.check("core.pod_validation", "validate_pod_template"),
     validate_update=deferred.check_new("core.pod_validation", "validate_pod_template"),
 )

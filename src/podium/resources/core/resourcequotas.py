@@ -44,6 +44,7 @@ RESOURCEQUOTAS = Resource(
         column("Limit", lambda obj: _used(obj, limits=True)),
         AGE,
     ),
+    warnings=deferred.warnings("core.warnings", "quota_warnings"),
     validate=deferred.check("core.quota_validation", "validate_quota"),
     validate_update=deferred.update_check("core.quota_validation", "validate_quota_update"),
     validate_status_update=deferred.update_check("core.quota_validation", "validate_quota_status"),

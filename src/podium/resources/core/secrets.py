@@ -37,6 +37,7 @@ SECRETS = Resource(
         AGE,
     ),
     selectable=fields("type"),
+    warnings=deferred.warnings("core.warnings", "secret_warnings"),
     validate=deferred.check("core.config_validation", "validate_secret"),
     validate_update=deferred.update_check("core.config_validation", "validate_secret_update"),
 )

@@ -70,16 +70,6 @@ def _ports(service: Object) -> str:
     return ",".join(texts) or NONE
 
 
-def _warnings(service: Object, _old: Object | None) -> list[str]:
-    spec = spec_of(service)
-    found = []
-    if spec.get("externalIPs"):
-        found.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
-    if spec.get("trafficDistribution") == "PreferClose":
-        found.append('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"')
-    return found
-
-
 SERVICES = Resource(
     version="v1",
     kind="Service",
@@ -96,7 +86,6 @@ SERVICES = Resource(
         ),
     ),
     create_on_update=True,
-    warnings=_warnings,
     delete_returns_object=True,
     defaults=_defaults,
     columns=(
@@ -110,6 +99,7 @@ SERVICES = Resource(
     ),
     name_errors=dns1123_label_errors,
     selectable=fields("spec.clusterIP", "spec.type"),
+    warnings=deferred.warnings("core.warnings", "service_warnings"),
     validate=deferred.check("core.service_validation", "validate_service"),
     validate_update=deferred.update_check("core.service_validation", "validate_service_update"),
 )

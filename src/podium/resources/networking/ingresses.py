@@ -57,4 +57,5 @@ INGRESSES = Resource(
     validate_update=deferred.update_check("networking.ingress_validation", "validate_ingress_update"),
     validate_status_update=deferred.update_check("networking.ingress_validation", "validate_ingress_status"),
     warnings=deferred.warnings("networking.ingress_validation", "ingress_warnings"),
+    warns_of_status=True,
 )

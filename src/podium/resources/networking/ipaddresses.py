@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from podium.machinery.addresses import ip_errors
+from dataclasses import replace
+
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources import deferred
 from podium.resources.defaulting import child
-from podium.resources.printing import NAME, NONE, column, spec
+from podium.resources.printing import AGE, NAME, NONE, column, spec
 from podium.resources.twins import deprecated, twin
 
 
@@ -36,6 +38,8 @@ IPADDRESSES = Resource(
     columns=(
         NAME,
         column("ParentRef", _parent),
+        # Upstream's rows have this cell, and its table has no column for it.
+        replace(AGE, defined=False),
     ),
     name_errors=ip_errors,
     validate=deferred.check("networking.validation", "validate_address"),

@@ -22,4 +22,5 @@ RUNTIMECLASSES = Resource(
     create_on_update=True,
     validate=deferred.check("node.validation", "validate_runtime_class"),
     validate_update=deferred.update_check("node.validation", "validate_runtime_class_update"),
+    warnings=deferred.warnings("warnings", "runtime_class_warnings"),
 )

@@ -15,4 +15,5 @@ CSISTORAGECAPACITIES = Resource(
     unconditional_update=False,
     validate=deferred.check("storage.validation", "validate_capacity"),
     validate_update=deferred.update_check("storage.validation", "validate_capacity_update"),
+    warnings=deferred.warnings("warnings", "capacity_warnings"),
 )

@@ -49,6 +49,7 @@ STORAGECLASSES = Resource(
         AGE,
     ),
     delete_returns_object=True,
+    warnings=deferred.warnings("warnings", "storage_class_warnings"),
     validate=deferred.check("storage.validation", "validate_class"),
     validate_update=deferred.update_check("storage.validation", "validate_class_update"),
 )
