@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from podium.machinery.addresses import ip_warnings
 from podium.machinery.errors import Object
 from podium.resources.checks import metadata_of, objects, spec_of
 from podium.resources.core.node_labels import deprecated_label, label_selector_warnings
 from podium.resources.core.pod_warnings import claim_warnings, name_warnings, template_warnings
 from podium.resources.core.warnings import changed_template_warnings
 from podium.resources.defaulting import given
-from podium.machinery.addresses import cidr_warnings, ip_warnings
 
 _COMPLETIONS_SOFT_MAX = 100_000
 _PARALLELISM_SOFT_MAX = 10_000

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from podium.machinery import validation
+from podium.machinery.addresses import ip_warnings
 from podium.machinery.errors import Object
 from podium.resources.checks import metadata_of, objects, parse_quantity, spec_of
 from podium.resources.core.node_labels import deprecated_label, selector_term_warnings
 from podium.resources.core.path_warnings import overlapping_paths
 from podium.resources.defaulting import given
-from podium.machinery.addresses import ip_warnings
 
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from podium.machinery.addresses import cidr_warnings, ip_warnings
 from podium.machinery.errors import Object
 from podium.resources import pem
 from podium.resources.checks import metadata_of, objects, parse_quantity, spec_of
 from podium.resources.core.node_labels import selector_term_warnings
 from podium.resources.core.pod_warnings import claim_warnings, name_warnings, template_warnings
 from podium.resources.defaulting import given
-from podium.machinery.addresses import cidr_warnings, ip_warnings
 
 _BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 _CLASS_INSTEAD = 'deprecated since v1.8; use "storageClassName" attribute instead'

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from podium.machinery.addresses import ip_errors
 from dataclasses import replace
 
+from podium.machinery.addresses import ip_errors
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources import deferred
