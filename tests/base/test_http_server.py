@@ -45,7 +45,8 @@ AMBIGUOUS = {
     "space in the target": b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
     "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "HTTP/3.1": b"GET / HTTP/3.1\r\nHost: a\r\n\r\n",
-    "unknown method": b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "method in lower case": b"get / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "unknown method, CONNECT-like": b"FOO a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
     "CONNECT": b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
     "authority as target": b"GET a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
     "TLS to a plain port": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -94,6 +95,25 @@ def test_ambiguous_framing_is_refused_and_nothing_behind_it_is_served(data: byte
     assert answer.count(b"HTTP/1.1") == 1
     assert b"connection: close" in answer
     assert served == []
+
+
+@WIRES
+def test_whether_there_is_such_a_method_is_for_the_handler_to_say(tls: bool) -> None:
+    served: list[tuple[str, str, bytes]] = []
+
+    async def handler(request: Request) -> Response:
+        served.append((request.method, request.target, await request.read_body()))
+        return Response(status=405)
+
+    async def main() -> bytes:
+        async with serving(handler, tls=tls) as server, peer_of(server) as peer:
+            await peer.send(b"BREW /pot HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\ntea")
+            await peer.send(b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            return await peer.rest()
+
+    answer = run(main())
+    assert served == [("BREW", "/pot", b"tea"), ("GET", "/a", b"")]
+    assert answer.count(b"HTTP/1.1 405 ") == 2
 
 
 @LOOPS
