@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from podium.machinery.addresses import ip_warnings
 from podium.machinery.errors import Object
 from podium.resources.checks import metadata_of, objects, spec_of
 from podium.resources.core.node_labels import deprecated_label, label_selector_warnings
