@@ -30,6 +30,7 @@ from podium.controllers.statefulset import STATEFULSET
 from podium.controllers.taint_eviction import TAINT_EVICTION
 from podium.controllers.ttl import ttl
 from podium.controllers.ttl_after_finished import TTL_AFTER_FINISHED
+from podium.controllers.validatingadmissionpolicy_status import VALIDATINGADMISSIONPOLICY_STATUS
 from podium.controllers.volume_protection import CLAIM_PROTECTION, CLASS_PROTECTION, VOLUME_PROTECTION
 from podium.runtime.controller import Environment
 
@@ -87,6 +88,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         CLAIM_PROTECTION,
         VOLUME_PROTECTION,
         CLASS_PROTECTION,
+        VALIDATINGADMISSIONPOLICY_STATUS,
         GARBAGE_COLLECTOR,
     )
 

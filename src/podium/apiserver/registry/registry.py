@@ -22,6 +22,7 @@ from podium.apiserver.registry.admission_host import AdmissionHost
 from podium.apiserver.registry.admission_steps import Steps
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.served import Catalog, Served
+from podium.apiserver.registry.special import scales
 from podium.base.clock import Clock
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
@@ -138,6 +139,7 @@ class Registry:
         """Let every plugin change `obj`; return what `validate` needs, None when there are no plugins."""
         if not self._steps.plugins:
             return None
+        scale = call.served.resource.scale if call.subresource == "scale" else None
         attributes = Attributes(
             operation=operation,
             resource=call.served.resource,
@@ -153,13 +155,26 @@ class Registry:
             annotations=call.annotations,
             host=self.host,
         )
+        if scale is None or obj is None or old is None:
+            await self._steps.admit(attributes, self.metrics)
+            return attributes
+        # Plugins see what the client wrote: the Scale, of which only the replicas reach the object.
+        asked = attributes.object = scales.of(scale, obj)
+        attributes.old_object = scales.of(scale, old)
+        before = scales.replicas_of(asked)
         await self._steps.admit(attributes, self.metrics)
+        if scales.replicas_of(asked) != before:
+            scales.put(obj, scale.replicas, scales.replicas_of(asked))
         return attributes
 
     async def validate(self, attributes: Attributes | None) -> None:
         """Let every plugin refuse what `admit` made."""
-        if attributes is not None:
-            await self._steps.validate(attributes, self.metrics)
+        if attributes is None:
+            return
+        scale, obj = attributes.resource.scale, attributes.object
+        if attributes.subresource == "scale" and scale is not None and obj is not None:
+            attributes.object = scales.of(scale, obj)
+        await self._steps.validate(attributes, self.metrics)
 
     # --- writing
 

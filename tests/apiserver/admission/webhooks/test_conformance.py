@@ -435,3 +435,72 @@ def test_a_webhook_that_nobody_needs_is_not_called(tmp_path: Path) -> None:
         assert hooks.asked == []
 
     run(tmp_path, test)
+
+
+NOT_SKIPPED = {"name": "skip-me", "expression": "object.metadata.name != 'skip-me'"}
+
+
+@pytest.mark.parametrize("collection", [VALIDATING, MUTATING], ids=["validating", "mutating"])
+def test_should_be_able_to_create_and_update_webhook_configurations_with_match_conditions(
+    tmp_path: Path, collection: str
+) -> None:
+    async def test(running: Api, hooks: Hooks) -> None:
+        first = {"name": "expression-1", "expression": "object.metadata.namespace == 'production'"}
+        hook = webhook(hooks, "/cm", rule("configmaps"), matchConditions=[first])
+        made = await running.ok("POST", collection, configuration("c", hook))
+        assert made["webhooks"][0]["matchConditions"] == [first]
+        second = {"name": "expression-2", "expression": "object.metadata.namespace == 'staging'"}
+        made["webhooks"][0]["matchConditions"] = [second]
+        made = await running.ok("PUT", f"{collection}/c", made)
+        assert made["webhooks"][0]["matchConditions"] == [second]
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize("collection", [VALIDATING, MUTATING], ids=["validating", "mutating"])
+def test_should_reject_webhook_configurations_with_invalid_match_conditions(
+    tmp_path: Path, collection: str
+) -> None:
+    async def test(running: Api, hooks: Hooks) -> None:
+        bad = {"name": "invalid-expression-1", "expression": "... [] bad expression"}
+        hook = webhook(hooks, "/cm", rule("configmaps"), matchConditions=[bad])
+        status, body = await running.call("POST", collection, configuration("c", hook))
+        assert status == 422
+        assert "webhooks[0].matchConditions[0].expression" in body["message"]
+        assert "compilation failed" in body["message"]
+
+    run(tmp_path, test)
+
+
+def test_should_mutate_everything_except_skip_me_configmaps(tmp_path: Path) -> None:
+    async def test(running: Api, hooks: Hooks) -> None:
+        hooks.replies["/cm"] = set_data("mutation-stage-1")
+        hook = webhook(hooks, "/cm", rule("configmaps"), matchConditions=[NOT_SKIPPED])
+        await running.ok("POST", MUTATING, configuration("c", hook))
+        made = await running.ok("POST", CONFIGMAPS, config_map("some"))
+        assert made["data"] == {"mutation-stage-1": "yes"}
+        skipped = await running.ok("POST", CONFIGMAPS, config_map("skip-me", a="b"))
+        assert skipped["data"] == {"a": "b"}
+        text = running.server.metrics.registry.text().decode()
+        labels = 'name="cm.example.com",kind="webhook",type="admit",operation="CREATE"'
+        assert f"apiserver_admission_match_condition_exclusions_total{{{labels}}} 1" in text
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize(("policy", "status"), [("Fail", 403), ("Ignore", 201)])
+def test_a_condition_that_fails_is_a_failure(tmp_path: Path, policy: str, status: int) -> None:
+    async def test(running: Api, hooks: Hooks) -> None:
+        failing = {"name": "fails", "expression": "object.nosuch == 1"}
+        hook = webhook(hooks, "/cm", rule("configmaps"), matchConditions=[failing], failurePolicy=policy)
+        await running.ok("POST", VALIDATING, configuration("c", hook))
+        answered, body = await running.call("POST", CONFIGMAPS, config_map("a"))
+        assert answered == status
+        assert hooks.asked == []
+        if status == 403:
+            assert body["message"] == (
+                "configmaps \"a\" is forbidden: expression 'object.nosuch == 1' resulted in error: "
+                "no such key: nosuch"
+            )
+
+    run(tmp_path, test)

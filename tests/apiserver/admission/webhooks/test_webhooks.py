@@ -556,3 +556,33 @@ def test_requests_over_a_socket(tmp_path: Path) -> None:
         await front.stop()
 
     run(tmp_path, test)
+
+
+def test_a_scale_is_shown_and_changed_as_one(tmp_path: Path) -> None:
+    labels = {"app": "a"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "pause"}]}}
+    deployment = {
+        "metadata": {"name": "a"},
+        "spec": {"selector": {"matchLabels": labels}, "template": template},
+    }
+
+    async def test(running: Api, hooks: Hooks) -> None:
+        hooks.replies["/m"] = lambda _request: patch({"op": "replace", "path": "/spec/replicas", "value": 7})
+        hooks.replies["/v"] = allow
+        scales = rule("deployments/scale", group="apps", operations=["UPDATE"])
+        await running.ok("POST", MUTATING, configuration("m", webhook(hooks, "/m", scales)))
+        await running.ok("POST", VALIDATING, configuration("v", webhook(hooks, "/v", scales)))
+        path = "/apis/apps/v1/namespaces/default/deployments"
+        await running.ok("POST", path, deployment)
+        merge = "application/merge-patch+json"
+        made = await running.ok("PATCH", f"{path}/a/scale", {"spec": {"replicas": 3}}, type=merge)
+        assert made["spec"]["replicas"] == 7
+        assert (await running.ok("GET", f"{path}/a"))["spec"]["replicas"] == 7
+        changed, judged = hooks.requests("/m")[0], hooks.requests("/v")[0]
+        assert changed["kind"] == {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+        assert changed["object"]["spec"]["replicas"] == 3
+        assert changed["oldObject"]["spec"]["replicas"] == 1
+        assert judged["object"]["kind"] == "Scale"
+        assert judged["object"]["spec"]["replicas"] == 7
+
+    run(tmp_path, test)

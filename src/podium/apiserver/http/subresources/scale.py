@@ -20,9 +20,10 @@ from podium.apiserver.registry.fields import track_update
 from podium.apiserver.registry.patch import APPLY, TYPES, decode_patch, invalid_patch, merged
 from podium.apiserver.registry.read import get
 from podium.apiserver.registry.registry import Registry
+from podium.apiserver.registry.special.scales import KIND, of, put
 from podium.apiserver.registry.update import check_name, modify
 from podium.base.http.message import Request, Response
-from podium.machinery import labels, table
+from podium.machinery import table
 from podium.machinery.errors import FieldError, Invalid, Object, UnsupportedMediaType
 from podium.machinery.fieldset import union
 from podium.machinery.managed_fields import identity, in_order
@@ -30,9 +31,6 @@ from podium.machinery.meta import deep_copy
 from podium.machinery.patch import apply as server_side
 from podium.machinery.resource import Column, Resource, Scale
 from podium.machinery.table import age
-
-_KIND = "Scale"
-_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
 async def scale(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
@@ -46,7 +44,7 @@ async def scale(registry: Registry, call: Call, request: Request, info: RequestI
         return await _patch(registry, call, request, wanted)
     write_options(request, call, "UpdateOptions")
     sent = await read_object(
-        registry, call, request, kind=_KIND, api_version=declared.version, schema=declared.schema
+        registry, call, request, kind=KIND, api_version=declared.version, schema=declared.schema
     )
     check_name(call, sent)
     result = await _write(registry, call, lambda _current: sent)
@@ -101,12 +99,12 @@ async def _write(
         replicas = (new.get("spec") or {}).get("replicas") or 0
         if replicas < 0 and not call.served.custom:
             error = FieldError.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
-            raise Invalid.of(_KIND, "autoscaling", call.name, [error])
+            raise Invalid.of(KIND, "autoscaling", call.name, [error])
         changed: Object = deep_copy(old)
         if call.served.custom:
             # Its own checks say what is wrong with a number.
             replicas = (new.get("spec") or {}).get("replicas") or 0
-        _put(changed, declared.replicas, replicas)
+        put(changed, declared.replicas, replicas)
         metadata = new.get("metadata") or {}
         changed["metadata"]["resourceVersion"] = metadata.get("resourceVersion") or ""
         if metadata.get("uid"):
@@ -143,7 +141,7 @@ def _applied(registry: Registry, call: Call, old: Object, config: Object, force:
         manager=call.field_manager,
         force=force,
         api_version=declared.version,
-        kind=_KIND,
+        kind=KIND,
         now=registry.clock.now(),
         schema=registry.schema_of(declared.schema),
         subresource=call.subresource,
@@ -214,33 +212,6 @@ def _without(fields: Object, keys: list[str]) -> Object:
     return result
 
 
-def of(declared: Scale, obj: Object) -> Object:
-    """Return the Scale of an object."""
-    metadata = {name: obj["metadata"][name] for name in _METADATA if name in obj["metadata"]}
-    replicas = _get(obj, declared.replicas)
-    status: Object = {"replicas": _get(obj, declared.status_replicas) or 0}
-    selector = declared.selector(obj)
-    if selector:
-        status |= _split(selector) if declared.split_selector else {"selector": selector}
-    spec = {"replicas": replicas} if replicas else {}
-    return {
-        "kind": _KIND,
-        "apiVersion": declared.version,
-        "metadata": metadata,
-        "spec": spec,
-        "status": status,
-    }
-
-
-def _split(selector: str) -> Object:
-    """Return a selector as scales of old had it: its text, and its labels when these say it all."""
-    requirements = labels.parse(selector).requirements
-    if any(requirement.operator not in ("=", "==") for requirement in requirements):
-        return {"targetSelector": selector}
-    pairs = {requirement.key: next(iter(requirement.values)) for requirement in requirements}
-    return {"selector": pairs, "targetSelector": selector}
-
-
 def _answer(registry: Registry, call: Call, obj: Object, request: Request, wanted: Accepted) -> Response:
     declared = _declared(call)
     body = of(declared, obj)
@@ -254,7 +225,7 @@ def _answer(registry: Registry, call: Call, obj: Object, request: Request, wante
 _PRINTED = Resource(
     group="autoscaling",
     version="v1",
-    kind=_KIND,
+    kind=KIND,
     plural="scales",
     namespaced=True,
     schema="io.k8s.api.autoscaling.v1.Scale",
@@ -277,17 +248,3 @@ _PRINTED = Resource(
         Column(name="Age", description="Time since the object was created.", value=age),
     ),
 )
-
-
-def _get(obj: Object, path: str) -> Any:
-    value: Any = obj
-    for part in path.removeprefix(".").split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
-
-
-def _put(obj: Object, path: str, value: Any) -> None:
-    *parents, last = path.removeprefix(".").split(".")
-    for part in parents:
-        obj = obj.setdefault(part, {})
-    obj[last] = value
