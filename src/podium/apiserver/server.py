@@ -352,6 +352,8 @@ class ApiServer:
                 return await self._aggregator.forward(request, info, user, other)
         if info.is_resource:
             return await self._api.handle(request, info, user)
+        if info.path.startswith("/openapi/v"):
+            return await self._openapi.handle(request)
         response = self._discovery.handle(request)
         return response if response is not None else self._plain.handle(request)
 
@@ -400,8 +402,6 @@ class ApiServer:
         )
         plain.add_document("/version", self._version)
         plain.add_document("/", lambda: {"paths": self._paths()})
-        plain.add_handler("/openapi/v2", self._openapi.v2)
-        plain.add_handler("/openapi/v3", self._openapi.v3)
         plain.add_handler("/metrics", lambda _request: self._metrics())
         issuer = self.registry.token_issuer
         if issuer is not None:

@@ -49,8 +49,6 @@ class Plain:
         document = self._documents.get(path) or self._documents.get(path.rstrip("/"))
         if document is not None:
             return encoded(orjson.dumps(document()), request)
-        if path.startswith("/openapi/v3/"):
-            return self._handlers["/openapi/v3"](request)
         head, _, check = path.removeprefix("/").partition("/")
         if head in _HEALTH:
             return self._health(request, head, check)
