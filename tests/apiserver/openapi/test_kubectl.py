@@ -27,7 +27,7 @@ OF_MANY_KINDS = {
     "apiservices": "groupPriorityMinimum",
     "flowschemas": "distinguisherMethod",
     "resourceclaims": "devices",
-    "events.events.k8s.io": "reportingController",
+    "leases": "leaseDurationSeconds",
 }
 DEFINITION = {
     "apiVersion": "apiextensions.k8s.io/v1",
