@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from podium.controllers.common import indexes
-from podium.controllers.job import INDEX, JOB, TRACKING
+from podium.controllers.job import JOB, TRACKING
+from podium.controllers.job_policies import INDEX
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.resources.batch.jobs import JOBS

@@ -7,7 +7,10 @@ moment. So each pod carries a finalizer until it is counted, in three steps that
   2. its finalizer is removed;
   3. once it is seen without the finalizer (or gone), the uid becomes one of succeeded or failed.
 
-Upstream: pkg/controller/job. Not here: pod failure policies, success policies, back-off per index.
+Pod failure policies, success policies and limits per index are in job_policies.py. Where indexes have limits,
+the last failed pod of an index keeps its finalizer until its successor is there, which takes its count over.
+
+Upstream: pkg/controller/job.
 """
 
 from __future__ import annotations
@@ -30,6 +33,17 @@ from podium.controllers.common.pod_control import (
     slow_start,
 )
 from podium.controllers.common.status import condition_of, without_zeros
+from podium.controllers.job_policies import (
+    INDEX,
+    attempts,
+    completion_index,
+    count_annotations,
+    index_failed,
+    index_limit,
+    latest,
+    success,
+    verdict,
+)
 from podium.machinery import labels, meta
 from podium.machinery.errors import NotFound, Object
 from podium.resources.batch.jobs import JOBS
@@ -38,7 +52,6 @@ from podium.runtime.controller import Caches, Context, Controller, Watch, own_ke
 from podium.runtime.informer import Delta
 
 TRACKING = "batch.kubernetes.io/job-tracking"
-INDEX = "batch.kubernetes.io/job-completion-index"
 FAILURE_BACKOFF = Backoff(initial_s=10.0, max_s=600.0)
 
 
@@ -46,6 +59,8 @@ FAILURE_BACKOFF = Backoff(initial_s=10.0, max_s=600.0)
 class Plan:
     create: list[int | None] = field(default_factory=list)
     """One entry for each pod to make: its completion index, None in a Job without indexes."""
+    counts: dict[int, dict[str, str]] = field(default_factory=dict)
+    """Where indexes have limits: annotations of the pods to make that say how often their index failed."""
     delete: list[Object] = field(default_factory=list)
     release: list[Object] = field(default_factory=list)
     """The pods whose end is noted in the status: their finalizer goes."""
@@ -77,6 +92,11 @@ class _Step:
         self.succeeded = int(old.get("succeeded") or 0)
         self.failed = int(old.get("failed") or 0)
         self.done_indexes = indexlib.parse(str(old.get("completedIndexes") or ""))
+        self.failed_indexes = indexlib.parse(str(old.get("failedIndexes") or ""))
+        self.limited = self.indexed and self.spec.get("backoffLimitPerIndex") is not None
+        self.policy: Object | None = self.spec.get("podFailurePolicy")
+        self.policy_failure = ""
+        """Why the pod failure policy fails the Job."""
         self.result = Plan()
 
     def plan(self) -> Plan:
@@ -86,9 +106,13 @@ class _Step:
         self._suspension()
         self._count()
         active = [pod for pod in self.pods if podlib.is_active(pod)]
-        failure = self._failure(active)
+        failure = self._failure(active) if not self._has("SuccessCriteriaMet") else None
+        succeeded = self._success() if failure is None else None
         if failure is not None:
             self._fail(active, *failure)
+        elif succeeded is not None:
+            self.result.delete = active
+            self._conclude("SuccessCriteriaMet", "Complete", *succeeded, active)
         elif self.spec.get("suspend"):
             self.result.delete = active
         elif self._is_complete(active):
@@ -153,12 +177,37 @@ class _Step:
             elif meta.deleting(pod) and self.spec.get("suspend"):
                 pass  # ended by being suspended: that is no failure
             elif podlib.phase(pod) == "Failed" or self._counts_as_failed(pod):
-                self.uncounted["failed"].append(meta.uid(pod))
+                if self._is_kept(pod):
+                    continue
+                if self._note_failure(pod):
+                    self.uncounted["failed"].append(meta.uid(pod))
             else:
                 continue
             self.result.release.append(pod)
         if self.indexed:
             self.succeeded = len(self.done_indexes)
+
+    def _note_failure(self, pod: Object) -> bool:
+        """Take in what the pod's failure means; say whether it counts."""
+        judged = verdict(self.policy, pod)
+        self.policy_failure = self.policy_failure or judged.fails_job
+        return judged.counts
+
+    def _is_kept(self, pod: Object) -> bool:
+        """Say whether a failed pod has yet to hand its index's count to a successor.
+
+        Where the failure ends the index, there is none.
+        """
+        index = completion_index(pod)
+        if not self.limited or index is None:
+            return False
+        if index_failed(self.spec, pod):
+            self.failed_indexes.add(index)
+        if index in self.done_indexes or index in self.failed_indexes:
+            return False
+        if self._has("FailureTarget") or self._has("SuccessCriteriaMet") or meta.deleting(self.job):
+            return False
+        return not verdict(self.policy, pod).fails_job and latest(self.pods).get(index) is pod
 
     def _counts_as_failed(self, pod: Object) -> bool:
         """A pod being deleted: it may go without ever saying that it failed, and nothing may hold it then."""
@@ -174,6 +223,8 @@ class _Step:
         target = condition_of(self.conditions, "FailureTarget")
         if target is not None:
             return target["reason"], target["message"]
+        if self.policy_failure:
+            return "PodFailurePolicy", self.policy_failure
         _, failed = self._totals()
         limit = int(self.spec["backoffLimit"] if self.spec.get("backoffLimit") is not None else 6)
         restarts = 0
@@ -184,7 +235,15 @@ class _Step:
         left_s = self._deadline_in_s()
         if left_s is not None and left_s <= 0:
             return "DeadlineExceeded", "Job was active longer than specified deadline"
-        return None
+        return index_limit(self.spec, self.done_indexes, self.failed_indexes) if self.limited else None
+
+    def _success(self) -> tuple[str, str] | None:
+        """Return reason and message of a success before all is done."""
+        met = condition_of(self.conditions, "SuccessCriteriaMet")
+        if met is not None and met.get("status") == "True":
+            return met["reason"], met["message"]
+        reached = success(self.spec.get("successPolicy"), self.done_indexes) if self.indexed else None
+        return ("SuccessPolicy", reached) if reached is not None else None
 
     def _deadline_in_s(self) -> float | None:
         seconds, start = self.spec.get("activeDeadlineSeconds"), self.status.get("startTime")
@@ -223,7 +282,7 @@ class _Step:
             wanted = len(active) if succeeded else self.parallelism
             wanted = min(wanted, self.parallelism)
         else:
-            wanted = min(self.parallelism, self.completions - succeeded)
+            wanted = min(self.parallelism, self.completions - succeeded - len(self.failed_indexes))
         if len(active) > wanted:
             order = sorted(active, key=lambda p: (podlib.is_ready(p), podlib.phase(p) == "Running"))
             self.result.delete = order[: len(active) - wanted]
@@ -233,17 +292,36 @@ class _Step:
             missing -= sum(podlib.is_terminating(pod) for pod in self.pods)
         if missing <= 0:
             return
-        wait_s = self._backoff_s(failed)
+        wait_s = 0.0 if self.limited else self._backoff_s(failed)
         if wait_s > 0:
             self.result.again_s = wait_s
             return
         if self.indexed:
             assert self.completions is not None
-            taken = self.done_indexes | {completion_index(pod) for pod in active}
+            taken = self.done_indexes | self.failed_indexes | {completion_index(pod) for pod in active}
             free = [index for index in range(self.completions) if index not in taken]
+            if self.limited:
+                free = self._rested(free)
             self.result.create = list(free[:missing])
         else:
             self.result.create = [None] * missing
+
+    def _rested(self, free: Sequence[int]) -> list[int]:
+        """Return the indexes whose own back-off is over, and note what their pods are to carry."""
+        rested = []
+        before = latest(self.pods)
+        for index in free:
+            replaced = before.get(index)
+            failed_at = finished_at(replaced) if replaced is not None else None
+            if replaced is not None and failed_at is not None:
+                due = failed_at + timedelta(seconds=FAILURE_BACKOFF.delay_s(attempts(replaced) + 1))
+                wait_s = (due - self.now).total_seconds()
+                if wait_s > 0:
+                    self.result.again_s = min(wait_s, self.result.again_s or wait_s)
+                    continue
+            rested.append(index)
+            self.result.counts[index] = count_annotations(self.spec, replaced)
+        return rested
 
     def _backoff_s(self, failed: int) -> float:
         """Return how long to wait after the last failure."""
@@ -280,7 +358,9 @@ class _Step:
         }
         if self.indexed:
             status["completedIndexes"] = indexlib.text(self.done_indexes)
-        kept = ("ready", "terminating", "uncountedTerminatedPods")
+        if self.limited:
+            status["failedIndexes"] = indexlib.text(self.failed_indexes)
+        kept = ("ready", "terminating", "uncountedTerminatedPods", "failedIndexes")
         self.result.status = without_zeros(status, keep=kept)
         left_s = self._deadline_in_s()
         if left_s is not None and left_s > 0 and not self._finished():
@@ -291,11 +371,6 @@ class _Step:
 _REACHED = "Reached expected number of succeeded pods"
 
 
-def completion_index(pod: Object) -> int | None:
-    text = meta.annotations(pod).get(INDEX)
-    return int(text) if text is not None and text.isdecimal() else None
-
-
 def finished_at(pod: Object) -> datetime | None:
     """Return when the last container ended; else when the pod's conditions last changed."""
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
@@ -304,15 +379,15 @@ def finished_at(pod: Object) -> datetime | None:
     return max(times, default=None) or podlib.created_at(pod)
 
 
-def pod_for(job: Object, index: int | None) -> Object:
-    """Return the next pod of a Job."""
+def pod_for(job: Object, index: int | None, counts: dict[str, str] | None = None) -> Object:
+    """Return the next pod of a Job. `counts` are the annotations with the failures of its index."""
     pod = pod_from_template(job["spec"]["template"], job)
     metadata = pod["metadata"]
     metadata["finalizers"] = [*metadata.get("finalizers", []), TRACKING]
     if index is None:
         return pod
     metadata["generateName"] = f"{meta.name(job)}-{index}-"
-    metadata.setdefault("annotations", {})[INDEX] = str(index)
+    metadata.setdefault("annotations", {}).update({INDEX: str(index), **(counts or {})})
     metadata.setdefault("labels", {})[INDEX] = str(index)
     spec = pod["spec"]
     spec.setdefault("hostname", f"{meta.name(job)}-{index}")
@@ -356,7 +431,9 @@ async def _reconcile(context: Context, key: str) -> float | None:
         await delete_pod(context, job, pod)
 
     async def create(index: int | None) -> None:
-        await create_pod(context, job, pod_for(job, index))
+        await create_pod(
+            context, job, pod_for(job, index, decided.counts.get(index if index is not None else -1))
+        )
 
     error = await in_parallel(decided.release, release)
     error = await in_parallel(decided.delete, delete) or error
