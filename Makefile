@@ -56,7 +56,7 @@ system:
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install -q --disable-pip-version-check -e '.[clients,dev,kubectl]'
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[clients,dev,etcd,kubectl]'
 	@touch $@
 
 clean: ## Remove what was built here (not the cluster's data)
