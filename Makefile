@@ -20,6 +20,7 @@ up: system $(STAMP) ## Set everything up, run a cluster, put the example's image
 down: ## Stop the cluster and remove what it left on the machine; its data stays
 	@$(BIN)/podium down
 
+test: DEBIAN_PACKAGES += etcd-server
 test: system $(STAMP) check unit clients e2e ## Set up and pass all tests
 
 check: $(STAMP) ## Style, types and layers

@@ -19,7 +19,10 @@ CERTIFICATE = ("--tls-cert-file=tls.crt", "--tls-private-key-file=tls.key")
         ((*CERTIFICATE, "--authorization-mode=Node,Magic"), "unknown Magic"),
         ((*CERTIFICATE, "--kubernetes-version=1.7.3"), "no schemas for 1.7"),
         ((*CERTIFICATE, "--bind-address=everywhere"), "does not appear to be"),
-        ((*CERTIFICATE, "--etcd-servers=http://127.0.0.1:2379"), "no etcd engine"),
+        ((*CERTIFICATE, "--storage-backend=etcd3"), "needs --etcd-servers"),
+        ((*CERTIFICATE, "--storage-backend=sqlite", "--etcd-servers=http://a"), "kept in SQLite"),
+        ((*CERTIFICATE, "--etcd-cafile=ca.crt"), "need --etcd-servers"),
+        ((*CERTIFICATE, "--etcd-servers=https://a", "--etcd-certfile=a.crt"), "go together"),
         ((*CERTIFICATE, "--no-such-flag=1"), "unrecognized arguments: --no-such-flag=1"),
     ],
 )

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.store.etcd import etcd, needs_etcd
 from tests.wire.server import Running, running
 
 _HOME = Path(os.environ.get("PODIUM_WIRE", Path(__file__).parents[3] / "shared" / "wire"))
@@ -53,12 +54,12 @@ def known_differences() -> dict[str, str]:
     return known
 
 
-def _scenarios() -> list[Any]:
+def _scenarios(areas: tuple[str, ...] = ()) -> list[Any]:
     if not (_HOME / "wire.py").exists():
         return []
     found = []
     for path in sorted((_HOME / "recordings").glob("*.json")):
-        if path.stem in _AREAS_LATER:
+        if path.stem in _AREAS_LATER or (areas and path.stem not in areas):
             continue
         for scenario in _wire().load(path):
             if scenario.get("controllers") == "on" or scenario.get(_NEEDS_COMPACTION):
@@ -69,6 +70,17 @@ def _scenarios() -> list[Any]:
     return found
 
 
+# What depends on the store rather than on the kind of object.
+_STORE_AREAS = ("deletion", "lists", "updates", "watches")
+
+
+@pytest.fixture(scope="module")
+def on_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("etcd")
+    with etcd(folder) as url, running(folder, f"--etcd-servers={url}") as started:
+        yield from _connected(started)
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("apiserver")) as started:
@@ -77,6 +89,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def connection(server: Running) -> Iterator[Any]:
+    yield from _connected(server)
+
+
+def _connected(server: Running) -> Iterator[Any]:
     made = _wire().Connection(server.url, ca=str(server.ca_file), token=server.token)
     made.controllers = False
     yield made
@@ -87,6 +103,17 @@ def connection(server: Running) -> Iterator[Any]:
 @pytest.mark.skipif(not _scenarios(), reason="no recordings here (PODIUM_WIRE)")
 @pytest.mark.parametrize("scenario", _scenarios())
 def test_recording(scenario: Any, connection: Any) -> None:
+    _replay(scenario, connection)
+
+
+@needs_etcd
+@pytest.mark.skipif(not _scenarios(), reason="no recordings here (PODIUM_WIRE)")
+@pytest.mark.parametrize("scenario", _scenarios(_STORE_AREAS))
+def test_recording_with_etcd_behind(scenario: Any, on_etcd: Any) -> None:
+    _replay(scenario, on_etcd)
+
+
+def _replay(scenario: Any, connection: Any) -> None:
     differences = [
         str(difference)
         for difference in _wire().run(scenario, connection)

@@ -30,12 +30,12 @@ from podium.cmd.aggregation_flags import (
     wrong_aggregation,
 )
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
+from podium.cmd.storage_flags import add_storage, open_store, wrong_storage
 from podium.machinery.feature_gates import FeatureGates
 from podium.machinery.runtime_config import RuntimeConfig, RuntimeConfigError
 from podium.machinery.schema import Schemas
 from podium.resources.catalogue import declared
 from podium.runtime.process import run_component
-from podium.store.sqlite import SqliteStore
 
 STOP_GRACE_S = 2.0
 
@@ -68,8 +68,7 @@ def parser() -> argparse.ArgumentParser:
     add("--secure-port", type=int, default=6443, help="port served with TLS")
     add("--bind-address", default="0.0.0.0", help="address to listen on")
     add("--advertise-address", default="", help="address under which clients reach this server")
-    add("--storage-backend", default="sqlite", choices=("sqlite",), help="where objects are kept")
-    add("--storage-path", default="podium.db", help="file of the SQLite store")
+    add_storage(made)
     add("--client-ca-file", default="", help="authorities of client certificates")
     add("--tls-cert-file", default="", help="the server's certificate")
     add("--tls-private-key-file", default="", help="its key")
@@ -106,7 +105,6 @@ def parser() -> argparse.ArgumentParser:
     add_feature_gates(made)
     add("--kubernetes-version", default=Config().version, help="the version that is served")
     add("-v", "--v", type=int, default=0, dest="verbosity", help="log verbosity")
-    add("--etcd-servers", default="", help=argparse.SUPPRESS)
     for flag in (*_IGNORED, *_DROPPED):
         add(flag, default=None, const="", nargs="?", help=argparse.SUPPRESS)
     return made
@@ -120,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         made.error("--tls-cert-file and --tls-private-key-file go together")
     if not arguments.tls_cert_file:
         made.error("--tls-cert-file is required")
-    if wrong := wrong_aggregation(arguments):
+    if wrong := wrong_aggregation(arguments) or wrong_storage(arguments):
         made.error(wrong)
     try:
         ports = _port_range(arguments.service_node_port_range)
@@ -137,8 +135,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         runtime_config = RuntimeConfig.parse(arguments.runtime_config, known)
     except RuntimeConfigError as error:
         made.error(f"--runtime-config: {error}")
-    if arguments.etcd_servers:
-        made.error("--etcd-servers: objects are kept in SQLite; there is no etcd engine yet")
     unknown = [mode for mode in _names(arguments.authorization_mode) if mode not in MODES]
     if unknown:
         made.error(f"--authorization-mode: unknown {', '.join(unknown)}; known are {', '.join(MODES)}")
@@ -181,7 +177,7 @@ async def _run(
         feature_gates=gates,
         runtime_config=runtime_config,
     )
-    store = await SqliteStore.open(arguments.storage_path)
+    store = await open_store(arguments)
     try:
         access = access_factory(
             _authentication(arguments),
