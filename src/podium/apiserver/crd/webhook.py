@@ -11,7 +11,8 @@ import orjson
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.webhook_client import CallFailed, WebhookClient
 from podium.base.ids import new_uid
-from podium.machinery.errors import Object, PlainError
+from podium.machinery.errors import Json, Object, PlainError
+from podium.machinery.validation import validate_annotations, validate_labels
 
 TIMEOUT_S = 30.0
 OBJECTS_MAX = 500
@@ -26,8 +27,11 @@ class _Failed(Exception):
 class WebhookConverter:
     """Converts the objects of one definition."""
 
-    def __init__(self, client_config: Object, review_version: str, client: WebhookClient) -> None:
+    def __init__(
+        self, client_config: Object, review_version: str, client: WebhookClient, *, list_kind: str
+    ) -> None:
         self._config = client_config
+        self._list_kind = list_kind
         self._review = f"apiextensions.k8s.io/{review_version}"
         self._client = client
 
@@ -39,8 +43,10 @@ class WebhookConverter:
         return done
 
     async def _convert_some(self, objects: list[Object], api_version: str) -> list[Object]:
-        first = objects[0]
-        what = f"{first.get('apiVersion')}, Kind={first.get('kind')}"
+        first, single = objects[0], len(objects) == 1
+        # Upstream converts lists as a whole, and calls them by their own kind.
+        kind = str(first.get("kind")) if single else self._list_kind
+        what = f"{first.get('apiVersion')}, Kind={kind}"
         uid = new_uid()
         review = {
             "kind": "ConversionReview",
@@ -57,11 +63,16 @@ class WebhookConverter:
                 f"conversion webhook for {what} returned {len(converted)} objects, expected {len(objects)}"
             )
         for index, (old, new) in enumerate(zip(objects, converted, strict=True)):
-            wrong = _difference(old, new, api_version)
-            if wrong:
-                head = f"conversion webhook for {what} returned invalid converted object at index {index}"
-                raise PlainError(f"{head}: {wrong}")
-            _restore_metadata(old, new)
+            place = "object at index 0" if single else f"converted object at index {index}"
+            whole = "object" if single else f"converted object at index {index}"
+            metadata = "metadata" if single else f"metadata in object at index {index}"
+            for wrong, invalid in (
+                (_type_difference(old, new, api_version), place),
+                (_identity_difference(old, new), whole),
+                (_restore_metadata(old, new), metadata),
+            ):
+                if wrong:
+                    raise PlainError(f"conversion webhook for {what} returned invalid {invalid}: {wrong}")
         return converted
 
     def _converted(self, raw: bytes, uid: str) -> list[Object]:
@@ -99,32 +110,79 @@ class WebhookConverter:
             raise _Failed(str(error)) from None
 
 
-def _difference(old: Object, new: Object, api_version: str) -> str:
-    """Return what a converted object is that the original is not, "" when all is well."""
+def _type_difference(old: Object, new: Object, api_version: str) -> str:
+    """Return how a converted object is of another type than asked for, "" when it is not."""
     if new.get("apiVersion") != api_version:
         return f"invalid groupVersion (expected {api_version}, received {new.get('apiVersion') or ''})"
     if new.get("kind") != old.get("kind"):
         return f"invalid kind (expected {old.get('kind')}, received {new.get('kind') or ''})"
-    metadata = new.get("metadata")
-    if not isinstance(metadata, dict):
-        return "missing metadata in converted object"
-    before = old.get("metadata") or {}
-    for name in ("name", "namespace", "uid"):
-        if (metadata.get(name) or "") != (before.get(name) or ""):
-            shown = "UID" if name == "uid" else name
-            return f"invalid metadata: must have the same {shown}: {before.get(name)} != {metadata.get(name)}"
     return ""
 
 
-def _restore_metadata(old: Object, new: Object) -> None:
+def _identity_difference(old: Object, new: Object) -> str:
+    """Return how a converted object is another than the original, "" when it is the same."""
+    before, after = old.get("metadata") or {}, new.get("metadata")
+    metadata = after if isinstance(after, dict) else {}
+    for name in ("name", "namespace", "uid"):
+        was, now = before.get(name) or "", metadata.get(name) or ""
+        if was != now:
+            return f"must have the same {'UID' if name == 'uid' else name}: {was} != {now}"
+    return ""
+
+
+def _restore_metadata(old: Object, new: Object) -> str:
+    """Give the converted object the original's metadata, but for labels and annotations.
+
+    Return what is wrong with it, "" when all is well.
+    """
+    if "metadata" not in new:
+        return "missing metadata in converted object"
     converted = new["metadata"]
+    if not isinstance(converted, dict):
+        return f"invalid metadata of type {go_type(converted)} in converted object"
     metadata = dict(old.get("metadata") or {})
     for name in ("labels", "annotations"):
-        if converted.get(name):
-            metadata[name] = converted[name]
-        else:
+        found = converted.get(name)
+        if found is None:
             metadata.pop(name, None)
+            continue
+        if not isinstance(found, dict):
+            return f"invalid metadata.{name} of type {go_type(found)} in converted object"
+        for key, value in found.items():
+            if not isinstance(value, str):
+                return f"metadata.{name}[{key}] must be a string, but is {go_type(value)} in converted object"
+        if found != metadata.get(name) and (faults := _faults(name, found)):
+            return faults
+        metadata[name] = found
     new["metadata"] = metadata
+    return ""
+
+
+def _faults(name: str, found: Object) -> str:
+    errors = (
+        validate_labels(found) if name == "labels" else validate_annotations(found, "metadata.annotation")
+    )
+    texts = [str(error) for error in errors]
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]" if texts else ""
+
+
+def go_type(value: Json) -> str:
+    """Return what Go calls the type of a decoded JSON value."""
+    match value:
+        case None:
+            return "<nil>"
+        case bool():
+            return "bool"
+        case str():
+            return "string"
+        case int():
+            return "int64"
+        case float():
+            return "float64"
+        case list():
+            return "[]interface {}"
+        case _:
+            return "map[string]interface {}"
 
 
 def webhook_converter(definition: Object, registry: Registry) -> WebhookConverter:
@@ -132,4 +190,7 @@ def webhook_converter(definition: Object, registry: Registry) -> WebhookConverte
     webhook = ((definition["spec"].get("conversion") or {}).get("webhook")) or {}
     wanted = webhook.get("conversionReviewVersions") or []
     version = next((one for one in wanted if one in _REVIEW_VERSIONS), "v1")
-    return WebhookConverter(webhook.get("clientConfig") or {}, version, registry.webhooks)
+    list_kind = str(definition["spec"]["names"].get("listKind") or "")
+    return WebhookConverter(
+        webhook.get("clientConfig") or {}, version, registry.webhooks, list_kind=list_kind
+    )

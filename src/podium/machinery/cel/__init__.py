@@ -19,6 +19,7 @@ from podium.machinery.cel.types import (
     BOOL,
     DYN,
     INT,
+    QUANTITY,
     REQUEST_BYTES_MAX,
     STRING,
     Type,
@@ -40,6 +41,7 @@ __all__ = [
     "DYN",
     "INT",
     "OBJECT_COST_MAX",
+    "QUANTITY",
     "RULE_COST_MAX",
     "STRING",
     "CelError",
@@ -78,25 +80,34 @@ def compile(
     returns: Literal["bool", "string", "any"] = "any",
     version: str = "1.36",
     mutation: bool = False,
+    bindings: bool = False,
 ) -> Program:
     """Parse and check `expression`. Raises CelError with upstream's text.
 
     `returns` is the type that the whole must have: a dynamic value is no bool. `version` chooses the
     libraries that upstream's release of that name has. `mutation` adds what mutating policies use: `Object{}`
-    and `JSONPatch{}`.
+    and `JSONPatch{}`; `bindings` the macro `cel.bind`.
     """
     from podium.machinery.cel import program  # noqa: PLC0415 - the compiler comes with its first use
 
     return program.compile(
-        expression, variables=variables, returns=returns, version=version, mutation=mutation
+        expression,
+        variables=variables,
+        returns=returns,
+        version=version,
+        mutation=mutation,
+        bindings=bindings,
     )
 
 
-def estimate_cost(program: Program) -> int:
-    """Return the most that an evaluation can cost, given the sizes that the variables' types allow."""
+def estimate_cost(program: Program, *, named_entries: bool = False) -> int:
+    """Return the most that an evaluation can cost, given the sizes that the variables' types allow.
+
+    `named_entries` is for devices: the entry of a map that is written as a field has a known size there.
+    """
     from podium.machinery.cel import estimate  # noqa: PLC0415 - see compile
 
-    return estimate.cost_max(program.checked, program.variables)
+    return estimate.cost_max(program.checked, program.variables, named_entries=named_entries)
 
 
 def cardinality_max(type_: Type) -> int:

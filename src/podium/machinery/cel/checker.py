@@ -333,6 +333,11 @@ class _Checker:
         target = self.check(node.target)
         if node.name in ("optMap", "optFlatMap"):
             return self.optional_macro(node, target)
+        if node.name == "bind":
+            self.scopes.append({node.variables[0]: target})
+            result = self.check(node.args[0])
+            self.scopes.pop()
+            return result
         first, second = self.range_types(node, target)
         names = dict(zip(node.variables, (first, second), strict=False))
         if len(node.variables) == 1 and target.kind == "list":

@@ -35,9 +35,12 @@ SizeOf = Callable[[Path, Type], Span | None]
 _SCALARS = frozenset(["bool", "double", "duration", "int", "timestamp", "uint"])
 
 
-def cost_max(checked: Checked, variables: Mapping[str, Type]) -> int:
-    """Return the most that an evaluation can cost, given what the variables' types say about sizes."""
-    return cost(checked, sizes_by_type(variables)).most
+def cost_max(checked: Checked, variables: Mapping[str, Type], *, named_entries: bool = False) -> int:
+    """Return the most that an evaluation can cost, given what the variables' types say about sizes.
+
+    `named_entries`: the size of `map.name` is that of the map's values, as upstream has it for devices alone.
+    """
+    return cost(checked, sizes_by_type(variables, named_entries=named_entries)).most
 
 
 def cost(checked: Checked, size_of: SizeOf) -> Span:
@@ -45,7 +48,7 @@ def cost(checked: Checked, size_of: SizeOf) -> Span:
     return _Estimator(checked=checked, size_of=size_of).cost(checked.root)
 
 
-def sizes_by_type(variables: Mapping[str, Type]) -> SizeOf:
+def sizes_by_type(variables: Mapping[str, Type], *, named_entries: bool = False) -> SizeOf:
     """Return the sizes that follow from the limits in the variables' schemas."""
     first = next(iter(variables.values()), None)
 
@@ -58,13 +61,13 @@ def sizes_by_type(variables: Mapping[str, Type]) -> SizeOf:
         for name in path[1:]:
             if here is None:
                 return None
-            here = _below(here, name)
+            here = _below(here, name, named_entries)
         return Span(0, here.elements_max) if here is not None else None
 
     return size_of
 
 
-def _below(here: Type, name: str) -> Type | None:
+def _below(here: Type, name: str, named_entries: bool) -> Type | None:
     if here.kind == "optional":
         here = here.params[0]
     match name:
@@ -73,6 +76,8 @@ def _below(here: Type, name: str) -> Type | None:
         case "@keys":
             return here.params[0] if here.kind == "map" else None
         case _:
+            if named_entries and here.kind == "map" and here.element.kind == "dyn":
+                return here.element
             return here.fields.get(name)
 
 
@@ -293,6 +298,8 @@ class _Estimator:
                 return self.optional_macro(node)
             case "sortBy":
                 return self.sort_by(node)
+            case "bind":
+                return self.binding(node)
         total = self.cost(node.target)
         self.push(node)
         loop = self.loop(node)
@@ -386,6 +393,18 @@ class _Estimator:
         mapped = ONE + fixed(LIST_COST + 1) + count * step
         self.sizes[node] = count * count
         return total + ONE + mapped + sort_estimate(count, self.checked.types[node.args[0]].kind)
+
+    def binding(self, node: Macro) -> Span:
+        """Upstream makes a loop over nothing of it, whose empty list costs."""
+        total = fixed(LIST_COST) + self.cost(node.target)
+        value = _Local(
+            path=self.path(node.target), size=self.size(node.target), entry=self.entry(node.target)
+        )
+        self.bind(node.variables[0], value)
+        total += self.cost(node.args[0])
+        self.pop(node)
+        self.copy(node, node.args[0])
+        return total
 
     def optional_macro(self, node: Macro) -> Span:
         """`target.hasValue() ? optional.of(bind(x, target.value(), mapped)) : optional.none()`."""

@@ -383,6 +383,8 @@ class Compiler:
         slots = [self.bind(name) for name in node.variables]
         arguments = [self.run(arg) for arg in node.args]
         self.slots = outer
+        if node.name == "bind":
+            return _bound(target, slots[0], arguments[0])
         if node.name in ("optMap", "optFlatMap"):
             return _optional_macro(target, slots[0], arguments[0], wrap=node.name == "optMap")
         return self.loop(node.name, target, slots, arguments)
@@ -795,6 +797,14 @@ def _sort_by(steps: _Steps, target: Run, key_of: Run, slot: int) -> Run:
         return sort_by(values, keys)
 
     return sort
+
+
+def _bound(value: Run, slot: int, result: Run) -> Run:
+    def bound(frame: Frame) -> Any:
+        frame[slot] = value(frame)
+        return result(frame)
+
+    return bound
 
 
 def _optional_macro(target: Run, slot: int, transform: Run, *, wrap: bool) -> Run:

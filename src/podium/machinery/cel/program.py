@@ -92,11 +92,17 @@ def _settled(frame: list[Any], error: CelRuntimeError) -> CelRuntimeError:
 
 
 def compile(
-    expression: str, *, variables: Mapping[str, Type], returns: Returns, version: str, mutation: bool
+    expression: str,
+    *,
+    variables: Mapping[str, Type],
+    returns: Returns,
+    version: str,
+    mutation: bool,
+    bindings: bool,
 ) -> Program:
     """Return the program. Raises CelError."""
     try:
-        root = syntax.parse(expression)
+        root = syntax.parse(expression, bindings=bindings)
         minor = int(version.split(".")[1])
         checked = checker.check(expression, root, variables, minor=minor, mutation=mutation)
         if issues := literal_issues(checked, minor=minor):

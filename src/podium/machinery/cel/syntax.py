@@ -143,13 +143,16 @@ class _Fault(Exception):
         self.issue = Issue(offset=at, message=message)
 
 
-def parse(text: str) -> Node:
-    """Return the tree of the expression. Raises CelError: syntax, size or depth."""
+def parse(text: str, *, bindings: bool = False) -> Node:
+    """Return the tree of the expression. Raises CelError: syntax, size or depth.
+
+    `bindings` allows `cel.bind(name, value, expression)`.
+    """
     if len(text) > TEXT_MAX:
         size = len(text)
         raise CelError(f"expression code point size exceeds limit: size: {size}, limit {TEXT_MAX}")
     try:
-        return _Parser(text, _tokens(text)).whole()
+        return _Parser(text, _tokens(text), bindings).whole()
     except _Fault as fault:
         raise compile_error(text, [fault.issue]) from None
 
@@ -257,6 +260,7 @@ _OPERANDS = (
 class _Parser:
     text: str
     tokens: list[Token]
+    bindings: bool = False
     position: int = 0
     depth: int = 0
     nodes: int = 0
@@ -430,6 +434,8 @@ class _Parser:
     def macro(self, target: Node, name: str, args: list[Node], at: int) -> Node | None:
         """Return the macro that the call is, or None for an ordinary method."""
         count = len(args)
+        if self.bindings and name == "bind" and count == 3 and dotted(target) == "cel":
+            return self.binding(args, at)
         if (
             (name in OPTIONAL_MACROS and count == 2)
             or (name in MACROS and count == 2)
@@ -449,6 +455,13 @@ class _Parser:
             names.append(arg.name)
         self.count()
         return Macro(at=at, name=name, target=target, variables=names, args=args[variables:])
+
+    def binding(self, args: list[Node], at: int) -> Macro:
+        variable, value, result = args
+        if not isinstance(variable, Ident):
+            raise _Fault(variable.at, "cel.bind() variable names must be simple identifiers")
+        self.count()
+        return Macro(at=at, name="bind", target=value, variables=[variable.name], args=[result])
 
     def arguments(self) -> list[Node]:
         args: list[Node] = []

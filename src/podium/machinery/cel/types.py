@@ -137,6 +137,9 @@ def opaque(name: str) -> Type:
     return Type(kind="opaque", name=name)
 
 
+QUANTITY = opaque("kubernetes.Quantity")
+
+
 def object_of(name: str, fields: Mapping[str, Type], *, size_min: int = 2) -> Type:
     """Return an object type with `fields` by their names on the wire, less those that cannot be escaped."""
     wire = {escaped: key for key in fields if (escaped := escape(key)) is not None}

@@ -1,7 +1,6 @@
 """What is wrong with classes of devices and with claims for devices, and templates of claims.
 
-That expressions compile is for those who evaluate them. Slices: `slice_validation`; the status of claims:
-`status_validation`.
+Selectors: `selectors`; slices: `slice_validation`; the status of claims: `status_validation`.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from podium.resources.checks import Errors, immutable, named, objects, required_
 from podium.resources.core.resource_names import is_extended
 from podium.resources.defaulting import given
 from podium.resources.resource import names
+from podium.resources.resource.selectors import selector_errors
 from podium.resources.resource.taints import validate_toleration
 
 REQUESTS_MAX = 32
@@ -63,7 +63,7 @@ def _selector(selector: Object, path: str) -> Errors:
         return [FieldError.required(f"{path}.cel.expression")]
     if len(expression.encode()) > EXPRESSION_SIZE_BYTES_MAX:
         return [FieldError.too_long(f"{path}.cel.expression", EXPRESSION_SIZE_BYTES_MAX)]
-    return []
+    return selector_errors(expression, f"{path}.cel.expression")
 
 
 def validate_claim(claim: Object) -> Errors:
