@@ -39,12 +39,14 @@ class WallClock:
 
 def rfc3339(moment: datetime) -> str:
     """Return `moment` as the wire's metav1.Time: seconds, UTC, `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (
+        moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
+    )  # strftime takes five times as long
 
 
 def rfc3339_micro(moment: datetime) -> str:
     """Return `moment` as the wire's metav1.MicroTime: microseconds, UTC, `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:

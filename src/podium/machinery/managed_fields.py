@@ -202,7 +202,7 @@ def add(entries: list[Object], mine: Object) -> list[Object]:
 
 def in_order(entries: list[Object]) -> list[Object]:
     """Return the entries as upstream orders them: Apply first, then by age."""
-    return sorted(entries, key=_sort_key)
+    return sorted(entries, key=_sort_key) if len(entries) > 1 else entries
 
 
 def _sort_key(entry: Object) -> tuple[str, float, str, str, str]:
@@ -227,6 +227,8 @@ def _seconds(entry: Object) -> float:
 
 def cap(entries: list[Object]) -> list[Object]:
     """Return the entries with the oldest updaters merged, by version, until no more than ten are left."""
+    if len(entries) <= UPDATE_MANAGERS_MAX:
+        return entries
     updaters = sorted(
         (entry for entry in entries if entry.get("operation") == "Update"),
         key=lambda entry: (_seconds(entry), entry.get("manager", ""), entry.get("subresource", "")),

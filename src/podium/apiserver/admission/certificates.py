@@ -20,6 +20,7 @@ class CertificateApproval(Plugin):
     """Only those may approve or deny who may `approve` for the signer."""
 
     name = "CertificateApproval"
+    resources = (CERTIFICATESIGNINGREQUESTS,)
 
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
@@ -37,6 +38,7 @@ class CertificateSigning(Plugin):
     """Only those may set the certificate who may `sign` for the signer."""
 
     name = "CertificateSigning"
+    resources = (CERTIFICATESIGNINGREQUESTS,)
 
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
@@ -57,6 +59,7 @@ class CertificateSubjectRestriction(Plugin):
     """Nobody may ask for a client certificate that makes its bearer a master of the cluster."""
 
     name = "CertificateSubjectRestriction"
+    resources = (CERTIFICATESIGNINGREQUESTS,)
 
     async def validate(self, attributes: Attributes) -> None:
         request = concerns(attributes, CERTIFICATESIGNINGREQUESTS, "CREATE")

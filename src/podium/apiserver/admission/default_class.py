@@ -23,6 +23,7 @@ _INGRESS_BETA = "kubernetes.io/ingress.class"
 
 class DefaultStorageClass(Plugin):
     name = "DefaultStorageClass"
+    resources = (PERSISTENTVOLUMECLAIMS,)
 
     def __init__(self, reader: Reader) -> None:
         self._classes = reader.cached(STORAGECLASSES)
@@ -41,6 +42,7 @@ class DefaultStorageClass(Plugin):
 
 class DefaultIngressClass(Plugin):
     name = "DefaultIngressClass"
+    resources = (INGRESSES,)
 
     def __init__(self, reader: Reader) -> None:
         self._classes = reader.cached(INGRESSCLASSES)
@@ -61,6 +63,7 @@ class PersistentVolumeClaimResize(Plugin):
     """A bound claim grows only where its storage class lets volumes grow."""
 
     name = "PersistentVolumeClaimResize"
+    resources = (PERSISTENTVOLUMECLAIMS,)
 
     def __init__(self, reader: Reader) -> None:
         self._classes = reader.cached(STORAGECLASSES)

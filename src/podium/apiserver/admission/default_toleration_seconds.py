@@ -14,6 +14,7 @@ SECONDS = 300
 
 class DefaultTolerationSeconds(Plugin):
     name = "DefaultTolerationSeconds"
+    resources = (PODS,)
 
     async def admit(self, attributes: Attributes) -> None:
         pod = concerns(attributes, PODS, "CREATE", "UPDATE")

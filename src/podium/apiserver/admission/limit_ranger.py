@@ -18,6 +18,7 @@ ANNOTATION = "kubernetes.io/limit-ranger"
 
 class LimitRanger(Plugin):
     name = "LimitRanger"
+    resources = (PODS, PERSISTENTVOLUMECLAIMS)
 
     def __init__(self, reader: Reader) -> None:
         self._ranges = reader.cached(LIMITRANGES)

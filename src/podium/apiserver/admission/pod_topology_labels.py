@@ -15,6 +15,7 @@ TOPOLOGY = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
 
 class PodTopologyLabels(Plugin):
     name = "PodTopologyLabels"
+    resources = (PODS,)
 
     def __init__(self, reader: Reader) -> None:
         self._nodes = reader.cached(NODES)

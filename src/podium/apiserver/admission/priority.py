@@ -15,6 +15,7 @@ DEFAULT_POLICY = "PreemptLowerPriority"
 
 class Priority(Plugin):
     name = "Priority"
+    resources = (PODS, PRIORITYCLASSES)
 
     def __init__(self, reader: Reader) -> None:
         self._classes = reader.cached(PRIORITYCLASSES)

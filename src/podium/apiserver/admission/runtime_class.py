@@ -13,6 +13,7 @@ from podium.resources.node.runtimeclasses import RUNTIMECLASSES
 
 class RuntimeClass(Plugin):
     name = "RuntimeClass"
+    resources = (PODS,)
 
     def __init__(self, reader: Reader) -> None:
         self._classes = reader.cached(RUNTIMECLASSES)

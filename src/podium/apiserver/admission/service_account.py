@@ -26,6 +26,7 @@ WAIT_FOR_DEFAULT_S = 1.0
 
 class ServiceAccount(Plugin):
     name = "ServiceAccount"
+    resources = (PODS,)
 
     def __init__(self, reader: Reader, *, wait_for_default_s: float = WAIT_FOR_DEFAULT_S) -> None:
         self._accounts = reader.cached(SERVICEACCOUNTS)

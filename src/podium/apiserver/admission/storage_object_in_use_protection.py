@@ -16,6 +16,7 @@ _FINALIZERS = (
 
 class StorageObjectInUseProtection(Plugin):
     name = "StorageObjectInUseProtection"
+    resources = (PERSISTENTVOLUMES, PERSISTENTVOLUMECLAIMS)
 
     async def admit(self, attributes: Attributes) -> None:
         for resource, finalizer in _FINALIZERS:

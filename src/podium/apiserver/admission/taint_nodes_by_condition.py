@@ -12,6 +12,7 @@ TAINT = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 
 class TaintNodesByCondition(Plugin):
     name = "TaintNodesByCondition"
+    resources = (NODES,)
 
     async def admit(self, attributes: Attributes) -> None:
         node = concerns(attributes, NODES, "CREATE")

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from podium.apiserver.admission.dynamic import DynamicPlugin
 from podium.apiserver.admission.plugin import Plugin
 from podium.apiserver.chain import AdmissionPlugin, Attributes
+from podium.machinery.resource import Resource
 
 if TYPE_CHECKING:
     from podium.apiserver.metrics import ApiServerMetrics
     from podium.base.metrics import Histogram
 
 _Hook = Callable[[Attributes], Awaitable[None]]
+_Hooked = tuple[AdmissionPlugin, _Hook]
 
 
 class Steps:
@@ -22,8 +24,10 @@ class Steps:
 
     def __init__(self, plugins: Sequence[AdmissionPlugin]) -> None:
         self.plugins = plugins
-        self._admitting: Sequence[tuple[str, _Hook]] = ()
-        self._validating: Sequence[tuple[str, _Hook]] = ()
+        self._admitting: Sequence[_Hooked] = ()
+        self._validating: Sequence[_Hooked] = ()
+        self._chosen: dict[tuple[str, str, str], Sequence[tuple[str, _Hook]]] = {}
+        """By step and resource: the hooks of those who look at its writes."""
         self._children: dict[tuple[str, str, str, str], Histogram] = {}
         for plugin in plugins:
             if isinstance(plugin, DynamicPlugin):
@@ -33,31 +37,42 @@ class Steps:
     def _choose(self) -> None:
         """Find out who has something to do: a plugin that sleeps is not even asked."""
         awake = [p for p in self.plugins if not (isinstance(p, DynamicPlugin) and p.asleep)]
-        self._admitting = [(_name(p), p.admit) for p in awake if type(p).admit is not Plugin.admit]
-        self._validating = [(_name(p), p.validate) for p in awake if type(p).validate is not Plugin.validate]
+        self._admitting = [(p, p.admit) for p in awake if type(p).admit is not Plugin.admit]
+        self._validating = [(p, p.validate) for p in awake if type(p).validate is not Plugin.validate]
+        self._chosen.clear()
+
+    def hooks(self, step: str, resource: Resource) -> Sequence[tuple[str, _Hook]]:
+        """Return whom one step ("admit" or "validate") asks about writes of `resource`."""
+        key = (step, resource.group, resource.plural)
+        chosen = self._chosen.get(key)
+        if chosen is None:
+            hooked = self._admitting if step == "admit" else self._validating
+            chosen = [(_name(plugin), hook) for plugin, hook in hooked if _looks_at(plugin, resource)]
+            self._chosen[key] = chosen
+        return chosen
 
     async def admit(self, attributes: Attributes, metrics: ApiServerMetrics | None) -> None:
         """Let every plugin change the object, and look again where one asks for it.
 
         Raises what the first that refuses raises.
         """
-        await self._run("admit", self._admitting, attributes, metrics)
+        await self._run("admit", attributes, metrics)
         reinvocation = attributes.reinvocation
         if reinvocation is not None and reinvocation.wanted:
             reinvocation.again = True
-            await self._run("admit", self._admitting, attributes, metrics)
+            await self._run("admit", attributes, metrics)
 
     async def validate(self, attributes: Attributes, metrics: ApiServerMetrics | None) -> None:
         """Let every plugin refuse."""
-        await self._run("validate", self._validating, attributes, metrics)
+        await self._run("validate", attributes, metrics)
 
     async def _run(
         self,
         step: str,
-        hooks: Sequence[tuple[str, _Hook]],
         attributes: Attributes,
         metrics: ApiServerMetrics | None,
     ) -> None:
+        hooks = self.hooks(step, attributes.resource)
         if metrics is None:
             for _, hook in hooks:
                 await hook(attributes)
@@ -89,6 +104,11 @@ class Steps:
                 child = metrics.admission_steps.labels(step, operation, rejected)
             self._children[key] = child
         return child
+
+
+def _looks_at(plugin: AdmissionPlugin, resource: Resource) -> bool:
+    only = plugin.resources if isinstance(plugin, Plugin) else ()
+    return not only or any((r.group, r.plural) == (resource.group, resource.plural) for r in only)
 
 
 def _name(plugin: AdmissionPlugin) -> str:

@@ -12,6 +12,7 @@ import pytest
 from podium.apiserver.chain import Decision, RequestInfo, User
 from podium.apiserver.registry.call import Call
 from podium.machinery.errors import Object
+from podium.resources.core.configmaps import CONFIGMAPS as RESOURCE
 from tests.apiserver.admission.policies.building import (
     DEPLOYMENTS,
     VALIDATING,
@@ -345,7 +346,7 @@ def test_a_policy_without_a_binding_sleeps(tmp_path: Path) -> None:
     async def test(running: Api, _hooks: Hooks) -> None:
         def asked() -> bool:
             return "ValidatingAdmissionPolicy" in {
-                name for name, _ in running.server.registry._steps._validating
+                name for name, _ in running.server.registry._steps.hooks("validate", RESOURCE)
             }
 
         await running.ok("POST", VALIDATING, policy("p", expression("false")))

@@ -17,6 +17,7 @@ from podium.base.http.client import HttpTransport
 from podium.base.http.message import Headers, Response
 from podium.base.http.server import Server
 from podium.machinery.errors import Object
+from podium.resources.core.configmaps import CONFIGMAPS as RESOURCE
 from tests.apiserver.admission.webhooks.hooks import (
     CONFIGMAPS,
     MUTATING,
@@ -521,7 +522,8 @@ def test_without_configurations_nobody_is_asked(tmp_path: Path) -> None:
     async def test(running: Api, hooks: Hooks) -> None:
         def asked() -> set[str]:
             steps = running.server.registry._steps
-            return {name for name, _ in (*steps._admitting, *steps._validating)} & {
+            hooks = [*steps.hooks("admit", RESOURCE), *steps.hooks("validate", RESOURCE)]
+            return {name for name, _ in hooks} & {
                 "MutatingAdmissionWebhook",
                 "ValidatingAdmissionWebhook",
             }
