@@ -43,6 +43,16 @@ def update_check(module: str, name: str) -> UpdateCheck:
     return deferred
 
 
+def gate_check(module: str, name: str) -> Callable[[Object, Object | None], list[FieldError]]:
+    """Return the check of a new object, and an old one or None, that `name` is in `module`."""
+
+    def deferred(new: Object, old: Object | None) -> list[FieldError]:
+        errors: list[FieldError] = _loaded(module, name)(new, old)
+        return errors
+
+    return deferred
+
+
 def warnings(module: str, name: str) -> Callable[[Object, Object | None], list[str]]:
     """Return the warnings about a new and an old object that `name` is in `module`."""
 

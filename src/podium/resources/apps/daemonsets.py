@@ -6,7 +6,7 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources import deferred
 from podium.resources.core import pod_spec
-from podium.resources.core.pod_gates import TEMPLATE_FIELDS
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF
 from podium.resources.defaulting import absent, blank, child, drop_zero
 from podium.resources.printing import (
     AGE,
@@ -79,6 +79,7 @@ DAEMONSETS = Resource(
     categories=("all",),
     schema="io.k8s.api.apps.v1.DaemonSet",
     gated=TEMPLATE_FIELDS,
+    while_off=TEMPLATE_WHILE_OFF,
     status=True,
     generation=True,
     defaults=_defaults,

@@ -8,7 +8,7 @@ from podium.machinery.gated import Gated
 from podium.machinery.resource import Resource, Scale
 from podium.resources import deferred
 from podium.resources.core import pod_spec
-from podium.resources.core.pod_gates import TEMPLATE_FIELDS
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF
 from podium.resources.defaulting import absent, blank, child, drop_zero
 from podium.resources.printing import (
     AGE,
@@ -74,6 +74,7 @@ DEPLOYMENTS = Resource(
         *TEMPLATE_FIELDS,
         Gated(gate="DeploymentReplicaSetTerminatingReplicas", paths=("status.terminatingReplicas",)),
     ),
+    while_off=TEMPLATE_WHILE_OFF,
     scale=Scale(selector=selector_of_labels),
     status=True,
     generation=True,

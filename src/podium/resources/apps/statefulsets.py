@@ -7,7 +7,7 @@ from podium.machinery.gated import Gated
 from podium.machinery.resource import Resource, Scale
 from podium.resources import deferred
 from podium.resources.core import pod_spec, volumes
-from podium.resources.core.pod_gates import TEMPLATE_FIELDS
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF
 from podium.resources.defaulting import absent, blank, child, drop_zero, given, items
 from podium.resources.printing import (
     AGE,
@@ -77,6 +77,7 @@ STATEFULSETS = Resource(
         *TEMPLATE_FIELDS,
         Gated(gate="MaxUnavailableStatefulSet", paths=("spec.updateStrategy.rollingUpdate.maxUnavailable",)),
     ),
+    while_off=TEMPLATE_WHILE_OFF,
     scale=Scale(selector=selector_of_labels),
     status=True,
     generation=True,

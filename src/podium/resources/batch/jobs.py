@@ -10,7 +10,7 @@ from podium.machinery.resource import Resource
 from podium.machinery.table import duration, since
 from podium.resources import deferred
 from podium.resources.core import pod_spec
-from podium.resources.core.pod_gates import TEMPLATE_FIELDS
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF
 from podium.resources.defaulting import absent, blank, child, given, items
 from podium.resources.printing import (
     AGE,
@@ -133,6 +133,7 @@ JOBS = Resource(
     categories=("all",),
     schema="io.k8s.api.batch.v1.Job",
     gated=TEMPLATE_FIELDS,
+    while_off=TEMPLATE_WHILE_OFF,
     status=True,
     generation=True,
     default_propagation="Orphan",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from podium.machinery import validation
@@ -18,7 +19,9 @@ from podium.resources.checks import (
     relative_path,
     required_name,
 )
-from podium.resources.core import resource_names
+from podium.resources.core import claim_references, resource_names
+from podium.resources.core import restart_validation as restarts
+from podium.resources.core import security_validation as security
 from podium.resources.core.volume_validation import object_field
 from podium.resources.defaulting import given
 
@@ -27,6 +30,7 @@ PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 _PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
+_RECURSIVELY = ("Disabled", "Enabled", "IfPossible")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 _NOT_FOR_INIT = "may not be set for init containers without restartPolicy=Always"
 _NOT_FOR_EPHEMERAL = "cannot be set for an Ephemeral Container"
@@ -78,7 +82,12 @@ class Around:
     """What containers are checked against: the pod around them."""
 
     volumes: dict[str, Object]
+    claims: set[str]
+    """The names of the pod's resource claims."""
     grace_period_s: int | None
+    restart_policy: str = ""
+    system: str = ""
+    """What `spec.os.name` says."""
     host_users: bool = True
 
 
@@ -94,9 +103,7 @@ def validate_containers(spec: Object, around: Around, path: str) -> Errors:
         errors += _common(container, around, here)
         errors += _name_once(container, names, here)
         errors += _lifecycle_and_probes(container, around, here)
-        policy = container.get("restartPolicy")
-        if policy is not None and policy not in RESTART_POLICIES:
-            errors.append(FieldError.not_supported(f"{here}.restartPolicy", policy, RESTART_POLICIES))
+        errors += restarts.validate_restarts(container, here)
     return errors + _host_port_conflicts(containers, path)
 
 
@@ -108,8 +115,8 @@ def validate_init_containers(spec: Object, around: Around, path: str) -> Errors:
         here = f"{path}[{index}]"
         errors += _common(container, around, here)
         policy = container.get("restartPolicy")
-        if policy is not None and policy not in RESTART_POLICIES:
-            errors.append(FieldError.not_supported(f"{here}.restartPolicy", policy, RESTART_POLICIES))
+        errors += restarts.validate_restarts(container, here)
+        errors += restarts.validate_init_resize_policy(container, here)
         errors += _name_once(container, names, here)
         if policy == "Always":
             errors += _lifecycle_and_probes(container, around, here)
@@ -193,7 +200,9 @@ def _common(container: Object, around: Around, path: str) -> Errors:
     errors += _mounts(container, around, f"{path}.volumeMounts")
     errors += _devices(container, around, f"{path}.volumeDevices")
     errors += one_of(f"{path}.imagePullPolicy", container.get("imagePullPolicy"), PULL_POLICIES)
-    errors += validate_resources(given(container, "resources") or {}, f"{path}.resources")
+    resources = given(container, "resources") or {}
+    errors += validate_resources(resources, f"{path}.resources", around.claims)
+    errors += restarts.validate_resize_policy(container, around.restart_policy, f"{path}.resizePolicy")
     errors += _security_context(given(container, "securityContext"), around, f"{path}.securityContext")
     return errors
 
@@ -265,6 +274,8 @@ def _env_source(variable: Object, source: Object, path: str) -> Errors:
                 errors += _resource_field(reference, f"{path}.{key}")
             case "configMapKeyRef" | "secretKeyRef":
                 errors += _key_reference(reference, f"{path}.{key}")
+            case "fileKeyRef":
+                errors += _file_key(reference, f"{path}.{key}")
     detail = ""
     if not found:
         detail = (
@@ -292,6 +303,15 @@ def _resource_field(reference: Object, path: str) -> Errors:
 def _key_reference(reference: Object, path: str) -> Errors:
     errors = named(f"{path}.name", str(reference.get("name") or ""), validation.dns1123_subdomain_errors)
     return errors + required_name(f"{path}.key", reference.get("key"), validation.config_map_key_errors)
+
+
+def _file_key(reference: Object, path: str) -> Errors:
+    errors = required_name(f"{path}.key", reference.get("key"), validation.env_var_name_errors)
+    errors += required_name(
+        f"{path}.volumeName", reference.get("volumeName"), validation.dns1123_label_errors
+    )
+    file = str(reference.get("path") or "")
+    return errors + (no_backsteps(f"{path}.path", file) if file else [FieldError.required(f"{path}.path")])
 
 
 def _env_from(container: Object, path: str) -> Errors:
@@ -350,6 +370,23 @@ def _mounts(container: Object, around: Around, path: str) -> Errors:
                 errors.append(FieldError.invalid(f"{here}.subPathExpr", mount["subPathExpr"], detail))
             errors += relative_path(f"{path}.subPathExpr", mount["subPathExpr"])
         errors += _propagation(mount.get("mountPropagation"), container, f"{path}.mountPropagation")
+        errors += _recursively(mount, f"{path}.recursiveReadOnly")
+    return errors
+
+
+def _recursively(mount: Object, path: str) -> Errors:
+    """Check whether what is mounted below a mount is to be read-only too."""
+    mode = mount.get("recursiveReadOnly")
+    if mode is None or mode == "Disabled":
+        return []
+    if mode not in _RECURSIVELY:
+        return [FieldError.not_supported(path, mode, _RECURSIVELY)]
+    errors: Errors = []
+    if not mount.get("readOnly"):
+        errors.append(FieldError.forbidden(path, "may only be specified when readOnly is true"))
+    if mount.get("mountPropagation") not in (None, "None"):
+        detail = "may only be specified when mountPropagation is None or not specified"
+        errors.append(FieldError.forbidden(path, detail))
     return errors
 
 
@@ -392,7 +429,7 @@ def _devices(container: Object, around: Around, path: str) -> Errors:
     return errors
 
 
-def validate_resources(resources: Object, path: str) -> Errors:
+def validate_resources(resources: Object, path: str, claims: Collection[str] = ()) -> Errors:
     """Check requests and limits: known names, sane amounts, requests not above limits."""
     errors: Errors = []
     limits = resources.get("limits") or {}
@@ -419,7 +456,7 @@ def validate_resources(resources: Object, path: str) -> Errors:
     names = limits.keys() | requests.keys()
     if any(map(resource_names.is_huge_pages, names)) and not names & {"cpu", "memory"}:
         errors.append(FieldError.forbidden(path, "HugePages require cpu or memory"))
-    return errors
+    return errors + claim_references.validate_references(resources, claims, f"{path}.claims")
 
 
 def validate_seccomp(profile: Object | None, path: str) -> Errors:
@@ -468,7 +505,9 @@ def _security_context(context: Object | None, around: Around, path: str) -> Erro
         if "CAP_SYS_ADMIN" in ((given(context, "capabilities") or {}).get("add") or ()):
             detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
             errors.append(FieldError.invalid(path, context, detail))
-    return errors
+    options = given(context, "windowsOptions")
+    errors += security.validate_windows_options(options, f"{path}.windowsOptions")
+    return errors + security.validate_app_armor(given(context, "appArmorProfile"), f"{path}.appArmorProfile")
 
 
 def _lifecycle_and_probes(container: Object, around: Around, path: str) -> Errors:
@@ -478,6 +517,9 @@ def _lifecycle_and_probes(container: Object, around: Around, path: str) -> Error
         handler = given(lifecycle, key)
         if handler is not None:
             errors += _handler(handler, around, f"{path}.lifecycle.{key}")
+    signal = lifecycle.get("stopSignal")
+    if signal is not None:
+        errors += restarts.validate_stop_signal(str(signal), around.system, f"{path}.lifecycle.stopSignal")
     for key in ("livenessProbe", "readinessProbe", "startupProbe"):
         probe = given(container, key)
         if probe is not None:

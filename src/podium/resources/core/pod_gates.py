@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.gated import Gated
+from podium.resources import deferred
 
 _KINDS = ("containers", "initContainers", "ephemeralContainers")
 _STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
@@ -49,3 +50,8 @@ POD_FIELDS = (
     _status("ImageVolumeWithDigest", "volumeMounts[].volumeStatus"),
 )
 TEMPLATE_FIELDS = pod_fields("spec.template.spec")
+TEMPLATE_WHILE_OFF = {
+    "TaintTolerationComparisonOperators": deferred.gate_check(
+        "core.pod_validation", "template_no_comparisons"
+    ),
+}

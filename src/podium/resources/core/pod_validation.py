@@ -16,14 +16,18 @@ from podium.resources.checks import (
     objects,
     one_of,
 )
+from podium.resources.core import claim_references, resource_names
 from podium.resources.core import container_validation as containers
-from podium.resources.core import resource_names
+from podium.resources.core import pod_platform_validation as platform
+from podium.resources.core import security_validation as security
 from podium.resources.core.affinity_validation import validate_affinity, validate_spread_constraints
+from podium.resources.core.pod_resources_validation import validate_pod_resources
 from podium.resources.core.volume_validation import validate_volumes
 from podium.resources.defaulting import given
 
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+COMPARISONS = ("Lt", "Gt")
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 _NAMESERVERS_MAX = 3
 _SEARCHES_MAX = 32
@@ -32,7 +36,9 @@ _SYSCTL = r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?
 _SYSCTL_LENGTH_MAX = 253
 
 
-def validate_pod_spec(spec: Object, path: str, *, pod_name: str = "", is_pod: bool = False) -> Errors:
+def validate_pod_spec(
+    spec: Object, path: str, *, pod_name: str = "", is_pod: bool = False, mirrored: bool = False
+) -> Errors:
     """Check a pod's spec. `pod_name` is known for pods only, not for templates."""
     errors: Errors = []
     grace = spec.get("terminationGracePeriodSeconds")
@@ -40,13 +46,19 @@ def validate_pod_spec(spec: Object, path: str, *, pod_name: str = "", is_pod: bo
         errors.append(FieldError.required(f"{path}.terminationGracePeriodSeconds"))
     volumes = validate_volumes(spec.get("volumes"), pod_name, f"{path}.volumes")
     errors += volumes.errors
+    errors += claim_references.validate_claims(spec, f"{path}.resourceClaims", mirrored=mirrored)
     around = containers.Around(
-        volumes=volumes.sources, grace_period_s=grace, host_users=spec.get("hostUsers") is not False
+        volumes=volumes.sources,
+        claims=claim_references.claim_names(spec),
+        grace_period_s=grace,
+        restart_policy=str(spec.get("restartPolicy") or ""),
+        system=str((given(spec, "os") or {}).get("name") or ""),
+        host_users=spec.get("hostUsers") is not False,
     )
     errors += containers.validate_containers(spec, around, f"{path}.containers")
     errors += containers.validate_init_containers(spec, around, f"{path}.initContainers")
     errors += containers.validate_ephemeral_containers(spec, around, f"{path}.ephemeralContainers")
-    errors += _pod_resources(spec, f"{path}.resources")
+    errors += validate_pod_resources(spec, f"{path}.resources")
     errors += _host_network_ports(spec, f"{path}.containers", is_pod=is_pod)
     errors += one_of(f"{path}.restartPolicy", spec.get("restartPolicy"), containers.RESTART_POLICIES)
     errors += one_of(f"{path}.dnsPolicy", spec.get("dnsPolicy"), DNS_POLICIES)
@@ -59,6 +71,9 @@ def validate_pod_spec(spec: Object, path: str, *, pod_name: str = "", is_pod: bo
         errors += named(here, str(gate.get("conditionType") or ""), validation.qualified_name_errors)
     errors += _scheduling_gates(spec, f"{path}.schedulingGates")
     errors += validate_spread_constraints(spec, f"{path}.topologySpreadConstraints")
+    errors += platform.validate_host_processes(spec, path)
+    errors += platform.validate_host_users(spec, path)
+    errors += platform.validate_hostname(spec, path)
     errors += _names(spec, path)
     errors += validate_tolerations(objects(spec.get("tolerations")), f"{path}.tolerations")
     errors += _host_aliases(spec, f"{path}.hostAliases")
@@ -72,7 +87,9 @@ def validate_pod_spec(spec: Object, path: str, *, pod_name: str = "", is_pod: bo
         here = f"{path}.overhead[{name}]"
         errors += resource_names.container_name_errors(here, name)
         errors += resource_names.quantity_errors(here, name, value)
-    return errors
+    errors += platform.validate_system(spec, path)
+    errors += platform.validate_scheduling_group(spec, path)
+    return errors + platform.validate_file_volumes(spec, path)
 
 
 def _names(spec: Object, path: str) -> Errors:
@@ -88,17 +105,6 @@ def _names(spec: Object, path: str) -> Errors:
         if spec.get(key):
             errors += named(f"{path}.{key}", spec[key], validation.dns1123_label_errors)
     return errors
-
-
-def _pod_resources(spec: Object, path: str) -> Errors:
-    resources = given(spec, "resources")
-    if resources is None:
-        return []
-    errors: Errors = []
-    if resources.get("claims"):
-        detail = "claims may not be set for Resources at pod-level"
-        errors.append(FieldError.forbidden(f"{path}.claims", detail))
-    return errors + containers.validate_resources(resources, path)
 
 
 def _host_network_ports(spec: Object, path: str, *, is_pod: bool) -> Errors:
@@ -135,11 +141,15 @@ def _security_context(spec: Object, path: str) -> Errors:
         values = ("Always", "OnRootMismatch")
         errors.append(FieldError.not_supported(f"{path}.fsGroupChangePolicy", policy, values))
     errors += containers.validate_seccomp(given(context, "seccompProfile"), f"{path}.seccompProfile")
+    options = given(context, "windowsOptions")
+    errors += security.validate_windows_options(options, f"{path}.windowsOptions")
+    errors += security.validate_app_armor(given(context, "appArmorProfile"), f"{path}.appArmorProfile")
     groups = context.get("supplementalGroupsPolicy")
     if groups is not None and groups not in ("Merge", "Strict"):
         values = ("Merge", "Strict")
         errors.append(FieldError.not_supported(f"{path}.supplementalGroupsPolicy", groups, values))
-    return errors
+    policy = context.get("seLinuxChangePolicy")
+    return errors + security.validate_se_linux_policy(policy, f"{path}.seLinuxChangePolicy")
 
 
 def _sysctls(spec: Object, context: Object, path: str) -> Errors:
@@ -255,14 +265,50 @@ def _toleration(toleration: Object, path: str) -> Errors:
         if value:
             detail = "value must be empty when `operator` is 'Exists'"
             errors.append(FieldError.invalid(f"{path}.operator", value, detail))
-    elif operator in ("Lt", "Gt"):
-        values = ("Equal", "Exists", "Lt", "Gt")
-        errors.append(FieldError.not_supported(f"{path}.operator", operator, values))
+    elif operator in COMPARISONS:
+        # Whether these may be used at all: `no_comparisons`.
+        errors += _compared(value, f"{path}.value")
     else:
         errors.append(FieldError.not_supported(f"{path}.operator", operator, ("Equal", "Exists")))
     if effect:
         errors += one_of(f"{path}.effect", effect, TAINT_EFFECTS)
     return errors
+
+
+def _compared(value: str, field: str) -> Errors:
+    detail = "must be a valid integer"
+    if not re.fullmatch(r"-?(0|[1-9][0-9]*)", value) or not -(2**63) <= int(value) < 2**63:
+        return [FieldError.invalid(field, value, detail)]
+    return []
+
+
+def no_comparisons(new: Object, old: Object | None) -> Errors:
+    """Refuse tolerations that compare numbers, unless the pod has one already."""
+    return _no_comparisons(new, old, "spec")
+
+
+def template_no_comparisons(new: Object, old: Object | None) -> Errors:
+    """Refuse them to the template of a workload."""
+    return _no_comparisons(new, old, "spec.template.spec")
+
+
+def _no_comparisons(new: Object, old: Object | None, path: str) -> Errors:
+    def comparing(value: Object) -> list[tuple[int, str]]:
+        for part in path.split("."):
+            value = given(value, part) or {}
+        return [
+            (index, str(toleration["operator"]))
+            for index, toleration in enumerate(objects(value.get("tolerations")))
+            if toleration.get("operator") in COMPARISONS
+        ]
+
+    found = comparing(new)
+    if not found or (old is not None and comparing(old)):
+        return []
+    return [
+        FieldError.not_supported(f"{path}.tolerations[{index}].operator", operator, ("Equal", "Exists"))
+        for index, operator in found
+    ]
 
 
 def validate_template(template: Object, path: str) -> Errors:
@@ -287,7 +333,8 @@ def validate_pod(pod: Object) -> Errors:
     spec: Json = given(pod, "spec") or {}
     name = str(metadata_of(pod).get("name") or "")
     errors = _annotations(pod, spec)
-    errors += validate_pod_spec(spec, "spec", pod_name=name, is_pod=True)
+    mirrored = MIRROR_ANNOTATION in (metadata_of(pod).get("annotations") or {})
+    errors += validate_pod_spec(spec, "spec", pod_name=name, is_pod=True, mirrored=mirrored)
     if not spec.get("serviceAccountName"):
         for index, volume in enumerate(objects(spec.get("volumes"))):
             for source_index, source in enumerate(objects((given(volume, "projected") or {}).get("sources"))):
@@ -315,4 +362,4 @@ def validate_new_pod(pod: Object) -> Errors:
     if spec.get("nodeName") and spec.get("schedulingGates"):
         detail = "cannot be set until all schedulingGates have been cleared"
         errors.append(FieldError.forbidden("spec.nodeName", detail))
-    return errors
+    return errors + security.validate_profile_annotations(pod)

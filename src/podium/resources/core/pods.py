@@ -59,6 +59,12 @@ PODS = Resource(
     categories=("all",),
     schema="io.k8s.api.core.v1.Pod",
     gated=POD_FIELDS,
+    while_off={
+        "TaintTolerationComparisonOperators": deferred.gate_check("core.pod_validation", "no_comparisons"),
+        "UserNamespacesHostNetworkSupport": deferred.gate_check(
+            "core.pod_platform_validation", "host_network_of_own_users"
+        ),
+    },
     status=True,
     subresources=(
         Subresource(name="attach", kind="PodAttachOptions", verbs=("create", "get")),

@@ -6,7 +6,7 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
 from podium.resources import deferred
 from podium.resources.core import pod_spec
-from podium.resources.core.pod_gates import TEMPLATE_FIELDS
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF
 from podium.resources.defaulting import absent, child, drop_zero, given
 from podium.resources.printing import (
     AGE,
@@ -48,6 +48,7 @@ REPLICATIONCONTROLLERS = Resource(
     categories=("all",),
     schema="io.k8s.api.core.v1.ReplicationController",
     gated=TEMPLATE_FIELDS,
+    while_off=TEMPLATE_WHILE_OFF,
     storage_prefix="controllers",
     scale=Scale(selector=selector_of_map),
     status=True,
