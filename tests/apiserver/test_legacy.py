@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -323,3 +325,27 @@ def test_old_versions_are_loaded_only_when_they_may_be_meant(texts: list[str], k
     config = RuntimeConfig.parse(texts, declared(legacy=known))
     assert config.may_name_legacy is known
     assert declared(legacy=False) is BUILTIN
+
+
+@pytest.mark.parametrize("version", ["policy/v1", "policy/v1beta1"])
+def test_an_eviction_may_come_in_either_version(version: str, tmp_path: Path) -> None:
+    async def check() -> None:
+        async with api(tmp_path) as running:
+            pods = "/api/v1/namespaces/default/pods"
+            pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+            await running.ok("POST", pods, pod)
+            eviction = {"apiVersion": version, "kind": "Eviction", "metadata": {"name": "p"}}
+            assert (await running.ok("POST", f"{pods}/p/eviction", eviction))["status"] == "Success"
+
+    asyncio.run(check())
+
+
+def test_nothing_old_is_loaded_unless_asked_for() -> None:
+    program = (
+        "import sys; import podium.apiserver.server as server;"
+        "config = server.Config(); assert not config.runtime_config.may_name_legacy;"
+        "from podium.resources.catalogue import declared, packages;"
+        "declared(legacy=False), packages(legacy=False);"
+        "assert not [name for name in sys.modules if name.startswith('podium.resources.legacy')]"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

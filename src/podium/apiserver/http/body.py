@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from podium.apiserver.http.negotiation import JSON, PROTOBUF, YAML
 from podium.apiserver.registry.call import Call
@@ -44,9 +44,11 @@ async def read_object(
     kind: str = "",
     api_version: str = "",
     schema: str = "",
+    also: Container[str] = (),
 ) -> Object:
     """Return the body as an object of the call's resource, or of the kind given; defaulted in the first case.
 
+    `also` are further API versions in which the kind may come, being the same in all of them.
     Raises `UnsupportedMediaType`, `BadRequest`.
     """
     type = media_type(request)
@@ -64,6 +66,8 @@ async def read_object(
     else:
         obj = decode_json(raw, wanted_kind)
         duplicates = json_duplicates(call, raw, obj)
+    if obj.get("apiVersion") in also:
+        obj["apiVersion"] = wanted_version
     if call.served.custom and not kind:
         _check_custom_kind(call, obj, raw)
     else:

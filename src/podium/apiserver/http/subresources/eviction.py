@@ -28,7 +28,13 @@ async def evict(registry: Registry, call: Call, request: Request, info: RequestI
     """Answer POST to pods/{name}/eviction. Raises `TooManyRequests` (429) when a budget forbids it."""
     write_options(request, call, "CreateOptions")
     eviction = await read_object(
-        registry, call, request, kind="Eviction", api_version="policy/v1", schema=_SCHEMA
+        registry,
+        call,
+        request,
+        kind="Eviction",
+        api_version="policy/v1",
+        schema=_SCHEMA,
+        also=("policy/v1beta1",),
     )
     match_namespace(call, eviction["metadata"])
     name = eviction["metadata"].get("name") or ""
