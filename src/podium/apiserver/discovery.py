@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import orjson
 
-from podium.apiserver.http.negotiation import JSON, PROTOBUF, TYPES, accepted, clauses
-from podium.apiserver.http.respond import encoded, not_found_page
+from podium.apiserver.http.negotiation import JSON, PROTOBUF, TYPES, YAML, accepted, clauses
+from podium.apiserver.http.respond import compress, encoded, not_found_page, takes_gzip
 from podium.apiserver.registry.served import Catalog, Served
 from podium.base.http.message import Headers, Request, Response
-from podium.machinery.codec import protobuf
+from podium.machinery.codec import protobuf, yaml
 from podium.machinery.errors import MethodNotAllowed, NotAcceptable, NotFound, Object
 from podium.machinery.resource import Resource
 
@@ -101,7 +101,9 @@ class Discovery:
         media_type, definition = JSON, ""
         accept = request.headers.get("accept")
         if accept not in ("", JSON, "*/*"):
-            media_type = accepted(accept, self._media_types).media_type
+            # What is about no version comes from a part of upstream that knows no CBOR.
+            of_version = len(parts) == (2 if parts[0] == "api" else 3)
+            media_type = accepted(accept, self._media_types if of_version else TYPES).media_type
             definition = _META + str(orjson.loads(document)["kind"]) if media_type == PROTOBUF else ""
         return encoded(document, request, media_type=media_type, definition=definition)
 
@@ -186,16 +188,17 @@ class Discovery:
         if "apidiscovery" not in accept:
             return ""
         for clause in clauses(accept):
-            if clause.media_type in (*self._media_types, "*/*") and "as" not in clause.parameters:
+            if clause.media_type in (*TYPES, "*/*") and "as" not in clause.parameters:
                 return ""
+            # v2beta1 is gone since 1.35.
             if (
-                clause.media_type in (JSON, PROTOBUF)
+                clause.media_type in (*TYPES, "*/*")
                 and clause.parameters.get("as") == "APIGroupDiscoveryList"
                 and clause.parameters.get("g") == "apidiscovery.k8s.io"
                 and clause.parameters.get("v") == "v2"
             ):
-                return clause.media_type
-        raise NotAcceptable(f"only the following media types are accepted: {', '.join(self._media_types)}")
+                return JSON if clause.media_type == "*/*" else clause.media_type
+        raise NotAcceptable(f"only the following media types are accepted: {', '.join(TYPES)}")
 
     def _aggregate(self, request: Request, prefix: str, media_type: str) -> Response:
         known = self._aggregated.get(f"{media_type} {prefix}")
@@ -206,20 +209,20 @@ class Discovery:
             if media_type == PROTOBUF:
                 raw = protobuf.encode_list(_GROUP_DISCOVERY, {}, made["items"])
                 body = protobuf.wrap(made["apiVersion"], made["kind"], raw)
+            elif media_type == YAML:
+                body = yaml.encode(made)
             etag = hashlib.sha512(plain).hexdigest().upper()
             known = self._aggregated[f"{media_type} {prefix}"] = (body, etag)
         body, etag = known
-        headers = Headers(
-            (
-                ("cache-control", "public"),
-                ("content-type", media_type + _AGGREGATED),
-                ("etag", f'"{etag}"'),
-                ("vary", "Accept"),
-            )
-        )
-        if request.headers.get("if-none-match").strip('"') == etag:
+        quoted = f'"{etag}"'
+        headers = Headers((("cache-control", "public"), ("etag", quoted), ("vary", "Accept")))
+        if request.headers.get("if-none-match") == quoted:
             return Response(status=304, headers=headers)
-        return Response(headers=headers, body=body)
+        headers.set("content-type", media_type + _AGGREGATED)
+        response = Response(headers=headers, body=body)
+        if takes_gzip(request):
+            compress(response)
+        return response
 
     def _aggregated_list(self, prefix: str) -> Object:
         groups: Mapping[str, list[str]] = self._groups() if prefix == "apis" else {"": ["v1"]}

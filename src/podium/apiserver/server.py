@@ -31,6 +31,7 @@ from podium.apiserver.chain import (
 )
 from podium.apiserver.discovery import Discovery
 from podium.apiserver.http.api import Api
+from podium.apiserver.http.negotiation import CBOR
 from podium.apiserver.http.plain import Plain
 from podium.apiserver.http.request_info import request_info
 from podium.apiserver.http.respond import failure, text
@@ -171,7 +172,13 @@ class ApiServer:
             lambda new, old: follow_service(self.registry, addresses, new, old)
         )
         self._api = Api(self.registry, specials(streams))
-        self._discovery = Discovery(self.catalog, lambda: f"{config.advertise_address}:{config.port}")
+        if self.gates.enabled("CBORServingAndStorage"):
+            self.registry.media_types = (*self.registry.media_types, CBOR)
+        self._discovery = Discovery(
+            self.catalog,
+            lambda: f"{config.advertise_address}:{config.port}",
+            media_types=self.registry.media_types,
+        )
         self._openapi = OpenApi(self.catalog, self._schemas, config.version)
         self._plain = self._plain_paths()
         self._definitions: Definitions | None = None
@@ -330,7 +337,7 @@ class ApiServer:
         try:
             response = await self._serve(request, info)
         except ApiError as error:
-            response = failure(error, request)
+            response = failure(error, request, self.registry.media_types)
         except BodyTooLarge as error:
             response = failure(TooLarge(error.message), request)
         except (HttpError, ConnectionError):

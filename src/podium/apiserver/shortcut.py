@@ -13,7 +13,7 @@ from time import perf_counter
 
 from podium.apiserver.chain import Access
 from podium.apiserver.http.request_info import request_info
-from podium.apiserver.http.respond import COMPRESSED_FROM_BYTES, PLAIN_ACCEPTS, json_bytes
+from podium.apiserver.http.respond import COMPRESSED_ABOVE_BYTES, PLAIN_ACCEPTS, SHOWN_AS_IT_COMES, json_bytes
 from podium.apiserver.metrics import ApiServerMetrics
 from podium.apiserver.registry.served import Catalog
 from podium.base.http.message import Request, Response
@@ -54,8 +54,10 @@ class Shortcut:
         entry = served.root.entries.get(served.key(info.namespace, info.name))
         if entry is None or headers.get("accept", "") not in PLAIN_ACCEPTS:
             return None
+        if headers.get("user-agent", "").startswith(SHOWN_AS_IT_COMES):
+            return None
         body = served.whole(entry)
-        if len(body) >= COMPRESSED_FROM_BYTES:
+        if len(body) > COMPRESSED_ABOVE_BYTES:
             return None
         response = json_bytes(body)
         response.headers.add("audit-id", headers.get("audit-id") or new_uid())

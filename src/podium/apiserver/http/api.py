@@ -102,7 +102,7 @@ class Api:
         except ApiError as error:
             if not call.warnings:
                 raise
-            response = failure(error, request)
+            response = failure(error, request, self._registry.media_types)
         if call.warnings:
             add_warnings(response, call.warnings)
         return response

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from podium.apiserver.http.negotiation import JSON, PROTOBUF, YAML
+from podium.apiserver.http.negotiation import CBOR, JSON, PROTOBUF, YAML
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.decode import (
     DecodeError,
+    decode_cbor,
     decode_json,
     decode_yaml,
     json_duplicates,
@@ -22,11 +23,6 @@ from podium.machinery.codec import json, protobuf, yaml
 from podium.machinery.codec.json import cannot_be_handled
 from podium.machinery.errors import BadRequest, Object, UnsupportedMediaType
 from podium.machinery.resource import Resource
-
-_UNKNOWN_FORMAT = (
-    "the body of the request was in an unknown format - accepted media types include: "
-    f"{JSON}, {YAML}, {PROTOBUF}"
-)
 
 _DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 
@@ -52,14 +48,16 @@ async def read_object(
     Raises `UnsupportedMediaType`, `BadRequest`.
     """
     type = media_type(request)
-    if type not in (JSON, YAML, PROTOBUF):
-        raise UnsupportedMediaType(_UNKNOWN_FORMAT)
+    if type not in registry.media_types:
+        raise _unknown_format(registry)
     raw = await request.read_body()
     resource = call.served.resource
     wanted_kind, wanted_version = kind or resource.kind, api_version or resource.api_version
     duplicates: Sequence[str]
     if type == PROTOBUF:
-        obj, duplicates = _decode_protobuf(raw, schema or resource.schema, wanted_kind), ()
+        obj, duplicates = _decode_protobuf(registry, raw, schema or resource.schema, wanted_kind), ()
+    elif type == CBOR:
+        obj, duplicates = decode_cbor(raw, wanted_kind), ()
     elif type == YAML:
         obj = decode_yaml(raw, wanted_kind)
         duplicates = yaml_duplicates(call, raw)
@@ -85,7 +83,14 @@ async def read_object(
     return obj
 
 
-def _decode_protobuf(raw: bytes, schema: str, kind: str) -> Object:
+def _unknown_format(registry: Registry) -> UnsupportedMediaType:
+    return UnsupportedMediaType(
+        "the body of the request was in an unknown format - accepted media types include: "
+        + ", ".join(registry.media_types)
+    )
+
+
+def _decode_protobuf(registry: Registry, raw: bytes, schema: str, kind: str) -> Object:
     """Return what an envelope holds, read as the kind of `schema`; `_check_kind` compares what it says."""
     if not raw.startswith(protobuf.MAGIC):
         prefix = " ".join(str(byte) for byte in protobuf.MAGIC)
@@ -102,7 +107,7 @@ def _decode_protobuf(raw: bytes, schema: str, kind: str) -> Object:
         raise BadRequest(f"the body is no protobuf message of its kind: {error}") from None
     except LookupError:
         # Custom resources, for one, have no protobuf form.
-        raise UnsupportedMediaType(_UNKNOWN_FORMAT) from None
+        raise _unknown_format(registry) from None
 
 
 def _check_kind(registry: Registry, call: Call, obj: Object, kind: str, api_version: str) -> None:
@@ -147,17 +152,19 @@ def _other_home(registry: Registry, version: str, resource: Resource) -> bool:
     return registry.catalog.find_kind(version, resource.kind) is not None
 
 
-async def read_options(request: Request, resource: Resource) -> Object | None:
+async def read_options(registry: Registry, request: Request, resource: Resource) -> Object | None:
     """Return the DeleteOptions in a body; None when there is none."""
     raw = await request.read_body()
     if not raw.strip():
         return None
     type = media_type(request)
-    if type not in (JSON, YAML, PROTOBUF):
-        raise UnsupportedMediaType(_UNKNOWN_FORMAT)
+    if type not in registry.media_types:
+        raise _unknown_format(registry)
     try:
         if type == PROTOBUF:
-            obj = _decode_protobuf(raw, _DELETE_OPTIONS, "DeleteOptions")
+            obj = _decode_protobuf(registry, raw, _DELETE_OPTIONS, "DeleteOptions")
+        elif type == CBOR:
+            obj = decode_cbor(raw, "DeleteOptions")
         else:
             obj = json.decode(raw) if type == JSON else yaml.decode(raw)
     except json.JsonError as error:

@@ -26,7 +26,7 @@ async def delete_objects(registry: Registry, call: Call, request: Request) -> Re
     """
     wanted = negotiate(registry, call.served, request)
     selected = list_options(request, call.served, call.namespace)
-    body = await read_options(request, call.served.resource)
+    body = await read_options(registry, request, call.served.resource)
     options = delete_options(request, body, call)
     listing = await list_entries(registry, call, selected)
     remaining = iter(listing.entries)

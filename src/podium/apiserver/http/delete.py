@@ -24,7 +24,7 @@ _JOB_WARNING = (
 
 async def delete_object(registry: Registry, call: Call, request: Request) -> Response:
     wanted = negotiate(registry, call.served, request)
-    body = await read_options(request, call.served.resource)
+    body = await read_options(registry, request, call.served.resource)
     options = delete_options(request, body, call)
     if (
         call.served.resource.default_propagation == "Orphan"

@@ -26,6 +26,8 @@ OFFERED = ", ".join(TYPES)
 
 _FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 _META_VERSIONS = ("v1", "v1beta1")
+_SERVER_VERSION = "v1"
+"""What a client may ask the server's own objects to be in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +100,19 @@ def accepted(
             found = _of_clause(clause, media_type, protobuf=protobuf)
             if found is not None:
                 if stream and media_type == YAML:
-                    raise _not_acceptable(tuple(f"{type};stream=watch" for type in offered if type != YAML))
+                    raise _not_acceptable(_streams(offered))
                 return found
     if known:
         raise _not_acceptable(offered)
     available = f"406: Not Acceptable\n\nAvailable representations: {', '.join(offered)}"
     raise NotAcceptable(available, details={})
+
+
+def _streams(offered: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what a watch can be in."""
+    return tuple(
+        CBOR_SEQUENCE if type == CBOR else f"{type};stream=watch" for type in offered if type != YAML
+    )
 
 
 def _not_acceptable(offered: tuple[str, ...]) -> NotAcceptable:
@@ -115,14 +124,17 @@ def _of_clause(clause: Clause, media_type: str, *, protobuf: bool) -> Accepted |
     parameters = clause.parameters
     if not parameters:
         return None if media_type == PROTOBUF and not protobuf else Accepted(media_type=media_type)
-    if parameters.get("stream", "watch") not in ("", "watch") or parameters.get("sv"):
+    stream = parameters.get("stream")
+    if stream and (stream != "watch" or media_type == YAML):
+        return None
+    if parameters.get("sv") not in (None, "", _SERVER_VERSION):
         return None
     form, version, group = (parameters.get(key, "") for key in ("as", "v", "g"))
     if not (form or version or group):
         return None if media_type == PROTOBUF and not protobuf else Accepted(media_type=media_type)
     if form not in _FORMS or group != "meta.k8s.io" or version not in _META_VERSIONS:
         return None
-    if form == "Table" and media_type == PROTOBUF:
+    if form == "Table" and media_type not in (JSON, YAML):
         return None
     return Accepted(media_type=media_type, form=form, version=version, group=group)
 

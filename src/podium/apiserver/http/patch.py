@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from podium.apiserver.http.body import media_type
-from podium.apiserver.http.negotiation import negotiate
+from podium.apiserver.http.negotiation import CBOR, negotiate
 from podium.apiserver.http.options import write_options
 from podium.apiserver.http.writing import answer
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.patch import (
     APPLY,
-    JSON_PATCH,
-    MERGE_PATCH,
+    APPLY_CBOR,
     STRATEGIC_MERGE_PATCH,
     TYPES,
     patch,
@@ -23,12 +22,13 @@ from podium.machinery.errors import FieldError, Invalid, UnsupportedMediaType
 async def patch_object(registry: Registry, call: Call, request: Request) -> Response:
     wanted = negotiate(registry, call.served, request)
     type = media_type(request)
-    if call.served.custom and (type not in TYPES or type == STRATEGIC_MERGE_PATCH):
+    types = patch_types(registry)
+    if call.served.custom and (type not in types or type == STRATEGIC_MERGE_PATCH):
+        taken = ", ".join(one for one in types if one != STRATEGIC_MERGE_PATCH)
         raise UnsupportedMediaType(
-            "the body of the request was in an unknown format - accepted media types include: "
-            f"{JSON_PATCH}, {MERGE_PATCH}, {APPLY}"
+            f"the body of the request was in an unknown format - accepted media types include: {taken}"
         )
-    if type not in TYPES:
+    if type not in types:
         raise UnsupportedMediaType("415: Unsupported Media Type", details={})
     write_options(request, call, "PatchOptions")
     force = check_patch_options(call, request, type)
@@ -37,11 +37,16 @@ async def patch_object(registry: Registry, call: Call, request: Request) -> Resp
     return answer(registry, result, request, wanted)
 
 
+def patch_types(registry: Registry) -> tuple[str, ...]:
+    """Return the media types of patches that the server takes."""
+    return (*TYPES, APPLY_CBOR) if CBOR in registry.media_types else TYPES
+
+
 def check_patch_options(call: Call, request: Request, type: str) -> bool:
     """Return whether an apply is forced. Raises `Invalid`."""
     manager, force = request.parameter("fieldManager"), request.parameter("force")
     errors: list[FieldError] = []
-    if type == APPLY:
+    if type in (APPLY, APPLY_CBOR):
         if not manager:
             errors.append(FieldError.required("fieldManager", "is required for apply patch"))
     elif force:

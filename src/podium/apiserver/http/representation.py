@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import orjson
 
 from podium.apiserver.cacher.entry import Entry
-from podium.apiserver.http.negotiation import JSON, PROTOBUF, YAML, Accepted
+from podium.apiserver.http.negotiation import CBOR, JSON, PROTOBUF, YAML, Accepted
 from podium.apiserver.http.protobuf_form import ProtobufForm
-from podium.apiserver.http.respond import binary, compress, encoded
+from podium.apiserver.http.respond import binary, compress, encoded, takes_gzip
 from podium.apiserver.registry.read import Listing, list_metadata
 from podium.apiserver.registry.served import Served
 from podium.base.clock import Clock
@@ -45,6 +46,8 @@ class Form(Protocol):
 
 def form_of(served: Served, accepted: Accepted, clock: Clock, *, include: str = "", is_list: bool) -> Form:
     """Return the form that the client accepts. Raises `NotAcceptable`, `BadRequest`."""
+    if accepted.media_type == CBOR:
+        return _in_cbor(served, accepted, clock, is_list=is_list)
     if served.custom and accepted.media_type == PROTOBUF and not accepted.form:
         raise NotAcceptable(f"only the following media types are accepted: {JSON}, {YAML}")
     if not accepted.form:
@@ -68,6 +71,18 @@ def form_of(served: Served, accepted: Accepted, clock: Clock, *, include: str = 
     return MetadataForm(served, version)
 
 
+def _in_cbor(served: Served, accepted: Accepted, clock: Clock, *, is_list: bool) -> Form:
+    # Loaded only where somebody asks for it.
+    from podium.apiserver.http.cbor_form import CborForm  # noqa: PLC0415
+
+    if accepted.form:
+        return CborForm(form_of(served, replace(accepted, media_type=JSON), clock, is_list=is_list))
+    if served.cbor_form is None:
+        served.cbor_form = CborForm(whole(served))
+    assert isinstance(served.cbor_form, CborForm)
+    return served.cbor_form
+
+
 def shown(
     body: bytes | Sequence[bytes], form: Form, request: Request, wanted: Accepted, *, status: int = 200
 ) -> Response:
@@ -75,7 +90,7 @@ def shown(
     if form.media_type == JSON:
         return encoded(body, request, media_type=wanted.media_type, status=status)
     response = binary(body, form.media_type, status=status)
-    if "gzip" in request.headers.get("accept-encoding"):
+    if takes_gzip(request):
         compress(response)
     return response
 

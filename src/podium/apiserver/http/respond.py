@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import orjson
 
-from podium.apiserver.http.negotiation import JSON, PROTOBUF, TYPES, YAML, accepted
+from podium.apiserver.http.negotiation import CBOR, JSON, PROTOBUF, TYPES, YAML, accepted
 from podium.base.http.message import Headers, Request, Response
 from podium.machinery.codec import protobuf, yaml
 from podium.machinery.errors import ApiError, Json, NotAcceptable, Object
 
-COMPRESSED_FROM_BYTES = 128 * 1024
+COMPRESSED_ABOVE_BYTES = 128 * 1024
 """Smaller answers are cheaper to send than to compress."""
 
 _COMPRESSION_LEVEL = 1
@@ -22,6 +22,9 @@ _CACHE = ("cache-control", "no-cache, private")
 _JSON_HEADERS = (_CACHE, ("content-type", JSON))
 PLAIN_ACCEPTS = ("", JSON, "*/*", f"{JSON}, */*")
 """Accept headers of those who get plain JSON, whatever else is offered."""
+_TRUE = ("1", "t", "T", "true", "TRUE", "True")
+SHOWN_AS_IT_COMES = ("curl", "Wget", "Mozilla/5.0")
+"""Programs for whose users JSON is indented."""
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -48,13 +51,18 @@ def encoded(
     """
     if media_type == PROTOBUF:
         return _as_protobuf(orjson.loads(_joined(body)), definition, status)
+    if media_type == CBOR:
+        # Loaded only where somebody asks for it.
+        from podium.apiserver.http.cbor_form import from_json  # noqa: PLC0415
+
+        return binary(from_json(_joined(body)), CBOR, status=status)
     if media_type == YAML:
         text = yaml.encode(orjson.loads(_joined(body)))
         return binary(text, YAML, status=status)
-    if request.raw_query and is_pretty(request):
+    if is_pretty(request):
         body = pretty(_joined(body))
     response = json_bytes(body, status=status)
-    if "gzip" in request.headers.get("accept-encoding"):
+    if takes_gzip(request):
         compress(response)
     return response
 
@@ -72,7 +80,15 @@ def _as_protobuf(obj: Object, definition: str, status: int) -> Response:
 
 
 def is_pretty(request: Request) -> bool:
-    return request.parameter("pretty") in ("true", "1")
+    """Whether JSON is to be read by people: they say so, or use a program that shows it as it comes."""
+    if request.raw_query and (wish := request.parameter("pretty")):
+        return wish in _TRUE
+    return request.headers.get("user-agent").startswith(SHOWN_AS_IT_COMES)
+
+
+def takes_gzip(request: Request) -> bool:
+    encodings = request.headers.get("accept-encoding")
+    return "gzip" in encodings and "gzip" in [one.strip() for one in encodings.split(",")]
 
 
 def pretty(body: bytes) -> bytes:
@@ -83,10 +99,10 @@ def compress(response: Response) -> None:
     """Compress a body that is worth it."""
     body = response.body
     size = len(body) if isinstance(body, bytes) else sum(len(part) for part in body)
-    if size >= COMPRESSED_FROM_BYTES:
+    if size > COMPRESSED_ABOVE_BYTES:
         response.body = gzip.compress(_joined(body), _COMPRESSION_LEVEL)
         response.headers.set("content-encoding", "gzip")
-        response.headers.set("vary", "Accept-Encoding")
+        response.headers.add("vary", "Accept-Encoding")
 
 
 def _joined(body: bytes | Sequence[bytes]) -> bytes:

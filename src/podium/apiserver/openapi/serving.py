@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from podium.apiserver.http.negotiation import JSON, clauses
+from podium.apiserver.http.respond import takes_gzip
 from podium.apiserver.openapi import documents
 from podium.apiserver.openapi.definitions import Custom, Definitions
 from podium.apiserver.openapi.operations import (
@@ -125,7 +126,7 @@ class OpenApi:
         if request.headers.get("if-none-match") == headers.get("etag"):
             return Response(status=304, headers=headers)
         body = await self._document(name, form.protobuf)
-        if "gzip" in request.headers.get("accept-encoding"):
+        if takes_gzip(request):
             headers.add("content-encoding", "gzip")
             headers.set("vary", "Accept, Accept-Encoding")
             return Response(headers=headers, body=body)

@@ -15,9 +15,8 @@ from podium.machinery.meta import deep_copy
 from podium.machinery.patch import apply as server_side
 
 
-async def apply(registry: Registry, call: Call, raw: bytes, *, force: bool) -> Result:
-    """Apply the configuration in `raw` (YAML or JSON) as the call's field manager. Raises `Conflict`."""
-    config = decode_config(raw)
+async def apply(registry: Registry, call: Call, config: Object, *, force: bool) -> Result:
+    """Apply the configuration as the call's field manager. Raises `Conflict`."""
     if registry.entry(call.served, call.namespace, call.name) is None and not call.subresource:
         await registry.authorize_create(call)
         obj = _applied(registry, call, None, config, force=force)
@@ -30,8 +29,10 @@ async def apply(registry: Registry, call: Call, raw: bytes, *, force: bool) -> R
     return await modify(registry, call, transform, tracked=True)
 
 
-def decode_config(raw: bytes) -> Object:
-    """Return the configuration in an apply's body. Raises `BadRequest`."""
+def decode_config(raw: bytes, *, cbor: bool = False) -> Object:
+    """Return the configuration in an apply's body: YAML, which JSON is too, or CBOR. Raises `BadRequest`."""
+    if cbor:
+        return _decode_cbor(raw)
     try:
         config = yaml.decode(raw)
     except yaml.YamlError as error:
@@ -40,6 +41,21 @@ def decode_config(raw: bytes) -> Object:
         return {}
     if not isinstance(config, dict):
         raise BadRequest("error decoding YAML: not an object")
+    return config
+
+
+def _decode_cbor(raw: bytes) -> Object:
+    # Loaded only where somebody sends it.
+    from podium.machinery.codec import cbor  # noqa: PLC0415
+
+    try:
+        config = cbor.decode(raw)
+    except cbor.CborError as error:
+        raise BadRequest(f"error decoding CBOR: {error}") from None
+    if config is None:
+        return {}
+    if not isinstance(config, dict):
+        raise BadRequest("error decoding CBOR: not an object")
     return config
 
 

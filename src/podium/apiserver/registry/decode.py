@@ -36,6 +36,19 @@ def decode_yaml(raw: bytes, kind: str) -> Object:
     return json.decode_object(json.encode(value), kind)
 
 
+def decode_cbor(raw: bytes, kind: str) -> Object:
+    """As `decode_json`, from CBOR."""
+    # Loaded only where somebody sends it.
+    from podium.machinery.codec import cbor  # noqa: PLC0415
+
+    try:
+        value = cbor.decode(raw)
+    except cbor.CborError as error:
+        why = f"unable to determine group/version/kind: {error}"
+        raise json.unrecognized(kind, why, raw) from None
+    return json.as_object(value, kind, raw)
+
+
 def json_duplicates(call: Call, raw: bytes, value: Json) -> Sequence[str]:
     """Return complaints about fields that occur twice, where the call wants any."""
     if call.field_validation == "Ignore":

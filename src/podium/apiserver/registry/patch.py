@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from podium.apiserver.registry.apply import apply
+from podium.apiserver.registry.apply import apply, decode_config
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.decode import DecodeError, json_duplicates, kind_problem, prune, wrong_kind
 from podium.apiserver.registry.registry import Registry
@@ -23,13 +23,15 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
+APPLY_CBOR = "application/apply-patch+cbor"
+"""Taken only where CBOR is."""
 TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY)
 
 
 async def patch(registry: Registry, call: Call, type: str, raw: bytes, *, force: bool) -> Result:
     """Apply the patch in `raw` to the object that `call` names. Raises as `modify`, and for bad patches."""
-    if type == APPLY:
-        return await apply(registry, call, raw, force=force)
+    if type in (APPLY, APPLY_CBOR):
+        return await apply(registry, call, decode_config(raw, cbor=type == APPLY_CBOR), force=force)
     decoded, duplicates = decode_patch(call, type, raw)
 
     async def transform(old: Object) -> Object:

@@ -19,6 +19,7 @@ class Served:
     """One resource in one version, with the cached objects behind it."""
 
     __slots__ = (
+        "cbor_form",
         "converted",
         "drops",
         "form",
@@ -62,6 +63,7 @@ class Served:
         """Whether to get an object is to get its bytes, and nothing else."""
         self.form: object | None = None
         """Kept here by the HTTP side: the encoder that all watchers of this resource share."""
+        self.cbor_form: object | None = None
         self.protobuf_form: object | None = None
         """The same for those who want protobuf."""
         self.subresources: Mapping[str, Subresource] = {sub.name: sub for sub in resource.subresources}

@@ -72,6 +72,11 @@ def decode_object(body: bytes, kind: str) -> Object:
         value = decode(body)
     except JsonError as error:
         raise unrecognized(kind, f"couldn't get version/kind; json parse error: {error}", body) from None
+    return as_object(value, kind, body)
+
+
+def as_object(value: Json, kind: str, body: bytes) -> Object:
+    """Return the object that a decoded `body` is. Raises as `decode_object`."""
     if value is None:
         return {}
     if not isinstance(value, dict):

@@ -11,13 +11,13 @@ from podium.apiserver.chain import RequestInfo
 from podium.apiserver.http.body import media_type, read_object
 from podium.apiserver.http.negotiation import Accepted, accepted
 from podium.apiserver.http.options import get_version, write_options
-from podium.apiserver.http.patch import check_patch_options
+from podium.apiserver.http.patch import check_patch_options, patch_types
 from podium.apiserver.http.respond import encoded
 from podium.apiserver.registry.apply import decode_config
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.decode import DecodeError, prune
 from podium.apiserver.registry.fields import track_update
-from podium.apiserver.registry.patch import APPLY, TYPES, decode_patch, invalid_patch, merged
+from podium.apiserver.registry.patch import APPLY, APPLY_CBOR, decode_patch, invalid_patch, merged
 from podium.apiserver.registry.read import get
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.special.scales import KIND, of, put
@@ -53,12 +53,12 @@ async def scale(registry: Registry, call: Call, request: Request, info: RequestI
 
 async def _patch(registry: Registry, call: Call, request: Request, wanted: Accepted) -> Response:
     type = media_type(request)
-    if type not in TYPES:
+    if type not in patch_types(registry):
         raise UnsupportedMediaType("415: Unsupported Media Type", details={})
     write_options(request, call, "PatchOptions")
     force = check_patch_options(call, request, type)
-    if type == APPLY:
-        config = decode_config(await request.read_body())
+    if type in (APPLY, APPLY_CBOR):
+        config = decode_config(await request.read_body(), cbor=type == APPLY_CBOR)
         result = await _write(registry, call, None, lambda old: _applied(registry, call, old, config, force))
         return _answer(registry, call, result, request, wanted)
     patch, duplicates = decode_patch(call, type, await request.read_body())

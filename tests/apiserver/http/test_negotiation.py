@@ -1,0 +1,167 @@
+"""What a client gets for what it accepts."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from podium.apiserver.http.negotiation import CBOR, JSON, PROTOBUF, TYPES, YAML, accepted
+from podium.base.http.message import Headers, Request, Response
+from podium.machinery.errors import NotAcceptable
+from tests.apiserver.harness import Api, api
+
+META = "g=meta.k8s.io;v=v1"
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type", "form"),
+    [
+        ("", JSON, ""),
+        ("*/*", JSON, ""),
+        ("application/yaml", YAML, ""),
+        ("application/json;q=0.1, application/yaml;q=0.9", YAML, ""),
+        ("*/*;q=0.9, application/yaml;q=0.2", JSON, ""),
+        ("application/xml, application/json", JSON, ""),
+        (f"application/json;as=Table;{META}, application/json", JSON, "Table"),
+        (f"application/yaml;as=Table;{META}", YAML, "Table"),
+        ("application/json;as=Table;g=meta.k8s.io;v=v2, application/yaml", YAML, ""),
+        ("application/json;as=Table;g=meta.k8s.io;v=v1beta1", JSON, "Table"),
+        (f"{PROTOBUF};as=Table;{META}, application/json", JSON, ""),
+        (f"{PROTOBUF};as=PartialObjectMetadata;{META}", PROTOBUF, "PartialObjectMetadata"),
+        ("application/json;charset=utf-8", JSON, ""),
+        ("application/json;sv=v1", JSON, ""),
+        ("application/json;stream=watch", JSON, ""),
+    ],
+    ids=str,
+)
+def test_the_most_wanted_of_what_there_is(accept: str, media_type: str, form: str) -> None:
+    found = accepted(accept)
+    assert (found.media_type, found.form) == (media_type, form)
+
+
+@pytest.mark.parametrize(
+    ("accept", "stream", "offered"),
+    [
+        (f"{PROTOBUF};as=Table;{META}", False, TYPES),
+        (f"{CBOR};as=Table;{META}", False, (*TYPES, CBOR)),
+        ("application/json;sv=v2", False, TYPES),
+        ("application/json;stream=other", False, TYPES),
+        ("application/yaml;stream=watch", False, TYPES),
+        ("application/yaml", True, TYPES),
+        ("application/xml", False, TYPES),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_had(accept: str, stream: bool, offered: tuple[str, ...]) -> None:
+    with pytest.raises(NotAcceptable):
+        accepted(accept, offered, stream=stream)
+
+
+def test_what_a_watch_can_be_in_is_named() -> None:
+    with pytest.raises(NotAcceptable, match="stream=watch, application/cbor-seq"):
+        accepted(YAML, (*TYPES, CBOR), stream=True)
+
+
+async def get(server: Api, target: str, **headers: str) -> Response:
+    async def nothing() -> bytes:
+        return b""
+
+    named = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    return await server.server.handler(
+        Request(method="GET", target=target, headers=Headers(named), read_body=nothing)
+    )
+
+
+def content(response: Response) -> bytes:
+    return response.body if isinstance(response.body, bytes) else b"".join(response.body)
+
+
+def run(directory: Path, scenario: Callable[[Api], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with api(directory) as server:
+            await scenario(server)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("agent", "query", "lines"),
+    [
+        ("tester/1", "", 1),
+        ("tester/1", "?pretty=true", 2),
+        ("tester/1", "?pretty=T", 2),
+        ("curl/8.5.0", "", 2),
+        ("curl/8.5.0", "?pretty=false", 1),
+        ("Mozilla/5.0 (X11)", "", 2),
+        ("Wget/1.21", "", 2),
+    ],
+)
+def test_people_get_it_prettier(agent: str, query: str, lines: int, tmp_path: Path) -> None:
+    async def scenario(server: Api) -> None:
+        body = content(await get(server, f"/api/v1/namespaces/default{query}", user_agent=agent))
+        assert min(len(body.strip().splitlines()), 2) == lines
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("encodings", "compressed"),
+    [("gzip", True), ("deflate, gzip", True), ("", False), ("gzip;q=0", False), ("gzipped", False)],
+)
+def test_large_answers_are_compressed_for_those_who_take_it(
+    encodings: str, compressed: bool, tmp_path: Path
+) -> None:
+    async def scenario(server: Api) -> None:
+        target = "/api/v1/namespaces/default/configmaps"
+        large: Any = {"metadata": {"name": "large"}, "data": {"text": "x" * 128 * 1024}}
+        await server.ok("POST", target, large)
+        await server.ok("POST", target, {"metadata": {"name": "small"}})
+        response = await get(server, f"{target}/large", accept_encoding=encodings)
+        assert (response.headers.get("content-encoding") == "gzip") is compressed
+        body = content(response)
+        assert orjson.loads(gzip.decompress(body) if compressed else body)["data"] == large["data"]
+        small = await get(server, f"{target}/small", accept_encoding=encodings)
+        assert not small.headers.get("content-encoding")
+
+    run(tmp_path, scenario)
+
+
+_AGGREGATED = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+
+def test_all_of_discovery_at_once_and_only_when_it_has_changed(tmp_path: Path) -> None:
+    async def scenario(server: Api) -> None:
+        first = await get(server, "/apis", accept=f"application/json{_AGGREGATED}")
+        assert first.headers.get("content-type") == f"application/json{_AGGREGATED}"
+        assert first.headers.get("vary") == "Accept"
+        etag = first.headers.get("etag")
+        again = await get(server, "/apis", accept=f"application/json{_AGGREGATED}", if_none_match=etag)
+        assert (again.status, content(again)) == (304, b"")
+        assert again.headers.get("etag") == etag
+        bare = await get(
+            server, "/apis", accept=f"application/json{_AGGREGATED}", if_none_match=etag.strip('"')
+        )
+        assert bare.status == 200
+        in_yaml = await get(server, "/apis", accept=f"application/yaml{_AGGREGATED}")
+        assert in_yaml.headers.get("content-type") == f"application/yaml{_AGGREGATED}"
+        assert content(in_yaml).startswith(b"apiVersion: apidiscovery.k8s.io/v2\n")
+        assert in_yaml.headers.get("etag") == etag
+
+    run(tmp_path, scenario)
+
+
+def test_the_beta_of_aggregated_discovery_is_gone(tmp_path: Path) -> None:
+    async def scenario(server: Api) -> None:
+        beta = _AGGREGATED.replace("v=v2", "v=v2beta1")
+        plain = await get(server, "/apis", accept=f"application/json{beta}, application/json")
+        assert orjson.loads(content(plain))["kind"] == "APIGroupList"
+        refused = await get(server, "/apis", accept=f"application/json{beta}")
+        assert refused.status == 406
+
+    run(tmp_path, scenario)
