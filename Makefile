@@ -57,7 +57,7 @@ system:
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install -q --disable-pip-version-check -e '.[clients,dev,etcd,kubectl]'
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[clients,dev,etcd,kubectl,swagger-ui]'
 	@touch $@
 
 clean: ## Remove what was built here (not the cluster's data)

@@ -67,9 +67,12 @@ if TYPE_CHECKING:
     from podium.apiserver.aggregation.aggregator import Aggregator
     from podium.apiserver.aggregation.registration import Registration
     from podium.apiserver.crd.definitions import Definitions
+    from podium.apiserver.openapi.swagger_ui import SwaggerUi
 
 COMPACTION_INTERVAL_S = 300.0
 """The history kept is between one and two of these, as upstream."""
+
+_DESCRIPTIONS = ("/openapi/v", "/swaggerapi", "/swagger-ui")
 
 _ANONYMOUS_USER = User(name=ANONYMOUS, groups=(ALL_UNAUTHENTICATED,))
 
@@ -110,6 +113,8 @@ class Config:
     front_proxies: Mapping[str, str] = field(default_factory=dict)
     """How front proxies are known and what they say, published likewise: the entries of the ConfigMap."""
     aggregation: Aggregation = field(default_factory=Aggregation)
+    swagger_ui: SwaggerUi | None = None
+    """The pages that `--enable-swagger-ui` asks for."""
 
     feature_gates: FeatureGates | None = None
     """What `--feature-gates` says; None: all as the version has them."""
@@ -174,12 +179,12 @@ class ApiServer:
         self._api = Api(self.registry, specials(streams))
         if self.gates.enabled("CBORServingAndStorage"):
             self.registry.media_types = (*self.registry.media_types, CBOR)
-        self._discovery = Discovery(
-            self.catalog,
-            lambda: f"{config.advertise_address}:{config.port}",
-            media_types=self.registry.media_types,
-        )
-        self._openapi = OpenApi(self.catalog, self._schemas, config.version)
+
+        def address() -> str:
+            return f"{config.advertise_address}:{config.port}"
+
+        self._discovery = Discovery(self.catalog, address, media_types=self.registry.media_types)
+        self._openapi = OpenApi(self.catalog, self._schemas, config.version, address)
         self._plain = self._plain_paths()
         self._definitions: Definitions | None = None
         """Made when the first definition of a custom resource appears."""
@@ -359,10 +364,21 @@ class ApiServer:
                 return await self._aggregator.forward(request, info, user, other)
         if info.is_resource:
             return await self._api.handle(request, info, user)
-        if info.path.startswith("/openapi/v"):
-            return await self._openapi.handle(request)
+        if info.path.startswith(_DESCRIPTIONS):
+            described = await self._describe(request)
+            if described is not None:
+                return described
         response = self._discovery.handle(request)
         return response if response is not None else self._plain.handle(request)
+
+    async def _describe(self, request: Request) -> Response | None:
+        """Answer what describes the API to people and tools, now and formerly."""
+        path = request.path
+        if path.startswith("/openapi/v"):
+            return await self._openapi.handle(request)
+        if path.startswith("/swaggerapi"):
+            return await self._openapi.swagger_1_2(request)
+        return self._config.swagger_ui.answer(path) if self._config.swagger_ui is not None else None
 
     async def _authenticate(self, request: Request, info: RequestInfo) -> User:
         access = self._access

@@ -11,6 +11,7 @@ import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from podium.apiserver.access import access_factory
 from podium.apiserver.authn import Options as AuthenticationOptions
@@ -37,6 +38,9 @@ from podium.machinery.schema import Schemas
 from podium.resources.catalogue import declared
 from podium.runtime.process import run_component
 
+if TYPE_CHECKING:
+    from podium.apiserver.openapi.swagger_ui import SwaggerUi
+
 STOP_GRACE_S = 2.0
 
 _log = Log("kube-apiserver")
@@ -55,7 +59,6 @@ _IGNORED = (
 # Flags that upstream once had: they are understood, and do nothing any more.
 _DROPPED = (
     "--admission-control",
-    "--enable-swagger-ui",
     "--experimental-bootstrap-token-auth",
     "--insecure-bind-address",
     "--insecure-port",
@@ -103,6 +106,14 @@ def parser() -> argparse.ArgumentParser:
         "group/version/resource",
     )
     add_feature_gates(made)
+    add(
+        "--enable-swagger-ui",
+        nargs="?",
+        const="true",
+        default="false",
+        choices=("true", "false"),
+        help="deprecated: serve the pages of Swagger UI at /swagger-ui/",
+    )
     add("--kubernetes-version", default=Config().version, help="the version that is served")
     add("-v", "--v", type=int, default=0, dest="verbosity", help="log verbosity")
     for flag in (*_IGNORED, *_DROPPED):
@@ -138,13 +149,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     unknown = [mode for mode in _names(arguments.authorization_mode) if mode not in MODES]
     if unknown:
         made.error(f"--authorization-mode: unknown {', '.join(unknown)}; known are {', '.join(MODES)}")
+    swagger_ui = _swagger_ui(made, arguments)
     for flag in _IGNORED:
         if _given(arguments, flag):
             _log.info("a flag of upstream's makes no difference here", flag=flag)
     for flag in _DROPPED:
         if _given(arguments, flag):
             print(f"kube-apiserver: {flag} is deprecated and has no effect", file=sys.stderr)
-    return run_component(lambda: _run(arguments, ports, gates, runtime_config))
+    return run_component(lambda: _run(arguments, ports, gates, runtime_config, swagger_ui))
+
+
+def _swagger_ui(made: argparse.ArgumentParser, arguments: argparse.Namespace) -> SwaggerUi | None:
+    if arguments.enable_swagger_ui != "true":
+        return None
+    from podium.apiserver.openapi.swagger_ui import MISSING, SwaggerUi, folder  # noqa: PLC0415
+
+    print("kube-apiserver: --enable-swagger-ui is deprecated", file=sys.stderr)
+    found = folder()
+    if found is None:
+        made.error(MISSING)
+    return SwaggerUi(found)
 
 
 def _given(arguments: argparse.Namespace, flag: str) -> bool:
@@ -163,6 +187,7 @@ async def _run(
     ports: tuple[int, int],
     gates: FeatureGates,
     runtime_config: RuntimeConfig,
+    swagger_ui: SwaggerUi | None,
 ) -> None:
     authorities = arguments.client_ca_file
     config = Config(
@@ -174,6 +199,7 @@ async def _run(
         client_ca_pem=_read(authorities).decode() if authorities else "",
         front_proxies=front_proxies(arguments),
         aggregation=aggregation(arguments),
+        swagger_ui=swagger_ui,
         feature_gates=gates,
         runtime_config=runtime_config,
     )

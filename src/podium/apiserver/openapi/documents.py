@@ -40,7 +40,7 @@ _UNSHARED = ("name", "fieldValidation", "dryRun")
 
 def v2(found: Iterable[Operation], definitions: Object, version: str) -> Object:
     paths: Object = {}
-    for path, operations in _by_path(found).items():
+    for path, operations in by_path(found).items():
         common, own = _split(operations)
         item: Object = {operation.method: _v2_operation(operation, own) for operation in operations}
         if common:
@@ -58,7 +58,7 @@ def v2(found: Iterable[Operation], definitions: Object, version: str) -> Object:
 
 def v3(found: Iterable[Operation], definitions: Object, version: str) -> Object:
     paths: Object = {}
-    for path, operations in _by_path(found).items():
+    for path, operations in by_path(found).items():
         common, own = _split(operations)
         item: Object = {operation.method: _v3_operation(operation, own) for operation in operations}
         if common:
@@ -77,7 +77,7 @@ def _info(version: str) -> Object:
     return {"title": "Kubernetes", "version": f"v{version}"}
 
 
-def _by_path(found: Iterable[Operation]) -> dict[str, list[Operation]]:
+def by_path(found: Iterable[Operation]) -> dict[str, list[Operation]]:
     by_path: dict[str, list[Operation]] = {}
     for operation in found:
         by_path.setdefault(operation.path, []).append(operation)
@@ -86,12 +86,13 @@ def _by_path(found: Iterable[Operation]) -> dict[str, list[Operation]]:
 
 def _split(operations: Sequence[Operation]) -> tuple[list[Parameter], frozenset[Parameter]]:
     """Return the parameters that all the operations of one path have, sorted; and the others."""
-    sets = [frozenset(_parameters(operation)) for operation in operations]
+    sets = [frozenset(parameters_of(operation)) for operation in operations]
     common = frozenset.intersection(*sets)
     return _sorted(common), frozenset().union(*sets) - common
 
 
-def _parameters(operation: Operation) -> list[Parameter]:
+def parameters_of(operation: Operation) -> list[Parameter]:
+    """Return all parameters but the body, those in the path first."""
     kind = operation.named or (operation.kind or ("", "", ""))[2]
     parts = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
     found = [placed(part, kind) for part in parts]
@@ -127,7 +128,7 @@ def _common(operation: Operation) -> Object:
     return common
 
 
-def _consumes(operation: Operation) -> Sequence[str]:
+def consumes_of(operation: Operation) -> Sequence[str]:
     if operation.consumes is not None:
         return operation.consumes
     if operation.body == PATCH:
@@ -135,7 +136,7 @@ def _consumes(operation: Operation) -> Sequence[str]:
     return _CUSTOM_MEDIA if operation.custom else ("*/*",)
 
 
-def _produces(operation: Operation) -> Sequence[str]:
+def produces_of(operation: Operation) -> Sequence[str]:
     if operation.produces is not None:
         return operation.produces
     if operation.custom:
@@ -157,9 +158,9 @@ def _v2_parameter(one: Parameter) -> Object:
 
 def _v2_operation(operation: Operation, own: frozenset[Parameter]) -> Object:
     made = _common(operation)
-    if consumes := _consumes(operation):
+    if consumes := consumes_of(operation):
         made["consumes"] = list(consumes)
-    made["produces"] = list(_produces(operation))
+    made["produces"] = list(produces_of(operation))
     made["schemes"] = ["https"]
     parameters: list[Object] = []
     if operation.body:
@@ -167,7 +168,7 @@ def _v2_operation(operation: Operation, own: frozenset[Parameter]) -> Object:
         if operation.body_required:
             body["required"] = True
         parameters.append({**body, "schema": {"$ref": f"#/definitions/{operation.body}"}})
-    parameters += [_v2_parameter(one) for one in _sorted(own & {*_parameters(operation)})]
+    parameters += [_v2_parameter(one) for one in _sorted(own & {*parameters_of(operation)})]
     if parameters:
         made["parameters"] = parameters
     schema: Object = {"type": "string"}
@@ -220,18 +221,18 @@ def _v3_parameter(one: Parameter) -> Object:
 
 def _v3_operation(operation: Operation, own: frozenset[Parameter]) -> Object:
     made = _common(operation)
-    parameters = [_v3_parameter(one) for one in _sorted(own & {*_parameters(operation)})]
+    parameters = [_v3_parameter(one) for one in _sorted(own & {*parameters_of(operation)})]
     if parameters:
         made["parameters"] = parameters
     if operation.body:
         reference = {"schema": {"$ref": f"#/components/schemas/{operation.body}"}}
-        made["requestBody"] = {"content": dict.fromkeys(_consumes(operation), reference)}
+        made["requestBody"] = {"content": dict.fromkeys(consumes_of(operation), reference)}
         if operation.body_required:
             made["requestBody"]["required"] = True
     schema: Object = {"type": "string"}
     if operation.answer:
         schema = {"$ref": f"#/components/schemas/{operation.answer}"}
-    content = {media: {"schema": schema} for media in _produces(operation)}
+    content = {media: {"schema": schema} for media in produces_of(operation)}
     answers = {code: {"description": _TEXTS[code], "content": content} for code in operation.codes}
     made["responses"] = {**answers, **_UNAUTHORIZED}
     return made

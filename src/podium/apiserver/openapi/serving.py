@@ -12,13 +12,13 @@ import gzip
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 
 from podium.apiserver.http.negotiation import JSON, clauses
-from podium.apiserver.http.respond import takes_gzip
-from podium.apiserver.openapi import documents
+from podium.apiserver.http.respond import not_found_page, takes_gzip
+from podium.apiserver.openapi import documents, swagger12
 from podium.apiserver.openapi.definitions import Custom, Definitions
 from podium.apiserver.openapi.operations import (
     ROOTS,
@@ -42,6 +42,9 @@ KEPT_S = 300.0
 _COMPRESSION_LEVEL = 6
 _MADE_BY = "podium-1"
 """Changes when the same catalog is described in other words: clients keep documents by their hash."""
+
+
+_Encoding = Literal["json", "protobuf", "swagger"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +72,18 @@ _FORMS = {"v2": _forms("v2"), "v3": _forms("v3")}
 class OpenApi:
     """The OpenAPI documents of one catalog."""
 
-    def __init__(self, catalog: Catalog, schemas: Callable[[], Schemas], version: str) -> None:
+    def __init__(
+        self, catalog: Catalog, schemas: Callable[[], Schemas], version: str, address: Callable[[], str]
+    ) -> None:
+        """`address` returns the `host:port` at which clients reach this server."""
         self._catalog = catalog
         self._schemas = schemas
         self._version = version
+        self._address = address
         self.custom: Mapping[str, StructuralSchema] = {}
         """The schemas of custom resources, by the names of their definitions."""
-        self._making: dict[tuple[str, bool], asyncio.Task[bytes]] = {}
-        """By (name, whether protobuf): compressed."""
+        self._making: dict[tuple[str, _Encoding], asyncio.Task[bytes]] = {}
+        """By name and encoding: compressed."""
         self._digests: dict[str, str] = {}
         self._remote_v3: Mapping[str, str] = {}
         self._remote_v2: Sequence[Kept] = ()
@@ -97,10 +104,7 @@ class OpenApi:
 
     async def handle(self, request: Request) -> Response:
         """Answer /openapi/v2, /openapi/v3 and what is below. Raises `ApiError`."""
-        if request.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(
-                "the server does not allow this method on the requested resource", details={}
-            )
+        _check_method(request)
         path = request.path.rstrip("/")
         if path == "/openapi/v2":
             return await self._answer(request, "v2", _FORMS["v2"])
@@ -125,7 +129,24 @@ class OpenApi:
         headers.add("cache-control", "no-cache, private")
         if request.headers.get("if-none-match") == headers.get("etag"):
             return Response(status=304, headers=headers)
-        body = await self._document(name, form.protobuf)
+        return await self._compressed(request, headers, name, "protobuf" if form.protobuf else "json")
+
+    async def swagger_1_2(self, request: Request) -> Response:
+        """Answer /swaggerapi and what is below. Raises `ApiError`."""
+        _check_method(request)
+        names = [name for name in self._names() if name.startswith(("api", "version"))]
+        name = request.path.removeprefix("/swaggerapi").strip("/")
+        headers = Headers([("content-type", JSON), ("cache-control", "no-cache, private")])
+        if not name:
+            return Response(headers=headers, body=orjson.dumps(swagger12.index(names)))
+        if name not in names:
+            return not_found_page()
+        return await self._compressed(request, headers, name, "swagger")
+
+    async def _compressed(
+        self, request: Request, headers: Headers, name: str, encoding: _Encoding
+    ) -> Response:
+        body = await self._document(name, encoding)
         if takes_gzip(request):
             headers.add("content-encoding", "gzip")
             headers.set("vary", "Accept, Accept-Encoding")
@@ -151,13 +172,13 @@ class OpenApi:
 
     # --- documents
 
-    async def _document(self, name: str, protobuf: bool) -> bytes:
+    async def _document(self, name: str, encoding: _Encoding) -> bytes:
         """Return a document, compressed. Those who ask while it is being made wait for the same one."""
         await in_task()
-        key = (name, protobuf)
+        key = (name, encoding)
         making = self._making.get(key)
         if making is None:
-            make = self._maker(name, protobuf)
+            make = self._maker(name, encoding)
             making = asyncio.create_task(asyncio.to_thread(make), name=f"openapi-{name}")
             self._making[key] = making
             asyncio.get_running_loop().call_later(KEPT_S, self._release, key, making)
@@ -168,24 +189,27 @@ class OpenApi:
                 self._release(key, making)
             raise
 
-    def _release(self, key: tuple[str, bool], making: asyncio.Task[bytes]) -> None:
+    def _release(self, key: tuple[str, _Encoding], making: asyncio.Task[bytes]) -> None:
         if self._making.get(key) is making:
             del self._making[key]
 
-    def _maker(self, name: str, protobuf: bool) -> Callable[[], bytes]:
+    def _maker(self, name: str, encoding: _Encoding) -> Callable[[], bytes]:
         """Return what makes a document. It runs in a thread and sees the catalog as it is now."""
         found = self._operations(name) if name != "v2" else self._all_operations()
         definitions = Definitions(self._schemas(), self._custom_definitions(found))
-        version, remote = self._version, tuple(self._remote_v2)
+        version, remote, base = self._version, tuple(self._remote_v2), f"https://{self._address()}"
 
         def make() -> bytes:
-            if name == "v2":
+            if encoding == "swagger":
+                document = swagger12.declaration(name, found, definitions.reached(found), base)
+            elif name == "v2":
                 document = documents.v2(found, definitions.reached(found), version)
                 _merge(document, remote)
                 documents.share_parameters(document)
             else:
                 document = documents.v3(found, definitions.reached_v3(found, _group_version(name)), version)
-            return gzip.compress(_encoded(document, name, protobuf), _COMPRESSION_LEVEL, mtime=0)
+            content = _as_protobuf(document, name) if encoding == "protobuf" else orjson.dumps(document)
+            return gzip.compress(content, _COMPRESSION_LEVEL, mtime=0)
 
         return make
 
@@ -250,6 +274,11 @@ class OpenApi:
         return sorted(set(names))
 
 
+def _check_method(request: Request) -> None:
+    if request.method not in ("GET", "HEAD"):
+        raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})
+
+
 def _group_version(name: str) -> tuple[str, str]:
     parts = name.split("/")
     return ("", parts[1]) if parts[0] == "api" and len(parts) == 2 else ("/".join(parts[1:2]), parts[-1])
@@ -272,9 +301,7 @@ def _wanted(request: Request, forms: Sequence[_Form]) -> _Form:
     raise NotAcceptable(f"only the following media types are accepted: {offered}")
 
 
-def _encoded(document: Object, name: str, protobuf: bool) -> bytes:
-    if not protobuf:
-        return orjson.dumps(document)
+def _as_protobuf(document: Object, name: str) -> bytes:
     from podium.apiserver.openapi import gnostic  # noqa: PLC0415
 
     return gnostic.v2(document) if name == "v2" else gnostic.v3(document)
