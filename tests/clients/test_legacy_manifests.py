@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,20 @@ def test_kubectl_tells_that_it_is_old_and_explains_it(old: RunningCluster) -> No
     assert "RollbackConfig" in explained
 
 
+def test_asking_the_old_way_what_somebody_may(old: RunningCluster) -> None:
+    review = (
+        '{"apiVersion": "authorization.k8s.io/v1beta1", "kind": "SubjectAccessReview", "spec": '
+        '{"group": ["system:masters"], "resourceAttributes": {"verb": "get", "resource": "pods"}}}'
+    )
+    path = "--raw=/apis/authorization.k8s.io/v1beta1/subjectaccessreviews"
+    answer = json.loads(old.kubectl("create", path, "-f", "-", stdin=review))
+    assert (answer["apiVersion"], answer["spec"]["group"], answer["status"]["allowed"]) == (
+        "authorization.k8s.io/v1beta1",
+        ["system:masters"],
+        True,
+    )
+
+
 def test_going_back_the_old_way(old: RunningCluster) -> None:
     old.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     old.kubectl(
@@ -134,3 +149,32 @@ def test_going_back_the_old_way(old: RunningCluster) -> None:
         )
 
     until(lambda: image() == "nginx:1.13", "the image of the first revision")
+
+
+def test_dependents_of_an_old_owner_go_with_it(old: RunningCluster) -> None:
+    uid = old.get("deployment", "web")["metadata"]["uid"]
+    manifest = f"""
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: dependent
+  ownerReferences:
+  - {{apiVersion: extensions/v1beta1, kind: Deployment, name: web, uid: {uid}}}
+"""
+    old.kubectl("apply", "-f", "-", stdin=manifest)
+    old.kubectl("delete", "deployments.v1beta1.extensions", "web", "--cascade=background")
+    until(
+        lambda: "dependent" not in old.kubectl("get", "configmaps,replicasets", "-o", "name"),
+        "the deletion of what the deployment owns",
+    )
+    until(lambda: "web-" not in old.kubectl("get", "pods", "-o", "name"), "the deletion of the pods")
+
+
+def test_a_namespace_with_old_objects_can_be_deleted(old: RunningCluster) -> None:
+    old.kubectl("create", "namespace", "gone")
+    until(
+        lambda: "default" in old.kubectl("get", "serviceaccounts", "-n", "gone", "-o", "name"),
+        "the default service account",
+    )
+    old.kubectl("apply", "-n", "gone", "-f", str(MANIFESTS / "30-web.yaml"))
+    old.kubectl("delete", "namespace", "gone", "--timeout=60s")

@@ -10,12 +10,14 @@ from podium.apiserver.admission.limit_ranger import LimitRanger
 from podium.apiserver.admission.resource_quota import RESERVED_S, ResourceQuota
 from podium.machinery.amounts import pod_amounts
 from podium.machinery.errors import Object
+from podium.resources.apps.deployments import DEPLOYMENTS
 from podium.resources.core.limitranges import LIMITRANGES
 from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
 from podium.resources.core.pods import PODS
 from podium.resources.core.resourcequotas import RESOURCEQUOTAS
 from podium.resources.core.secrets import SECRETS
 from podium.resources.core.services import SERVICES
+from podium.resources.legacy.apps import deployments as old_deployments
 from tests.apiserver.admission.helpers import admit, attributes_for, pod, why
 from tests.apiserver.fakes import FakeClock, FakeReader
 
@@ -180,6 +182,16 @@ def test_counts() -> None:
     assert admit(quotas.plugin, third) is None
     update = attributes_for(SECRETS, secret("b"), old=secret("b"))
     assert admit(quotas.plugin, update) is None, "what does not grow is not asked"
+
+
+def test_old_versions_count_as_the_current_one() -> None:
+    quotas = Quotas({"count/deployments.apps": "1"})
+    deployment = {"metadata": {"name": "a", "namespace": "ns"}}
+    quotas.reader.put(DEPLOYMENTS, deployment)
+    other = {"metadata": {"name": "b", "namespace": "ns"}}
+    assert why(admit(quotas.plugin, attributes_for(old_deployments.EXTENSIONS, other))).startswith(
+        "exceeded quota: q, requested: count/deployments.apps=1"
+    )
 
 
 def test_what_is_in_flight_counts() -> None:

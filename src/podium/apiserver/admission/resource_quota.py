@@ -18,6 +18,7 @@ from podium.machinery import meta
 from podium.machinery.amounts import add
 from podium.machinery.errors import Object
 from podium.machinery.quantity import ZERO, parse
+from podium.machinery.resource import Resource
 from podium.resources.core.quota_usage import COMPUTE, Usage, matches_scopes, usage_of
 from podium.resources.core.resourcequotas import RESOURCEQUOTAS
 
@@ -50,7 +51,7 @@ class ResourceQuota(Plugin):
         quotas = [q for q in self._quotas.list(attributes.namespace) if meta.dig(q, "status", "hard")]
         if not quotas:
             return
-        group_plural = attributes.resource.group_plural
+        group_plural = _counted(attributes).group_plural
         asked = usage_of(group_plural, new)
         if attributes.old_object is not None:
             asked = _increase(asked, usage_of(group_plural, attributes.old_object))
@@ -62,7 +63,7 @@ class ResourceQuota(Plugin):
 
     def _check(self, attributes: Attributes, quota: Object, asked: Usage) -> None:
         assert attributes.object is not None
-        group_plural = attributes.resource.group_plural
+        group_plural = _counted(attributes).group_plural
         if not matches_scopes(quota, group_plural, attributes.object):
             return
         hard = {name: parse(text) for name, text in quota["status"]["hard"].items()}
@@ -83,8 +84,8 @@ class ResourceQuota(Plugin):
             )
 
     def _used(self, attributes: Attributes, quota: Object) -> Usage:
-        group_plural = attributes.resource.group_plural
-        objects = self._reader.cached(attributes.resource).list(attributes.namespace)
+        group_plural = _counted(attributes).group_plural
+        objects = self._reader.cached(_counted(attributes)).list(attributes.namespace)
         seen: set[str] = set()
         used: Usage = {}
         for obj in objects:
@@ -96,7 +97,7 @@ class ResourceQuota(Plugin):
         return used
 
     def _in_flight(self, attributes: Attributes, seen: set[str]) -> list[_Reservation]:
-        key = (attributes.resource.group_plural, attributes.namespace)
+        key = (_counted(attributes).group_plural, attributes.namespace)
         now_s = self._clock.monotonic_s()
         kept = [r for r in self._reserved.get(key, ()) if r.until_s > now_s and r.name not in seen]
         if kept:
@@ -107,12 +108,18 @@ class ResourceQuota(Plugin):
 
     def _reserve(self, attributes: Attributes, asked: Usage) -> None:
         assert attributes.object is not None
-        key = (attributes.resource.group_plural, attributes.namespace)
+        key = (_counted(attributes).group_plural, attributes.namespace)
         until_s = self._clock.monotonic_s() + RESERVED_S
         name = meta.name(attributes.object)
         self._in_flight(attributes, {name})
         reservation = _Reservation(name=name, usage=asked, until_s=until_s)
         self._reserved.setdefault(key, []).append(reservation)
+
+
+def _counted(attributes: Attributes) -> Resource:
+    """Return what a write is counted as: old versions show the objects of the current one."""
+    resource = attributes.resource
+    return resource.storage if resource.legacy and resource.storage is not None else resource
 
 
 def unsaid_amounts(hard: Iterable[str], pod: Object) -> str:

@@ -14,6 +14,7 @@ from podium.resources.legacy import (
     packages,
     policy,
     rbac,
+    reviews,
     storage,
     unchanged,
 )
@@ -28,6 +29,7 @@ from podium.resources.legacy.networking import ingressclasses, ingresses, networ
 
 _OTHERS = (
     unchanged,
+    reviews,
     autoscaling,
     batch,
     certificates,

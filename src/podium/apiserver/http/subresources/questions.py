@@ -22,13 +22,17 @@ async def ask(registry: Registry, call: Call, request: Request, info: RequestInf
     write_options(request, call, "CreateOptions")
     obj = await read_object(registry, call, request)
     match_namespace(call, obj["metadata"])
-    resource = call.served.resource
+    served = call.served
+    resource = served.resource
     track_create(registry, call, obj)
     attributes = await registry.admit(call, "CREATE", obj)
     await registry.validate(attributes)
     reply = registry.answers.get(resource.group_plural)
     if reply is None:
         raise ServiceUnavailable(f"nobody answers {resource.group_plural} on this server")
-    answered = await reply(Question(resource=resource, namespace=call.namespace, object=obj, user=call.user))
+    question = Question(
+        resource=served.storage, namespace=call.namespace, object=served.to_storage(obj), user=call.user
+    )
+    answered = served.from_storage(await reply(question))
     registry.schema_of(resource.schema).complete(answered)
-    return answer(registry, Result(served=call.served, object=answered, created=True), request, wanted)
+    return answer(registry, Result(served=served, object=answered, created=True), request, wanted)
