@@ -140,6 +140,9 @@ def _components() -> Iterator[str]:
     yield "\n## Admission plugins"
     yield "In `kube-apiserver`, in the order in which they run, but for `--disable-admission-plugins`.\n"
     yield from _list(admission.names())
+    yield "\nOff by default, chosen by `--enable-admission-plugins`; some are configured in a file"
+    yield "(`--admission-control-config-file`).\n"
+    yield from _list(admission.rare_names())
     yield "\n## Resources"
     yield "What is not served by default is asked for with `--runtime-config`, by the key shown or by its own"
     yield "name. What stands behind a feature gate needs that too.\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.apiserver import authn
 from podium.apiserver.access import access_factory
+from podium.apiserver.admission import Choice
 from podium.resources.catalogue import BUILTIN
 from tests.apiserver.fakes import FakeReader
 
@@ -28,5 +29,5 @@ def test_escalation_is_judged_behind_the_plugins() -> None:
     names = [plugin.name for plugin in access_factory(OPTIONS)(FakeReader()).admission]
     assert names[0] == "NamespaceLifecycle"
     assert names[-1] == "RBACEscalationCheck"
-    fewer = access_factory(OPTIONS, disabled_plugins=["PodSecurity"])(FakeReader()).admission
+    fewer = access_factory(OPTIONS, plugins=Choice(disabled=["PodSecurity"]))(FakeReader()).admission
     assert "PodSecurity" not in [plugin.name for plugin in fewer]

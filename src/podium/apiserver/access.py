@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from podium.apiserver import admission, authn, authz
 from podium.apiserver.authn.impersonation import HeaderImpersonator
@@ -16,7 +16,7 @@ def access_factory(
     *,
     modes: Sequence[str] = ("Node", "RBAC"),
     anonymous: bool = True,
-    disabled_plugins: Collection[str] = (),
+    plugins: admission.Choice | None = None,
     clock: Clock | None = None,
 ) -> AccessFactory:
     """Return what composes the access rooms once the server's reader is there."""
@@ -32,7 +32,7 @@ def access_factory(
             impersonator=HeaderImpersonator(authorization.authorizer),
             # The escalation checks judge what the plugins have made of an object.
             admission=(
-                *admission.build(reader, authorization.authorizer, clock=clock, disabled=disabled_plugins),
+                *admission.build(reader, authorization.authorizer, clock=clock, choice=plugins),
                 *authorization.admission,
             ),
             answers={**authentication.answers, **authorization.answers},

@@ -215,6 +215,10 @@ class Host(Protocol):
         """Return the resource that serves a kind; None when nobody does."""
         ...
 
+    async def create(self, resource: Resource, obj: Object) -> None:
+        """Create an object of the cluster as the server itself. Raises `ApiError`."""
+        ...
+
     async def objects(self, resource: Resource, namespace: str, name: str = "") -> Sequence[Object]:
         """Return the object of a name, or all of a namespace ("" for all there are), in the resource's
         version; shared and read-only."""

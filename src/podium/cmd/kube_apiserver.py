@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from podium.apiserver import admission
 from podium.apiserver.access import access_factory
 from podium.apiserver.authn import Options as AuthenticationOptions
 from podium.apiserver.authz import MODES
@@ -23,6 +24,8 @@ from podium.apiserver.streaming.proxy import Proxy
 from podium.base import log
 from podium.base.http.server import Server
 from podium.base.log import Log
+from podium.cmd.admission_flags import add_flags as add_admission_flags
+from podium.cmd.admission_flags import choice as admission_choice
 from podium.cmd.aggregation_flags import (
     add_aggregation,
     aggregation,
@@ -47,7 +50,6 @@ _log = Log("kube-apiserver")
 
 # Upstream's flags that make no difference here: what they ask for is how Podium works, or is not limited.
 _IGNORED = (
-    "--enable-admission-plugins",
     "--allow-privileged",
     "--enable-priority-and-fairness",
     "--max-requests-inflight",
@@ -58,7 +60,6 @@ _IGNORED = (
 
 # Flags that upstream once had: they are understood, and do nothing any more.
 _DROPPED = (
-    "--admission-control",
     "--experimental-bootstrap-token-auth",
     "--insecure-bind-address",
     "--insecure-port",
@@ -96,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
         help="let the bootstrap tokens in kube-system authenticate",
     )
     add_aggregation(made)
-    add("--disable-admission-plugins", default="", help="plugins to leave out, comma-separated")
+    add_admission_flags(made)
     add(
         "--runtime-config",
         action="append",
@@ -150,13 +151,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         made.error(f"--authorization-mode: unknown {', '.join(unknown)}; known are {', '.join(MODES)}")
     swagger_ui = _swagger_ui(made, arguments)
+    plugins = admission_choice(made, arguments)
     for flag in _IGNORED:
         if _given(arguments, flag):
             _log.info("a flag of upstream's makes no difference here", flag=flag)
     for flag in _DROPPED:
         if _given(arguments, flag):
             print(f"kube-apiserver: {flag} is deprecated and has no effect", file=sys.stderr)
-    return run_component(lambda: _run(arguments, ports, gates, runtime_config, swagger_ui))
+    return run_component(lambda: _run(arguments, ports, gates, runtime_config, plugins, swagger_ui))
 
 
 def _swagger_ui(made: argparse.ArgumentParser, arguments: argparse.Namespace) -> SwaggerUi | None:
@@ -187,6 +189,7 @@ async def _run(
     ports: tuple[int, int],
     gates: FeatureGates,
     runtime_config: RuntimeConfig,
+    plugins: admission.Choice,
     swagger_ui: SwaggerUi | None,
 ) -> None:
     authorities = arguments.client_ca_file
@@ -209,7 +212,7 @@ async def _run(
             _authentication(arguments),
             modes=_names(arguments.authorization_mode),
             anonymous=arguments.anonymous_auth == "true",
-            disabled_plugins=_names(arguments.disable_admission_plugins),
+            plugins=plugins,
         )
         kubelets, proxy = KubeletConnections(_kubelet_tls(arguments)), Proxy()
         api = ApiServer(store, config, access=access, streams=Streams(kubelets, proxy))
@@ -222,6 +225,8 @@ async def _run(
             await api.run_until_failure()
         finally:
             await asyncio.shield(_stop(server, api, kubelets, proxy))
+    except admission.Misconfigured as error:
+        raise SystemExit(f"kube-apiserver: {error}") from None
     finally:
         await store.close()
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from podium.apiserver import admission, authz
+from podium.apiserver import authz
 from podium.apiserver.admission.certificates import (
     CertificateApproval,
     CertificateSigning,
@@ -50,40 +50,6 @@ from podium.resources.storage.storageclasses import STORAGECLASSES
 from tests.apiserver.admission.helpers import admit, attributes_for, pod, why
 from tests.apiserver.authz.helpers import binding, role, rule
 from tests.apiserver.fakes import FakeReader
-
-
-def test_order_is_upstreams() -> None:
-    reader = FakeReader()
-    plugins = admission.build(reader, authz.build(reader).authorizer)
-    assert [plugin.name for plugin in plugins] == [
-        "NamespaceLifecycle",
-        "LimitRanger",
-        "ServiceAccount",
-        "NodeRestriction",
-        "TaintNodesByCondition",
-        "PodSecurity",
-        "Priority",
-        "DefaultTolerationSeconds",
-        "DefaultStorageClass",
-        "StorageObjectInUseProtection",
-        "PersistentVolumeClaimResize",
-        "RuntimeClass",
-        "CertificateApproval",
-        "CertificateSigning",
-        "CertificateSubjectRestriction",
-        "DefaultIngressClass",
-        "PodTopologyLabels",
-        "MutatingAdmissionPolicy",
-        "MutatingAdmissionWebhook",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionWebhook",
-        "ResourceQuota",
-    ]
-    fewer = admission.build(reader, authz.build(reader).authorizer, disabled=["PodSecurity"])
-    assert len(fewer) == len(plugins) - 1
-    with pytest.raises(ValueError, match="unknown admission plugins: Nonsense"):
-        admission.build(reader, authz.build(reader).authorizer, disabled=["Nonsense"])
-
 
 # --- NamespaceLifecycle
 

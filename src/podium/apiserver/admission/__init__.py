@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
 
 from podium.apiserver.admission.certificates import (
     CertificateApproval,
     CertificateSigning,
     CertificateSubjectRestriction,
 )
+from podium.apiserver.admission.cluster_trust_bundle_attest import ClusterTrustBundleAttest
 from podium.apiserver.admission.default_class import (
     DefaultIngressClass,
     DefaultStorageClass,
@@ -30,7 +33,12 @@ from podium.apiserver.admission.storage_object_in_use_protection import StorageO
 from podium.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
 from podium.apiserver.admission.webhooks.plugin import MutatingAdmissionWebhook, ValidatingAdmissionWebhook
 from podium.apiserver.chain import AdmissionPlugin, Authorizer, Reader
-from podium.base.clock import Clock
+from podium.base.clock import Clock, WallClock
+from podium.machinery.errors import Object
+
+
+class Misconfigured(ValueError):
+    """A choice of plugins that makes no sense, or a plugin that is told what makes none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +47,42 @@ class _Given:
 
     reader: Reader
     authorizer: Authorizer
-    clock: Clock | None
+    clock: Clock
+    configuration: Object
 
 
-_PLUGINS: Mapping[str, Callable[[_Given], AdmissionPlugin]] = {
+_Make = Callable[[_Given], AdmissionPlugin]
+
+_RARE: Mapping[str, tuple[str, ...]] = {
+    "AlwaysAdmit": ("always",),
+    "NamespaceAutoProvision": ("namespace_auto_provision", "reader"),
+    "NamespaceExists": ("namespace_exists", "reader"),
+    "LimitPodHardAntiAffinityTopology": ("limit_pod_hard_anti_affinity_topology",),
+    "AlwaysPullImages": ("always_pull_images",),
+    "ImagePolicyWebhook": ("image_policy_webhook", "clock", "configuration"),
+    "PodNodeSelector": ("pod_node_selector", "reader", "configuration"),
+    "PodTolerationRestriction": ("pod_toleration_restriction", "reader", "configuration"),
+    "EventRateLimit": ("event_rate_limit", "clock", "configuration"),
+    "ExtendedResourceToleration": ("extended_resource_toleration",),
+    "OwnerReferencesPermissionEnforcement": ("owner_references_permission_enforcement", "authorizer"),
+    "DenyServiceExternalIPs": ("deny_service_external_ips",),
+    "AlwaysDeny": ("always",),
+}
+"""The plugins that are off by default: the file, loaded where somebody wants it, and what the class takes."""
+
+
+def _make_rare(name: str, given: _Given) -> AdmissionPlugin:
+    module, *needs = _RARE[name]
+    found: Any = getattr(import_module(f"podium.apiserver.admission.{module}"), name)
+    plugin: AdmissionPlugin = found(*(getattr(given, need) for need in needs))
+    return plugin
+
+
+_USUAL: Mapping[str, _Make] = {
     "NamespaceLifecycle": lambda given: NamespaceLifecycle(given.reader),
     "LimitRanger": lambda given: LimitRanger(given.reader),
     "ServiceAccount": lambda given: ServiceAccount(given.reader),
+    # Off by default upstream, and on in every cluster that is set up with care.
     "NodeRestriction": lambda given: NodeRestriction(given.reader),
     "TaintNodesByCondition": lambda _given: TaintNodesByCondition(),
     "PodSecurity": lambda given: PodSecurity(given.reader),
@@ -57,6 +94,7 @@ _PLUGINS: Mapping[str, Callable[[_Given], AdmissionPlugin]] = {
     "RuntimeClass": lambda given: RuntimeClass(given.reader),
     "CertificateApproval": lambda given: CertificateApproval(given.authorizer),
     "CertificateSigning": lambda given: CertificateSigning(given.authorizer),
+    "ClusterTrustBundleAttest": lambda given: ClusterTrustBundleAttest(given.authorizer),
     "CertificateSubjectRestriction": lambda _given: CertificateSubjectRestriction(),
     "DefaultIngressClass": lambda given: DefaultIngressClass(given.reader),
     "PodTopologyLabels": lambda given: PodTopologyLabels(given.reader),
@@ -64,25 +102,105 @@ _PLUGINS: Mapping[str, Callable[[_Given], AdmissionPlugin]] = {
     "MutatingAdmissionWebhook": lambda given: MutatingAdmissionWebhook(given.reader, given.authorizer),
     "ValidatingAdmissionPolicy": lambda given: ValidatingAdmissionPolicy(given.reader, given.authorizer),
     "ValidatingAdmissionWebhook": lambda given: ValidatingAdmissionWebhook(given.reader, given.authorizer),
-    # Quota comes last: what it counts must be what will be stored.
     "ResourceQuota": lambda given: ResourceQuota(given.reader, clock=given.clock),
 }
-"""The plugins that are on by default, in upstream's order."""
+"""The plugins that are on by default."""
+
+ORDER = (
+    *("AlwaysAdmit", "NamespaceAutoProvision", "NamespaceLifecycle", "NamespaceExists"),
+    *("LimitPodHardAntiAffinityTopology", "LimitRanger", "ServiceAccount", "NodeRestriction"),
+    *("TaintNodesByCondition", "AlwaysPullImages", "ImagePolicyWebhook", "PodSecurity", "PodNodeSelector"),
+    *("Priority", "DefaultTolerationSeconds", "PodTolerationRestriction", "EventRateLimit"),
+    *("ExtendedResourceToleration", "DefaultStorageClass", "StorageObjectInUseProtection"),
+    *("PodGroupProtection", "OwnerReferencesPermissionEnforcement", "PersistentVolumeClaimResize"),
+    *("RuntimeClass", "CertificateApproval", "CertificateSigning", "ClusterTrustBundleAttest"),
+    *("CertificateSubjectRestriction", "DefaultIngressClass", "DenyServiceExternalIPs", "PodTopologyLabels"),
+    *("PodGroupWorkloadExists", "NodeDeclaredFeatureValidator", "JobValidation", "PodResizeValidator"),
+    # Whatever others have to say, policies and webhooks hear of it, and quota counts what will be stored.
+    *("MutatingAdmissionPolicy", "MutatingAdmissionWebhook", "ValidatingAdmissionPolicy"),
+    *("ValidatingAdmissionWebhook", "ResourceQuota", "AlwaysDeny"),
+)
+"""All plugins of upstream's 1.36, in upstream's order."""
+
+IDLE = frozenset(name for name in ORDER if name not in _USUAL and name not in _RARE)
+"""Those that flags may name and nobody misses: they belong to features that are off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which plugins run, and what they are told."""
+
+    enabled: Collection[str] = ()
+    """Beyond those that are on by default."""
+    disabled: Collection[str] = ()
+    only: Collection[str] | None = None
+    """The plugins that run, and no others, whatever is on by default."""
+    configurations: Mapping[str, Object] = field(default_factory=dict)
+
+    def errors(self) -> list[str]:
+        """Return what is wrong with the choice, in upstream's words."""
+        flags = (
+            ("enable-admission-plugins", self.enabled),
+            ("disable-admission-plugins", self.disabled),
+            ("admission-control", self.only or ()),
+        )
+        errors = [
+            f'{flag} plugin "{name}" is unknown'
+            for flag, names in flags
+            for name in names
+            if name not in ORDER
+        ]
+        both = [name for name in self.enabled if name in self.disabled]
+        if both:
+            errors.append(
+                f"[{' '.join(both)}] in enable-admission-plugins and disable-admission-plugins overlapped"
+            )
+        if self.only is not None and (self.enabled or self.disabled):
+            errors.append(
+                "admission-control and enable-admission-plugins/disable-admission-plugins flags are mutually "
+                "exclusive"
+            )
+        return errors
+
+    def chosen(self) -> list[str]:
+        """Return the names of the plugins that run, in their order."""
+        if self.only is not None:
+            wanted = set(self.only)
+        else:
+            wanted = ({*_USUAL} | {*self.enabled}) - {*self.disabled}
+        return [name for name in ORDER if name in wanted and name not in IDLE]
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all plugins, in the order in which they run."""
-    return tuple(_PLUGINS)
+    """Return the names of the plugins that are on by default, in the order in which they run."""
+    return tuple(Choice().chosen())
+
+
+def rare_names() -> tuple[str, ...]:
+    """Return the names of the others."""
+    return tuple(name for name in ORDER if name in _RARE)
 
 
 def build(
-    reader: Reader, authorizer: Authorizer, *, clock: Clock | None = None, disabled: Collection[str] = ()
+    reader: Reader, authorizer: Authorizer, *, clock: Clock | None = None, choice: Choice | None = None
 ) -> tuple[AdmissionPlugin, ...]:
-    """Return the plugins that are on by default, in upstream's order, without the `disabled` ones.
+    """Return the chosen plugins, in upstream's order.
 
-    Raises ValueError for a name that no plugin has.
+    Raises `Misconfigured`.
     """
-    if unknown := set(disabled) - _PLUGINS.keys():
-        raise ValueError(f"unknown admission plugins: {', '.join(sorted(unknown))}")
-    given = _Given(reader=reader, authorizer=authorizer, clock=clock)
-    return tuple(make(given) for name, make in _PLUGINS.items() if name not in disabled)
+    choice = choice or Choice()
+    if errors := choice.errors():
+        raise Misconfigured("; ".join(errors))
+    plugins = []
+    for name in choice.chosen():
+        given = _Given(
+            reader=reader,
+            authorizer=authorizer,
+            clock=clock or WallClock(),
+            configuration=choice.configurations.get(name) or {},
+        )
+        try:
+            plugins.append(_USUAL[name](given) if name in _USUAL else _make_rare(name, given))
+        except (OSError, ValueError) as error:
+            raise Misconfigured(f"{name}: {error}") from error
+    return tuple(plugins)

@@ -30,7 +30,7 @@ class CertificateApproval(Plugin):
         if request is None:
             return
         signer = spec_of(attributes.old_object or request).get("signerName") or ""
-        if not await _may(self._authorizer, attributes, "approve", signer):
+        if not await may_for_signer(self._authorizer, attributes, "approve", signer):
             raise refused(attributes, f'user not permitted to approve requests with signerName "{signer}"')
 
 
@@ -51,7 +51,7 @@ class CertificateSigning(Plugin):
         if _outcome(request) == _outcome(old):
             return
         signer = (old.get("spec") or {}).get("signerName") or ""
-        if not await _may(self._authorizer, attributes, "sign", signer):
+        if not await may_for_signer(self._authorizer, attributes, "sign", signer):
             raise refused(attributes, f'user not permitted to sign requests with signerName "{signer}"')
 
 
@@ -93,7 +93,7 @@ def _outcome(request: Object) -> tuple[object, object]:
     return status.get("certificate"), failed
 
 
-async def _may(authorizer: Authorizer, attributes: Attributes, verb: str, signer: str) -> bool:
+async def may_for_signer(authorizer: Authorizer, attributes: Attributes, verb: str, signer: str) -> bool:
     """Tell whether the user may act for a signer: for it alone, or for its whole domain (`example.com/*`)."""
     for name in (signer, signer.partition("/")[0] + "/*"):
         info = RequestInfo(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from podium.apiserver.chain import Kind
+from podium.apiserver.chain import LOOPBACK_USER, MASTERS, Kind, User
+from podium.apiserver.registry.call import Call
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 
@@ -84,6 +85,19 @@ class AdmissionHost:
     def find_kind(self, api_version: str, kind: str) -> Resource | None:
         served = self._registry.catalog.find_kind(api_version, kind)
         return None if served is None or not served.resource.stored else served.resource
+
+    async def create(self, resource: Resource, obj: Object) -> None:
+        from podium.apiserver.registry.create import create  # noqa: PLC0415 - which imports this room
+
+        call = Call(
+            served=self._served(resource),
+            user=User(name=LOOPBACK_USER, groups=(MASTERS,)),
+            name=obj["metadata"]["name"],
+            field_manager="podium",
+        )
+        whole = {"kind": resource.kind, "apiVersion": resource.api_version, **obj}
+        resource.defaults(whole)
+        await create(self._registry, call, whole)
 
     async def objects(self, resource: Resource, namespace: str, name: str = "") -> Sequence[Object]:
         served = self._served(resource)
