@@ -171,3 +171,52 @@ def test_rules_beside_a_wrong_schema_are_looked_at() -> None:
         "x.properties[a].pattern",
         "x.properties[b].x-kubernetes-validations[0].rule",
     ]
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (
+            TEXT | {"default": "b", "x-kubernetes-validations": [{"rule": "self == 'a'"}]},
+            ["x.properties[s].default: Invalid value: \"b\": failed rule: self == 'a'"],
+        ),
+        (
+            TEXT
+            | {
+                "default": "b",
+                "x-kubernetes-validations": [{"rule": "oldSelf.hasValue()", "optionalOldSelf": True}],
+            },
+            ['x.properties[s].default: Invalid value: "b": failed rule: oldSelf.hasValue()'],
+        ),
+        (
+            {"type": "object", "properties": {"a": TEXT}, "default": {"b": 1}},
+            ['x.properties[s].default: Invalid value: {"b":1}: must not have unknown fields'],
+        ),
+        (
+            {
+                "type": "object",
+                "required": ["a"],
+                "properties": {"a": TEXT | {"default": "x"}},
+                "default": {},
+            },
+            ["x.properties[s].default.a: Required value"],
+        ),
+        (
+            {"type": "object", "properties": {"a": {"type": "integer"}}, "default": {"a": "b"}},
+            [
+                'x.properties[s].default.a: Invalid value: "string": a in body must be of type integer: '
+                '"string"'
+            ],
+        ),
+    ],
+)
+def test_defaults_must_be_good_values(part: dict[str, Any], expected: list[str]) -> None:
+    assert of(part) == expected
+
+
+def test_what_every_object_has_gets_no_defaults() -> None:
+    named = {"type": "object", "properties": {"name": TEXT | {"default": "x"}}}
+    errors = schema_errors({"type": "object", "properties": {"metadata": named}}, "x")
+    assert [str(error) for error in errors] == [
+        "x.properties[metadata].properties[name].default: Forbidden: must not be set in top-level metadata"
+    ]

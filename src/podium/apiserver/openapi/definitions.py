@@ -44,15 +44,18 @@ class Definitions:
         self._schemas = schemas
         self._custom = {one.name: one for one in custom}
 
-    def reached(self, found: Iterable[Operation]) -> Object:
-        """Return every definition that the operations reach, as v2 says it."""
+    def reached(self, found: Iterable[Operation], *, v3: bool = False) -> Object:
+        """Return every definition that the operations reach, with v2's references.
+
+        `v3` keeps what v2 cannot say of custom resources.
+        """
         result: Object = {}
         waiting = [name for operation in found for name in (operation.body, operation.answer) if name]
         while waiting:
             name = waiting.pop()
             if name in result:
                 continue
-            definition = self._definition(name)
+            definition = self._definition(name, v3)
             if definition is None:
                 continue
             result[name] = definition
@@ -62,7 +65,7 @@ class Definitions:
     def reached_v3(self, found: Iterable[Operation], group_version: tuple[str, str]) -> Object:
         """Return them as v3 says it, but for where references lead: with defaults, and of the kinds that a
         definition stands for only those of the document's own group and version."""
-        definitions = self.reached(found)
+        definitions = self.reached(found, v3=True)
         for name, definition in definitions.items():
             if name in _V3:
                 definition.pop("type", None)
@@ -76,17 +79,23 @@ class Definitions:
                 ]
         return definitions
 
-    def _definition(self, name: str) -> Object | None:
+    def _definition(self, name: str, v3: bool) -> Object | None:
         custom = self._custom.get(name)
         if custom is not None:
             from podium.machinery.structural.published import published  # noqa: PLC0415
 
-            return published(custom.schema.source, _kind(custom.resource))
+            return published(
+                custom.schema.source,
+                _kind(custom.resource),
+                v3=v3,
+                preserve=custom.schema.preserve,
+                selectable=tuple(custom.resource.selectable),
+            )
         item = self._custom.get(name.removesuffix(_LIST)) if name.endswith(_LIST) else None
         if item is not None:
             from podium.machinery.structural.published import published_list  # noqa: PLC0415
 
-            return published_list(item.name, _kind(item.resource))
+            return published_list(item.name, _kind(item.resource), selectable=tuple(item.resource.selectable))
         return self._schemas.definition(name) if name in self._schemas else None
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from podium.machinery.errors import FieldError, Json, Object
 from podium.machinery.regexp import PatternError, compiled
-from podium.machinery.structural.defaulting import defaulter
-from podium.machinery.structural.pruning import drop_nulls, prune
+from podium.machinery.structural.pruning import prune
 from podium.machinery.structural.rule_definitions import field_errors, rule_errors
+from podium.machinery.structural.rules import ROOT, Budget, default_errors
 from podium.machinery.structural.values import Validator
 
 Errors = list[FieldError]
@@ -47,11 +47,12 @@ def schema_errors(schema: Object, path: str, *, unchanged: bool = False) -> Erro
     `unchanged`: the definition had the schema before, so that its rules may cost what they cost.
     """
     own, structural = _node(schema, path), _structure(schema, path, "root")
+    own += _forbidden_defaults(schema, path)
     if structural:
         return own + structural
     errors = own
     if not errors:
-        errors = list(_default_errors(schema, path, whole=True))
+        errors = list(_default_errors(schema, path, Budget(), whole=True))
         if errors:
             return errors
     return errors + rule_errors(
@@ -337,30 +338,46 @@ def _inside(
 # --- defaults
 
 
-def _default_errors(schema: Object, path: str, *, whole: bool) -> Iterator[FieldError]:
+def _default_errors(schema: Object, path: str, budget: Budget, *, whole: bool) -> Iterator[FieldError]:
+    """Check the defaults below a schema. Upstream does not look at those of a map's values."""
     default = schema.get("default")
     if default is not None and not whole:
-        yield from _one_default(schema, default, f"{path}.default")
-    for inner, where, _ in children(schema, path):
-        yield from _default_errors(inner, where, whole=False)
+        yield from _one_default(schema, default, f"{path}.default", budget)
+    for inner, where, what in children(schema, path):
+        if what != "values":
+            yield from _default_errors(inner, where, budget, whole=False)
 
 
-def _one_default(schema: Object, default: Json, path: str) -> Iterator[FieldError]:
-    """Check a default as the value that it will be: with the defaults below it, and nothing unknown in it."""
+def _one_default(schema: Object, default: Json, path: str, budget: Budget) -> Iterator[FieldError]:
     holder = {"default": _copy(default)}
-    around: Object = {"type": "object", "properties": {"default": schema}}
-    gone = prune(holder, around)
-    if gone:
-        detail = f"must not have unknown fields: {', '.join(gone)}"
-        yield FieldError.invalid(path, default, detail)
-        return
-    fill = defaulter({"properties": {"default": {**schema, "default": None}}})
-    if fill is not None:
-        fill(holder)
-    drop_nulls(holder, around)
-    for error in Validator(schema).validate(holder.get("default"), "default").errors:
-        below = error.field.removeprefix("default")
-        yield FieldError(f"{path}{below}" if error.field != "<nil>" else path, error.reason, error.message)
+    if prune(holder, {"type": "object", "properties": {"default": schema}}):
+        yield FieldError.invalid(path, default, "must not have unknown fields")
+    # Upstream's texts speak of places below the default, its paths of those in the definition.
+    errors = [
+        FieldError(path if error.field == ROOT else f"{path}.{error.field}", error.reason, error.message)
+        for error in Validator(schema).validate(default, "").errors
+    ]
+    if not errors:
+        # Once as a value that stays, once as one that is new: transition rules tell the two apart.
+        errors = default_errors(schema, default, path, budget)
+    yield from errors
+
+
+def _forbidden_defaults(schema: Object, path: str) -> Iterator[FieldError]:
+    """What every object has, gets no defaults from its schema."""
+    for name in ("apiVersion", "kind", "metadata"):
+        inner = (schema.get("properties") or {}).get(name)
+        if isinstance(inner, dict):
+            yield from _each_default(
+                inner, f"{path}.properties[{name}]", f"must not be set in top-level {name}"
+            )
+
+
+def _each_default(schema: Object, path: str, detail: str) -> Iterator[FieldError]:
+    if schema.get("default") is not None:
+        yield FieldError.forbidden(f"{path}.default", detail)
+    for inner, where, _ in children(schema, path):
+        yield from _each_default(inner, where, detail)
 
 
 def _copy(value: Json) -> Json:

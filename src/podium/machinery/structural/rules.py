@@ -112,9 +112,16 @@ class Rules:
     def check(self, obj: Json, old: Json = ABSENT) -> Verdict:
         """Run all rules on a whole object; `old` is what an update has found there."""
         verdict = Verdict()
-        run = _Run(verdict=verdict, budget=cel.OBJECT_COST_MAX)
+        run = _Run(verdict=verdict, budget=Budget())
         run.node(self, obj, old, "", Correlation(obj, old, self.schema))
         return verdict
+
+
+@dataclass(slots=True, kw_only=True)
+class Budget:
+    """What is left for the rules of one object, or of one definition's defaults."""
+
+    left: int = field(default_factory=lambda: cel.OBJECT_COST_MAX)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -161,6 +168,23 @@ def _rules(schema: Object, type_: cel.Type | None) -> Rules | None:
     return Rules(schema=schema, own=own, properties=properties, others=made_others, items=made_items)
 
 
+def default_errors(schema: Object, default: Json, path: str, budget: Budget) -> list[FieldError]:
+    """Return how a default at `path` breaks the rules of its own schema."""
+    if not has_rules(schema):
+        return []
+    whole = bool(schema.get("x-kubernetes-embedded-resource"))
+    rules = _rules(schema, cel.types_from_schema(schema, root=whole))
+    if rules is None:
+        return []
+    for old in (default, ABSENT):
+        verdict = Verdict()
+        apart = Correlation(default, ABSENT, schema)
+        _Run(verdict=verdict, budget=budget).node(rules, default, old, path, apart)
+        if verdict.errors:
+            return verdict.errors
+    return []
+
+
 def type_below(type_: cel.Type, name: str, schema: Object) -> cel.Type | None:
     """Return the type of a field; one whose name cannot be escaped still has a type of its own."""
     escaped = cel.escape(name)
@@ -178,7 +202,7 @@ class _Run:
     """One walk through an object. `budget` is what is left of it for rules."""
 
     verdict: Verdict
-    budget: int
+    budget: Budget
 
     def node(self, rules: Rules, value: Json, old: Json, path: str, place: Correlation) -> None:
         try:
@@ -219,7 +243,7 @@ class _Run:
     def own(self, rules: Rules, value: Json, old: Json, path: str, place: Correlation) -> None:
         kind = rules.schema.get("type") or ""
         where = path or ROOT
-        if self.budget <= 0:
+        if self.budget.left <= 0:
             self.stop(FieldError.invalid(where, kind, OUT_OF_BUDGET))
         plain: dict[str, Json] = {"self": value}
         if old is not ABSENT and any(rule.uses_old for rule in rules.own):
@@ -248,9 +272,9 @@ class _Run:
             cost, value = result.cost, result.value
         except cel.CelRuntimeError as error:
             cost, value, fault = error.cost, None, error
-        if cost > self.budget:
+        if cost > self.budget.left:
             self.stop(FieldError.invalid(where, kind, OUT_OF_BUDGET))
-        self.budget -= cost
+        self.budget.left -= cost
         if fault is None:
             return value is True
         text = str(fault)
@@ -307,7 +331,7 @@ class _Run:
             cost, text = result.cost, result.value
         except cel.CelRuntimeError as error:
             cost, fault = error.cost, error
-        if cost > self.budget:
+        if cost > self.budget.left:
             raise _Unaffordable(
                 "messageExpression evaluation failed due to running out of cost budget, no further "
                 "validation rules will be run"
@@ -318,7 +342,7 @@ class _Run:
                 "no further validation rules will be run due to call cost exceeds limit for "
                 f"messageExpression: {quoted}"
             )
-        self.budget -= cost
+        self.budget.left -= cost
         trimmed = text.strip() if isinstance(text, str) else ""
         good = len(trimmed.encode()) <= MESSAGE_SIZE_MAX and "\n" not in trimmed
         return trimmed if good else ""

@@ -28,7 +28,7 @@ class StructuralSchema(Schema):
         self.name = name
         self.source = source
         self._metadata = metadata
-        self._preserve = preserve
+        self.preserve = preserve
         """spec.preserveUnknownFields, from the times before structural schemas."""
 
     @cached_property
@@ -63,7 +63,7 @@ class StructuralSchema(Schema):
             self._defaulter(obj)
 
     def _prune(self, obj: Object) -> list[str]:
-        if self._preserve:
+        if self.preserve:
             return []
         unknown = pruning.prune(obj, self.source)
         pruning.drop_nulls(obj, self.source)
