@@ -97,4 +97,6 @@ CUSTOMRESOURCEDEFINITIONS = Resource(
     delete_returns_object=True,
     validate=deferred.check("apiextensions.validation", "validate_definition"),
     validate_update=deferred.update_check("apiextensions.validation", "validate_definition_update"),
+    validate_status_update=deferred.update_check("apiextensions.validation", "validate_definition_status"),
+    warnings=deferred.warnings("apiextensions.format_warnings", "warn_of_formats"),
 )

@@ -177,6 +177,11 @@ def _names(names: Object) -> Errors:
         for key in ("plural", "singular", "kind", "listKind")
         if not names.get(key)
     ]
+    return errors + _spellings(names, path)
+
+
+def _spellings(names: Object, path: str) -> Errors:
+    errors: Errors = []
     for key in ("plural", "singular"):
         errors += _label(f"{path}.{key}", str(names.get(key) or ""))
     for key in ("kind", "listKind"):
@@ -310,6 +315,11 @@ def _tolerated(before: Object) -> Callable[[FieldError], bool]:
         return lacks_schemas and missing
 
     return tolerates
+
+
+def validate_definition_status(new: Object, _old: Object) -> Errors:
+    """Check a changed status: the accepted names."""
+    return _spellings(given(given(new, "status") or {}, "acceptedNames") or {}, "status.acceptedNames")
 
 
 def validate_definition_update(new: Object, old: Object) -> Errors:

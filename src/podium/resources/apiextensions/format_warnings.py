@@ -1,0 +1,54 @@
+"""Formats in a definition's schemas that nobody checks: they mean nothing, and the author is told.
+
+Upstream: apiextensions-apiserver/pkg/apiserver/validation/formats.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from podium.machinery.errors import Json, Object
+from podium.machinery.structural.formats import check_of
+from podium.resources.checks import objects, spec_of
+from podium.resources.defaulting import given
+
+_NUMERIC = {"integer": ("int32", "int64"), "number": ("float", "double")}
+_MAPS = ("properties", "patternProperties", "definitions")
+_LISTS = ("allOf", "oneOf", "anyOf")
+_SINGLE = ("items", "additionalProperties", "not")
+
+
+def warn_of_formats(new: Object, old: Object | None) -> list[str]:
+    """Return a warning for each unknown format that the definition did not have before."""
+    known = set(_unrecognized(old)) if old is not None else set()
+    return [f'unrecognized format "{format}"' for format in _unrecognized(new) if format not in known]
+
+
+def _unrecognized(definition: Object) -> list[str]:
+    found: list[str] = []
+    for version in objects(spec_of(definition).get("versions")):
+        schema = given(given(version, "schema") or {}, "openAPIV3Schema")
+        found += [format for format in _formats(schema) if format not in found]
+    return found
+
+
+def _formats(schema: Json) -> Iterator[str]:
+    if not isinstance(schema, dict):
+        return
+    format = schema.get("format")
+    if format and not _is_known(str(format), str(schema.get("type") or "")):
+        yield str(format)
+    for name in _SINGLE:
+        yield from _formats(schema.get(name))
+    for name in _LISTS:
+        for part in schema.get(name) or ():
+            yield from _formats(part)
+    for name in _MAPS:
+        for key in sorted(schema.get(name) or {}):
+            yield from _formats(schema[name][key])
+
+
+def _is_known(format: str, type: str) -> bool:
+    if type in ("", "string"):
+        return check_of(format) is not None
+    return format in _NUMERIC.get(type, ())
