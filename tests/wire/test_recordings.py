@@ -29,8 +29,6 @@ _AGE = re.compile(r"\(\S+ ago\)")
 """How long ago a recorded restart was: grows by the day; tests/resources/test_columns.py looks at it."""
 _AREAS_LATER = ("controllers",)
 """Areas that need a controller manager."""
-_SCENARIOS_LATER = ("kinds-cluster/flow-schema-and-priority-level",)
-"""Scenarios that wait for a status that nobody sets yet for longer than a test should take."""
 
 
 @cache
@@ -64,9 +62,7 @@ def _scenarios(areas: tuple[str, ...] = ()) -> list[Any]:
         for scenario in _wire().load(path):
             if scenario.get("controllers") == "on" or scenario.get(_NEEDS_COMPACTION):
                 continue
-            name = f"{path.stem}/{scenario['name']}"
-            if name not in _SCENARIOS_LATER:
-                found.append(pytest.param(scenario, id=name))
+            found.append(pytest.param(scenario, id=f"{path.stem}/{scenario['name']}"))
     return found
 
 

@@ -30,6 +30,7 @@ from podium.apiserver.chain import (
     User,
 )
 from podium.apiserver.discovery import Discovery
+from podium.apiserver.flowcontrol.dangling import DanglingReferences
 from podium.apiserver.http.api import Api
 from podium.apiserver.http.negotiation import CBOR
 from podium.apiserver.http.plain import Plain
@@ -60,6 +61,8 @@ from podium.resources.apiextensions.customresourcedefinitions import CUSTOMRESOU
 from podium.resources.apiregistration.apiservices import APISERVICES
 from podium.resources.catalogue import declared, packages
 from podium.resources.core.services import SERVICES
+from podium.resources.flowcontrol.flowschemas import FLOWSCHEMAS
+from podium.resources.flowcontrol.prioritylevelconfigurations import PRIORITYLEVELCONFIGURATIONS
 from podium.resources.networking.ipaddresses import IPADDRESSES
 from podium.store.protocol import Store, StoreError
 
@@ -215,6 +218,8 @@ class ApiServer:
         await mend(self.registry, self.catalog.of(IPADDRESSES), self.catalog.of(SERVICES))
         keeping = bootstrap.keep(self._store, self.reader, options, clock=self._clock)
         self._tasks.append(asyncio.create_task(keeping, name="apiserver-bootstrap"))
+        schemas, levels = self.catalog.of(FLOWSCHEMAS), self.catalog.of(PRIORITYLEVELCONFIGURATIONS)
+        self._spawn(DanglingReferences(self.registry, schemas, levels).run(), "apiserver-flow-schemas")
         self._ready = True
 
     def _follow_definition(self, event: Event) -> None:
