@@ -110,6 +110,11 @@ def no_backsteps(field: str, path: str) -> Errors:
     return []
 
 
+def omitted(field: str, detail: str) -> FieldError:
+    """Return an error that names no value, as upstream leaves it out in some places."""
+    return FieldError(field, "FieldValueInvalid", f"Invalid value: {detail}")
+
+
 def immutable(new: Object, old: Object, *keys: str, field: str = "") -> Errors:
     """Refuse a change of the fields under `keys`."""
     errors: Errors = []

@@ -35,6 +35,18 @@ def narrow_to_status_alone(new: Object, old: Object, _clock: Clock) -> None:
     _restore_metadata(new, old)
 
 
+def _narrow_to_phase(new: Object, old: Object, clock: Clock) -> None:
+    """persistentvolumes/status: the status, which says since when the phase is what it is."""
+    narrow_to_status(new, old, clock)
+    status, before = new.get("status") or {}, old.get("status") or {}
+    same_phase = status.get("phase") == before.get("phase")
+    now, was = status.get("lastPhaseTransitionTime"), before.get("lastPhaseTransitionTime")
+    if same_phase and now is None and was is not None:
+        new["status"] = {**status, "lastPhaseTransitionTime": was}
+    elif not same_phase and (now is None or now == was):
+        new["status"] = {**status, "lastPhaseTransitionTime": rfc3339(clock.now())}
+
+
 def _narrow_to_finalizers(new: Object, old: Object, _clock: Clock) -> None:
     """namespaces/finalize: spec.finalizers."""
     finalizers = (new.get("spec") or {}).get("finalizers")
@@ -146,6 +158,7 @@ NARROW: Mapping[tuple[str, str], Narrow] = {
     ("certificatesigningrequests.certificates.k8s.io", "approval"): _narrow_to_approval,
     ("pods", "ephemeralcontainers"): _narrow_to_ephemeral_containers,
     ("pods", "resize"): _narrow_to_resources,
+    ("persistentvolumes", "status"): _narrow_to_phase,
 }
 """By (`Resource.group_plural`, subresource)."""
 

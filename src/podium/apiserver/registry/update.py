@@ -180,7 +180,7 @@ def prepare_update(registry: Registry, call: Call, stored: Object, stored_old: O
     if drop is not None:
         drop(stored, stored_old)
     narrow = NARROW.get(_place(call))
-    if call.subresource == "status":
+    if call.subresource == "status" and narrow is None:
         narrow = narrow_to_status_alone if call.served.custom else narrow_to_status
     if narrow is not None:
         narrow(stored, stored_old, registry.clock)

@@ -131,8 +131,11 @@ def validate_deployment_update(new: Object, old: Object) -> Errors:
     return validate_deployment(new) + immutable(spec_of(new), spec_of(old), "selector", field="spec")
 
 
-def _status_counts(status: Object, *counts: str) -> Errors:
-    """Check that no count of pods in a status is above the number of pods."""
+def _status_counts(status: Object, *counts: str, ready: str = "readyReplicas") -> Errors:
+    """Check that no count of pods in a status is above the number of pods.
+
+    `ready`: what the message calls the number of ready pods.
+    """
     total = status.get("replicas") or 0
     errors: Errors = [
         FieldError.invalid(f"status.{key}", status[key], _BEYOND_REPLICAS)
@@ -141,12 +144,20 @@ def _status_counts(status: Object, *counts: str) -> Errors:
     ]
     available = status.get("availableReplicas") or 0
     if available > (status.get("readyReplicas") or 0):
-        detail = "cannot be greater than readyReplicas"
+        detail = f"cannot be greater than {ready}"
         errors.append(FieldError.invalid("status.availableReplicas", available, detail))
     return errors
 
 
-def validate_deployment_status(new: Object, _old: Object) -> Errors:
+def _collisions(new: Object, old: Object) -> Errors:
+    """Check that the count of names that were taken never falls."""
+    count, before = ((given(side, "status") or {}).get("collisionCount") for side in (new, old))
+    if before is None or (count or 0) >= before:
+        return []
+    return [FieldError.invalid("status.collisionCount", count or 0, "cannot be decremented")]
+
+
+def validate_deployment_status(new: Object, old: Object) -> Errors:
     """Check a Deployment's status."""
     status = given(new, "status") or {}
     errors = nonnegative(
@@ -161,7 +172,8 @@ def validate_deployment_status(new: Object, _old: Object) -> Errors:
         "terminatingReplicas",
         "collisionCount",
     )
-    return errors + _status_counts(status, "updatedReplicas", "readyReplicas", "availableReplicas")
+    errors += _status_counts(status, "updatedReplicas", "readyReplicas", "availableReplicas")
+    return errors + _collisions(new, old)
 
 
 def validate_replica_set(replica_set: Object) -> Errors:
@@ -243,9 +255,9 @@ def validate_daemon_set_update(new: Object, old: Object) -> Errors:
     return immutable(spec_of(new), spec_of(old), "selector", field="spec") + validate_daemon_set(new)
 
 
-def validate_daemon_set_status(new: Object, _old: Object) -> Errors:
+def validate_daemon_set_status(new: Object, old: Object) -> Errors:
     """Check a DaemonSet's status."""
-    return nonnegative(
+    errors = nonnegative(
         given(new, "status") or {},
         "status",
         "currentNumberScheduled",
@@ -258,6 +270,7 @@ def validate_daemon_set_status(new: Object, _old: Object) -> Errors:
         "numberUnavailable",
         "collisionCount",
     )
+    return errors + _collisions(new, old)
 
 
 _MUTABLE_IN_STATEFUL_SETS = (
@@ -276,8 +289,8 @@ def validate_stateful_set(stateful_set: Object) -> Errors:
     return _stateful_set_spec(spec_of(stateful_set), new=True)
 
 
-def _stateful_set_spec(spec: Object, *, new: bool) -> Errors:
-    """`new`: check what cannot change afterwards too."""
+def _stateful_set_spec(spec: Object, *, new: bool, pods: bool = True) -> Errors:
+    """`new`: check what cannot change afterwards too. `pods`: check what they are made from."""
     errors = _stateful_set_policies(spec)
     if new:
         for index, claim in enumerate(objects(spec.get("volumeClaimTemplates"))):
@@ -296,7 +309,8 @@ def _stateful_set_spec(spec: Object, *, new: bool) -> Errors:
         errors.append(FieldError.invalid("spec.selector", spec.get("selector"), ""))
     else:
         errors += label_mismatch(selector, template, "spec.template")
-        errors += validate_template(_template_with_claims(template, spec), "spec.template")
+        if pods:
+            errors += validate_template(_template_with_claims(template, spec), "spec.template")
         metadata = metadata_of(template)
         errors += validation.validate_labels(metadata.get("labels"), "spec.template.labels")
         errors += validation.validate_annotations(metadata.get("annotations"), "spec.template.annotations")
@@ -360,6 +374,9 @@ def validate_stateful_set_update(new: Object, old: Object) -> Errors:
     """Check a changed StatefulSet: what its pods were made from cannot change."""
     spec, before = spec_of(new), spec_of(old)
     errors = _stateful_set_spec(spec, new=False)
+    if errors and _stateful_set_spec(before, new=False):
+        # Older releases accepted templates that no pod can be made from.
+        errors = _stateful_set_spec(spec, new=False, pods=False)
     kept = {**spec, **{key: before.get(key) for key in _MUTABLE_IN_STATEFUL_SETS}}
     if not same(kept, before):
         detail = (
@@ -371,7 +388,7 @@ def validate_stateful_set_update(new: Object, old: Object) -> Errors:
     return errors
 
 
-def validate_stateful_set_status(new: Object, _old: Object) -> Errors:
+def validate_stateful_set_status(new: Object, old: Object) -> Errors:
     """Check a StatefulSet's status."""
     status = given(new, "status") or {}
     errors = nonnegative(
@@ -385,19 +402,22 @@ def validate_stateful_set_status(new: Object, _old: Object) -> Errors:
         "observedGeneration",
         "collisionCount",
     )
-    return errors + _status_counts(
-        status, "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"
-    )
+    counts = ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
+    errors += _status_counts(status, *counts, ready="status.readyReplicas")
+    return errors + _collisions(new, old)
 
 
 def validate_revision(revision: Object) -> Errors:
     """Check a ControllerRevision."""
-    errors: Errors = []
-    if revision.get("data") is None:
+    errors = nonnegative(revision, "", "revision")
+    data = revision.get("data")
+    if data is None:
         errors.append(FieldError.required("data", "data is mandatory"))
-    return errors + nonnegative(revision, "", "revision")
+    elif not isinstance(data, dict):
+        errors.append(FieldError.required("data", "data must be a valid JSON object"))
+    return errors
 
 
 def validate_revision_update(new: Object, old: Object) -> Errors:
     """Check a changed ControllerRevision: what it records cannot change."""
-    return immutable(new, old, "data")
+    return nonnegative(new, "", "revision") + immutable(new, old, "data")

@@ -133,7 +133,13 @@ JOBS = Resource(
     categories=("all",),
     schema="io.k8s.api.batch.v1.Job",
     gated=TEMPLATE_FIELDS,
-    while_off=TEMPLATE_WHILE_OFF,
+    while_off={
+        **TEMPLATE_WHILE_OFF,
+        "MutablePodResourcesForSuspendedJobs": deferred.gate_check("batch.validation", "same_resources"),
+        "MutableSchedulingDirectivesForSuspendedJobs": deferred.gate_check(
+            "batch.validation", "same_scheduling_once_started"
+        ),
+    },
     status=True,
     generation=True,
     default_propagation="Orphan",
@@ -152,4 +158,5 @@ JOBS = Resource(
     warnings=deferred.warnings("warnings", "job_warnings"),
     validate=deferred.check("batch.validation", "validate_job"),
     validate_update=deferred.update_check("batch.validation", "validate_job_update"),
+    validate_status_update=deferred.update_check("batch.job_status_validation", "validate_job_status"),
 )

@@ -7,9 +7,20 @@ import re
 from podium.machinery import labels, validation
 from podium.machinery.errors import FieldError, Object
 from podium.machinery.meta import deep_copy
+from podium.resources.batch.indexes import BadIndexes, count_indexes
 from podium.resources.batch.jobs import LEGACY_NAME_LABEL, LEGACY_UID_LABEL, NAME_LABEL, UID_LABEL
 from podium.resources.batch.schedule import schedule_error
-from podium.resources.checks import Errors, immutable, metadata_of, nonnegative, objects, one_of, spec_of
+from podium.resources.checks import (
+    Errors,
+    immutable,
+    metadata_of,
+    nonnegative,
+    objects,
+    omitted,
+    one_of,
+    same,
+    spec_of,
+)
 from podium.resources.core.pod_validation import validate_template
 from podium.resources.defaulting import given
 
@@ -18,20 +29,23 @@ _REPLACEMENTS = ("Failed", "TerminatingOrFailed")
 _PARALLELISM_INDEXED_MAX = 100_000
 _FAILED_INDEXES_MAX = 100_000
 _COMPLETIONS_SOFT_MAX = 100_000
+_HIGH_COMPLETIONS_MAX = 10_000
+_PATTERNS_MAX = 20
+_SUCCEEDED_INDEXES_LENGTH_MAX = 64 * 1024
 _RULES_MAX = 20
 _EXIT_CODES_MAX = 255
 _CRON_NAME_LENGTH_MAX = 52
 
 
-def _omitted(field: str, detail: str) -> FieldError:
-    """Return an error that names no value, as upstream leaves it out in some places."""
-    return FieldError(field, "FieldValueInvalid", f"Invalid value: {detail}")
-
-
 def validate_job(job: Object) -> Errors:
     """Check a Job."""
+    return _job(job, prefixed=True)
+
+
+def _job(job: Object, *, prefixed: bool) -> Errors:
+    """`prefixed`: the labels that start with the group's name must be there too."""
     spec = spec_of(job)
-    errors = _generated_selector(job, spec) + _selected_job_spec(spec)
+    errors = _generated_selector(job, spec, prefixed=prefixed) + _selected_job_spec(spec)
     completions = spec.get("completions")
     if spec.get("completionMode") == "Indexed" and completions and completions > 0:
         name = str(metadata_of(job).get("name") or "")
@@ -42,7 +56,7 @@ def validate_job(job: Object) -> Errors:
     return errors
 
 
-def _generated_selector(job: Object, spec: Object) -> Errors:
+def _generated_selector(job: Object, spec: Object, *, prefixed: bool) -> Errors:
     """Check that nobody but the server wrote the selector and the labels it rests on."""
     if spec.get("manualSelector"):
         return []
@@ -53,21 +67,20 @@ def _generated_selector(job: Object, spec: Object) -> Errors:
     if selector is None or not uid:
         return []
     errors: Errors = []
-    for label, value in (
-        (LEGACY_UID_LABEL, uid),
-        (LEGACY_NAME_LABEL, name),
-        (UID_LABEL, uid),
-        (NAME_LABEL, name),
-    ):
+    expected = {LEGACY_UID_LABEL: uid, LEGACY_NAME_LABEL: name}
+    if prefixed:
+        expected |= {UID_LABEL: uid, NAME_LABEL: name}
+    for label, value in expected.items():
         path = "spec.template.metadata.labels"
         if label not in template_labels:
             errors.append(FieldError.required(path, f"must be '{value}'"))
         elif template_labels[label] != value:
             errors.append(FieldError.invalid(path, template_labels, f"must be '{value}'"))
-    if selector.get("matchExpressions") or selector.get("matchLabels") not in (
-        {UID_LABEL: uid},
-        {LEGACY_UID_LABEL: uid},
-    ):
+    try:
+        generated = labels.from_label_selector(selector).matches(expected)
+    except ValueError:
+        return errors
+    if not generated:
         errors.append(FieldError.invalid("spec.selector", selector, "`selector` not auto-generated"))
     return errors
 
@@ -158,15 +171,28 @@ def _completion_mode(spec: Object, path: str) -> Errors:
         if failed is not None and failed > _FAILED_INDEXES_MAX:
             detail = f"must be less than or equal to {_FAILED_INDEXES_MAX}"
             errors.append(FieldError.invalid(f"{path}.maxFailedIndexes", failed, detail))
-        above = completions is not None and completions > _COMPLETIONS_SOFT_MAX
-        if above and per_index is not None and failed is None:
-            detail = f"must be specified when completions is above {_COMPLETIONS_SOFT_MAX}"
-            errors.append(FieldError.required(f"{path}.maxFailedIndexes", detail))
+        if completions is not None and completions > _COMPLETIONS_SOFT_MAX and per_index is not None:
+            errors += _many_completions(parallelism, failed, path)
     elif mode in (None, "NonIndexed"):
         for key in ("backoffLimitPerIndex", "maxFailedIndexes"):
             if spec.get(key) is not None:
                 detail = "requires indexed completion mode"
                 errors.append(FieldError.invalid(f"{path}.{key}", spec[key], detail))
+    return errors
+
+
+def _many_completions(parallelism: int | None, failed: int | None, path: str) -> Errors:
+    errors: Errors = []
+    if failed is None:
+        detail = f"must be specified when completions is above {_COMPLETIONS_SOFT_MAX}"
+        errors.append(FieldError.required(f"{path}.maxFailedIndexes", detail))
+    for key, value in (("parallelism", parallelism), ("maxFailedIndexes", failed)):
+        if value is not None and value > _HIGH_COMPLETIONS_MAX:
+            detail = (
+                f"must be less than or equal to {_HIGH_COMPLETIONS_MAX} when completions are above "
+                f"{_COMPLETIONS_SOFT_MAX} and used with backoff limit per index"
+            )
+            errors.append(FieldError.invalid(f"{path}.{key}", value, detail))
     return errors
 
 
@@ -197,15 +223,22 @@ def _failure_rule(rule: Object, spec: Object, names: set[object], path: str) -> 
     codes, conditions = given(rule, "onExitCodes"), objects(rule.get("onPodConditions"))
     if codes is not None:
         errors += _exit_codes(codes, names, f"{path}.onExitCodes")
+    if len(conditions) > _PATTERNS_MAX:
+        errors.append(FieldError.too_many(f"{path}.onPodConditions", len(conditions), _PATTERNS_MAX))
     for index, condition in enumerate(conditions):
         here = f"{path}.onPodConditions[{index}]"
         kind = str(condition.get("type") or "")
         errors += validation.invalid_each(f"{here}.type", kind, validation.qualified_name_errors(kind))
-        errors += one_of(f"{here}.status", condition.get("status"), ("False", "True", "Unknown"))
+        statuses = ("False", "True", "Unknown")
+        if not condition.get("status"):
+            detail = 'valid values: ["False" "True" "Unknown"]'
+            errors.append(FieldError.required(f"{here}.status", detail))
+        else:
+            errors += one_of(f"{here}.status", condition.get("status"), statuses)
     if codes is not None and conditions:
-        errors.append(_omitted(path, "specifying both OnExitCodes and OnPodConditions is not supported"))
+        errors.append(omitted(path, "specifying both OnExitCodes and OnPodConditions is not supported"))
     if codes is None and not conditions:
-        errors.append(_omitted(path, "specifying one of OnExitCodes and OnPodConditions is required"))
+        errors.append(omitted(path, "specifying one of OnExitCodes and OnPodConditions is required"))
     return errors
 
 
@@ -254,7 +287,35 @@ def _success_policy(policy: Object, spec: Object, path: str) -> Errors:
         if rule.get("succeededCount") is None and rule.get("succeededIndexes") is None:
             detail = "at least one of succeededCount or succeededIndexes must be specified"
             errors.append(FieldError.required(here, detail))
-        errors += nonnegative(rule, here, "succeededCount")
+        errors += _success_rule(rule, spec.get("completions") or 0, here)
+    return errors
+
+
+def _success_rule(rule: Object, completions: int, path: str) -> Errors:
+    indexes, count = rule.get("succeededIndexes"), rule.get("succeededCount")
+    errors: Errors = []
+    total = 0
+    if indexes is not None:
+        here = f"{path}.succeededIndexes"
+        if len(indexes) > _SUCCEEDED_INDEXES_LENGTH_MAX:
+            errors.append(FieldError.too_long(here, _SUCCEEDED_INDEXES_LENGTH_MAX))
+        try:
+            total = count_indexes(indexes, completions)
+        except BadIndexes as fault:
+            errors.append(FieldError.invalid(here, indexes, f"error parsing succeededIndexes: {fault}"))
+    if count is None:
+        return errors
+    here = f"{path}.succeededCount"
+    errors += nonnegative(rule, path, "succeededCount")
+    if count > completions:
+        detail = f"must be less than or equal to {completions} (the number of specified completions)"
+        errors.append(FieldError.invalid(here, count, detail))
+    if indexes is not None and count > total:
+        detail = (
+            f"must be less than or equal to {total} (the number of indexes in the specified succeededIndexes "
+            "field)"
+        )
+        errors.append(FieldError.invalid(here, count, detail))
     return errors
 
 
@@ -272,19 +333,17 @@ def _replacement(spec: Object, policy: Object | None, path: str) -> Errors:
 def validate_job_update(new: Object, old: Object) -> Errors:
     """Check a changed Job: what its pods are made from cannot change once they may run."""
     spec, before = spec_of(new), spec_of(old)
-    errors = _selected_job_spec(spec)
+    old_labels = metadata_of(given(before, "template") or {}).get("labels") or {}
+    errors = _job(new, prefixed=UID_LABEL in old_labels and NAME_LABEL in old_labels)
+    # Upstream looks twice, and names twice what is wrong with the spec.
+    errors += _selected_job_spec(spec)
     if spec.get("completionMode") != "Indexed":
         errors += immutable(spec, before, "completions", field="spec")
     elif spec.get("completions") not in (None, before.get("completions"), spec.get("parallelism")):
         detail = "can only be modified in tandem with spec.parallelism"
         errors.append(FieldError.invalid("spec.completions", spec.get("completions"), detail))
     errors += immutable(spec, before, "selector", field="spec")
-    errors += immutable(
-        {"template": spec.get("template")},
-        {"template": _template_that_may_follow(new, old)},
-        "template",
-        field="spec",
-    )
+    errors += _template_update(new, old)
     return errors + immutable(
         spec,
         before,
@@ -297,13 +356,49 @@ def validate_job_update(new: Object, old: Object) -> Errors:
     )
 
 
-def _template_that_may_follow(new: Object, old: Object) -> Object:
-    """Return the old template with what may change as the new one has it: where pods of a job go, as long as
-    it is suspended and has not started."""
-    template: Object = given(spec_of(old), "template") or {}
-    if not spec_of(old).get("suspend") or (given(old, "status") or {}).get("startTime"):
-        return template
-    wanted = given(spec_of(new), "template") or {}
+def _template_update(new: Object, old: Object) -> Errors:
+    """Check a changed template. Where pods go and what they may use can change while there are none."""
+    template, follows = given(spec_of(new), "template") or {}, given(spec_of(old), "template") or {}
+    if not _idle(old):
+        return _unless_same("spec.template", template, follows)
+    follows = _scheduled_alike(follows, template)
+    pod, was = given(template, "spec") or {}, given(follows, "spec") or {}
+    return _unless_same("spec.template.spec", pod, _with_resources_of(was, pod))
+
+
+def _unless_same(path: str, new: Object, old: Object) -> Errors:
+    return [] if same(new, old) else [FieldError.invalid(path, new, validation.IMMUTABLE)]
+
+
+def _idle(job: Object) -> bool:
+    """Say whether a job is suspended, and has no pods left."""
+    status = given(job, "status") or {}
+    paused = not status.get("startTime") or any(
+        condition.get("type") == "Suspended" and condition.get("status") == "True"
+        for condition in objects(status.get("conditions"))
+    )
+    return bool(spec_of(job).get("suspend")) and paused and not status.get("active")
+
+
+def same_resources(new: Object, old: Object | None) -> Errors:
+    """Refuse a change of what a suspended job's pods may use."""
+    if old is None or not _idle(old):
+        return []
+    template, before = given(spec_of(new), "template") or {}, given(spec_of(old), "template") or {}
+    return _unless_same("spec.template", template, _scheduled_alike(before, template))
+
+
+def same_scheduling_once_started(new: Object, old: Object | None) -> Errors:
+    """Refuse a change of where the pods go of a job that has run before it was suspended."""
+    if old is None or not _idle(old) or not (given(old, "status") or {}).get("startTime"):
+        return []
+    template, before = given(spec_of(new), "template") or {}, given(spec_of(old), "template") or {}
+    pod, was = given(template, "spec") or {}, given(before, "spec") or {}
+    return _unless_same("spec.template.spec", pod, _with_resources_of(was, pod))
+
+
+def _scheduled_alike(template: Object, wanted: Object) -> Object:
+    """Return the template, with pods that go where those of `wanted` go."""
     follows: Object = deep_copy(template)
     follows.setdefault("metadata", {})
     for key in ("annotations", "labels"):
@@ -318,6 +413,25 @@ def _template_that_may_follow(new: Object, old: Object) -> Object:
     else:
         pod.pop("affinity", None)
     return follows
+
+
+def _with_resources_of(pod: Object, wanted: Object) -> Object:
+    """Return the pod, with containers that may use what those of `wanted` may."""
+    made: Object = dict(pod)
+    for key in ("containers", "initContainers"):
+        own, others = objects(pod.get(key)), objects(wanted.get(key))
+        if own and len(own) == len(others):
+            made[key] = [
+                _resourced(one, other) if one.get("name") == other.get("name") else one
+                for one, other in zip(own, others, strict=True)
+            ]
+    return made
+
+
+def _resourced(container: Object, wanted: Object) -> Object:
+    made: Object = dict(container)
+    _copy(wanted, made, "resources")
+    return made
 
 
 def _copy(source: Object, target: Object, key: str) -> None:

@@ -50,7 +50,24 @@ def validate_claim_spec(spec: Object, path: str) -> Errors:
         source = given(spec, key)
         if source is not None:
             errors += _data_source(source, f"{path}.{key}")
+    errors += _both_sources(spec, path)
+    if spec.get("volumeAttributesClassName"):
+        rule = validation.dns1123_subdomain_errors
+        errors += named(f"{path}.volumeAttributesClassName", spec["volumeAttributesClassName"], rule)
     return errors
+
+
+def _both_sources(spec: Object, path: str) -> Errors:
+    source, reference = given(spec, "dataSource"), given(spec, "dataSourceRef")
+    if source is None or reference is None:
+        return []
+    detail = ""
+    if reference.get("namespace"):
+        detail = "may not be specified when dataSourceRef.namespace is specified"
+    elif any(source.get(key) != reference.get(key) for key in ("apiGroup", "kind", "name")):
+        detail = "must match dataSourceRef"
+    # Upstream shows the other field's name as the value.
+    return [FieldError.invalid(path, f"{path}.dataSource", detail)] if detail else []
 
 
 def _data_source(source: Object, path: str) -> Errors:
@@ -58,4 +75,8 @@ def _data_source(source: Object, path: str) -> Errors:
     if not source.get("apiGroup") and source.get("kind") != "PersistentVolumeClaim":
         detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup"
         errors.append(FieldError.invalid(path, source.get("kind") or "", detail))
+    if source.get("apiGroup"):
+        errors += named(f"{path}.apiGroup", source["apiGroup"], validation.dns1123_subdomain_errors)
+    if source.get("namespace"):
+        errors += named(f"{path}.namespace", source["namespace"], validation.dns1123_label_errors)
     return errors

@@ -26,18 +26,29 @@ _SNAPSHOT_GROUP = "snapshot.storage.k8s.io"
 
 def _prepare_create(claim: Object) -> None:
     claim["status"] = {"phase": "Pending"}
-    _settle_data_source(child(claim, "spec"))
+    _settle_data_source(child(claim, "spec"), None)
 
 
-def _settle_data_source(spec: Object) -> None:
+def _prepare_update(new: Object, old: Object) -> None:
+    """A client that knows only one of the two fields does not mean to take the other away."""
+    _settle_data_source(child(new, "spec"), spec_of(old))
+
+
+def _settle_data_source(spec: Object, before: Object | None) -> None:
     """Keep the older of the two fields that say where data come from to the kinds that it always knew, and
     let each of the two follow the other."""
     source, reference = given(spec, "dataSource"), given(spec, "dataSourceRef")
-    if source is not None:
+    in_use = before is not None and (before.get("dataSource") or before.get("dataSourceRef"))
+    if source is not None and reference is None and not in_use:
         known = (source.get("kind"), source.get("apiGroup") or "")
         if known not in (("PersistentVolumeClaim", ""), ("VolumeSnapshot", _SNAPSHOT_GROUP)):
             del spec["dataSource"]
-            source = None
+    follow_data_source(spec)
+
+
+def follow_data_source(spec: Object) -> None:
+    """Let each of the two fields that say where data come from follow the other."""
+    source, reference = given(spec, "dataSource"), given(spec, "dataSourceRef")
     if source is not None and reference is None:
         spec["dataSourceRef"] = dict(source)
     elif reference is not None and source is None and not reference.get("namespace"):
@@ -66,6 +77,7 @@ PERSISTENTVOLUMECLAIMS = Resource(
     delete_returns_object=True,
     defaults=_defaults,
     prepare_create=_prepare_create,
+    prepare_update=_prepare_update,
     columns=(
         NAME,
         column("Status", phase),
@@ -80,4 +92,5 @@ PERSISTENTVOLUMECLAIMS = Resource(
     warnings=deferred.warnings("core.warnings", "volume_claim_warnings"),
     validate=deferred.check("core.storage_validation", "validate_claim"),
     validate_update=deferred.update_check("core.storage_validation", "validate_claim_update"),
+    validate_status_update=deferred.update_check("core.storage_validation", "validate_claim_status"),
 )

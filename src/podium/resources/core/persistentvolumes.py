@@ -57,6 +57,9 @@ PERSISTENTVOLUMES = Resource(
     namespaced=False,
     short_names=("pv",),
     schema="io.k8s.api.core.v1.PersistentVolume",
+    while_off={
+        "MutablePVNodeAffinity": deferred.gate_check("core.storage_validation", "same_node_affinity"),
+    },
     status=True,
     defaults=_defaults,
     prepare_create=_prepare_create,

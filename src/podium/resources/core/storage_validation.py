@@ -5,15 +5,49 @@ from __future__ import annotations
 import posixpath
 
 from podium.machinery import validation
-from podium.machinery.errors import FieldError, Object
+from podium.machinery.errors import FieldError, Json, Object
 from podium.machinery.meta import deep_copy
-from podium.resources.checks import Errors, difference, metadata_of, named, parse_quantity, same, spec_of
+from podium.resources.checks import (
+    Errors,
+    difference,
+    metadata_of,
+    named,
+    nonnegative_quantity,
+    parse_quantity,
+    required_name,
+    same,
+    spec_of,
+)
+from podium.resources.core import resource_names
 from podium.resources.core.affinity_validation import validate_node_selector
 from podium.resources.core.claim_validation import ACCESS_MODES, VOLUME_MODES, validate_claim_spec
+from podium.resources.core.persistentvolumeclaims import follow_data_source
 from podium.resources.core.volume_validation import validate_source
 from podium.resources.defaulting import given
+from podium.resources.resource.names import driver
 
 RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
+CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+_SUCCESSORS = {
+    "beta.kubernetes.io/arch": "kubernetes.io/arch",
+    "beta.kubernetes.io/os": "kubernetes.io/os",
+    "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
+    "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
+}
+RESIZE_STATES = (
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+    "NodeResizePending",
+)
+_CSI_SECRETS = (
+    "controllerPublishSecretRef",
+    "controllerExpandSecretRef",
+    "nodePublishSecretRef",
+    "nodeExpandSecretRef",
+)
 _SOURCES = (
     "hostPath",
     "gcePersistentDisk",
@@ -50,16 +84,14 @@ def validate_claim_update(new: Object, old: Object) -> Errors:
     errors = validate_claim(new)
     spec: Object = deep_copy(spec_of(new))
     before: Object = deep_copy(spec_of(old))
+    # Claims of old may have one field alone, of the two that say where data come from.
+    follow_data_source(before)
     bound = (given(new, "status") or {}).get("phase") == "Bound"
     if not before.get("volumeName"):
         before.pop("volumeName", None)
         if spec.get("volumeName"):
             before["volumeName"] = spec["volumeName"]
-    if before.get("storageClassName") is None and spec.get("storageClassName"):
-        # A claim made before there was a default class may be given one later.
-        annotated = metadata_of(old).get("annotations") or {}
-        if "volume.beta.kubernetes.io/storage-class" not in annotated:
-            spec.pop("storageClassName")
+    errors += _class_changes(new, old, spec, before)
     requests, were = _requests(spec), _requests(before)
     size, was = requests.get("storage"), were.get("storage")
     if bound:
@@ -78,9 +110,66 @@ def validate_claim_update(new: Object, old: Object) -> Errors:
         if parse_quantity(size) <= parse_quantity(capacity):
             detail = "field can not be less than status.capacity"
             errors.append(FieldError.forbidden("spec.resources.requests.storage", detail))
-    return errors + validation.validate_immutable(
-        spec.get("volumeMode"), before.get("volumeMode"), "volumeMode"
+    errors += validation.validate_immutable(
+        spec_of(new).get("volumeMode"), spec_of(old).get("volumeMode"), "volumeMode"
     )
+    return errors + _attributes_class(new, old)
+
+
+def _class_changes(new: Object, old: Object, spec: Object, before: Object) -> Errors:
+    """Allow a claim that has no class, or only an annotation that names one, to be given it as a field: take
+    what may change out of `spec`. Return what is wrong with the annotation."""
+    annotated, was = (metadata_of(side).get("annotations") or {} for side in (new, old))
+    name = spec.get("storageClassName")
+    if before.get("storageClassName") is None and name is not None and was.get(CLASS_ANNOTATION) == name:
+        spec.pop("storageClassName")
+        if annotated.get(CLASS_ANNOTATION, name) == name:
+            return []
+    elif before.get("storageClassName") is None and name is not None and CLASS_ANNOTATION not in was:
+        spec.pop("storageClassName")
+    now = annotated.get(CLASS_ANNOTATION) or ""
+    if now == (was.get(CLASS_ANNOTATION) or ""):
+        return []
+    field = f"metadata.annotations[{CLASS_ANNOTATION}]"
+    return [FieldError.invalid(field, now, validation.IMMUTABLE)]
+
+
+def _attributes_class(new: Object, old: Object) -> Errors:
+    """Refuse to take a class of attributes away once one has been applied."""
+    name, status = spec_of(new).get("volumeAttributesClassName"), given(old, "status") or {}
+    applied = status.get("currentVolumeAttributesClassName") is not None
+    if name or not applied or name == spec_of(old).get("volumeAttributesClassName"):
+        return []
+    what = "nil" if name is None else "empty string"
+    detail = f"update to {what} is forbidden when status.currentVolumeAttributesClassName is not nil"
+    return [FieldError.forbidden("spec.volumeAttributesClassName", detail)]
+
+
+def validate_claim_status(new: Object, _old: Object) -> Errors:
+    """Check what controllers say about a claim."""
+    status = given(new, "status") or {}
+    errors: Errors = []
+    if not spec_of(new).get("accessModes"):
+        # The field's name starts with a capital in upstream's error.
+        errors.append(FieldError.required("Spec.accessModes"))
+    for name, amount in sorted((status.get("capacity") or {}).items()):
+        errors += nonnegative_quantity(f"status.capacity[{name}]", amount)
+    path = "status.allocatedResourceStatuses"
+    for name, state in sorted((status.get("allocatedResourceStatuses") or {}).items()):
+        errors += _claim_resource(path, name)
+        if state not in RESIZE_STATES:
+            errors.append(FieldError.not_supported(path, name, RESIZE_STATES))
+    path = "status.allocatedResources"
+    for name, amount in sorted((status.get("allocatedResources") or {}).items()):
+        errors += _claim_resource(path, name) or nonnegative_quantity(f"{path}[{name}]", amount)
+    return errors
+
+
+def _claim_resource(path: str, name: str) -> Errors:
+    errors = named(path, name, validation.qualified_name_errors)
+    if not errors and resource_names.is_native(name) and name != "storage":
+        errors.append(FieldError.not_supported(path, name, ("storage",)))
+    return errors
 
 
 def _requests(spec: Object) -> Object:
@@ -126,6 +215,35 @@ def validate_volume(volume: Object) -> Errors:
     mode = spec.get("volumeMode")
     if mode is not None and mode not in VOLUME_MODES:
         errors.append(FieldError.not_supported("spec.volumeMode", mode, VOLUME_MODES))
+    return errors + _volume_attributes(spec)
+
+
+def _volume_attributes(spec: Object) -> Errors:
+    name, path = spec.get("volumeAttributesClassName"), "spec.volumeAttributesClassName"
+    if name is None:
+        return []
+    errors: Errors = []
+    if not name:
+        errors.append(FieldError.required(path, "an empty string is disallowed"))
+    else:
+        errors += named(path, name, validation.dns1123_subdomain_errors)
+    if spec.get("csi") is None:
+        detail = "has to be specified when using volumeAttributesClassName"
+        errors.append(FieldError.required("spec.csi", detail))
+    return errors
+
+
+def _csi(source: Object, path: str) -> Errors:
+    errors = driver(f"{path}.driver", str(source.get("driver") or ""))
+    if not source.get("volumeHandle"):
+        errors.append(FieldError.required(f"{path}.volumeHandle"))
+    for key in _CSI_SECRETS:
+        secret = given(source, key)
+        if secret is not None:
+            name, namespace = secret.get("name"), secret.get("namespace")
+            subdomain, label = validation.dns1123_subdomain_errors, validation.dns1123_label_errors
+            errors += required_name(f"{path}.{key}.name", name, subdomain)
+            errors += required_name(f"{path}.{key}.namespace", namespace, label)
     return errors
 
 
@@ -162,8 +280,7 @@ def _source(spec: Object, affinity: Object | None) -> Errors:
                 detail = "Local volume requires node affinity"
                 errors.append(FieldError.required("spec.nodeAffinity", detail))
         elif kind == "csi":
-            keys = ("driver", "volumeHandle")
-            errors += [FieldError.required(f"spec.csi.{key}") for key in keys if not source.get(key)]
+            errors += _csi(source, "spec.csi")
         else:
             errors += validate_source(kind, source, f"spec.{kind}")
     if not found:
@@ -178,9 +295,37 @@ def validate_volume_update(new: Object, old: Object) -> Errors:
     source, was = (
         {kind: side[kind] for kind in _SOURCES if side.get(kind) is not None} for side in (spec, before)
     )
+    csi, old_csi = given(source, "csi"), given(was, "csi")
+    if csi is not None and old_csi is not None and old_csi.get("controllerExpandSecretRef") is None:
+        # May be given later.
+        source["csi"] = {key: csi[key] for key in csi if key != "controllerExpandSecretRef"}
     if not same(source, was):
         detail = f"spec.persistentvolumesource is immutable after creation\n{difference(was, source)}"
         errors.append(FieldError.forbidden("spec.persistentvolumesource", detail))
-    return errors + validation.validate_immutable(
-        spec.get("volumeMode"), before.get("volumeMode"), "volumeMode"
-    )
+    errors += validation.validate_immutable(spec.get("volumeMode"), before.get("volumeMode"), "volumeMode")
+    name, old_name = spec.get("volumeAttributesClassName"), before.get("volumeAttributesClassName")
+    if name is None and old_name is not None:
+        detail = "update from non-nil value to nil is forbidden"
+        errors.append(FieldError.forbidden("spec.volumeAttributesClassName", detail))
+    return errors
+
+
+def same_node_affinity(new: Object, old: Object | None) -> Errors:
+    """Refuse a change of where a volume can be reached from; labels may be replaced by their successors."""
+    before = spec_of(old or {}).get("nodeAffinity")
+    affinity = spec_of(new).get("nodeAffinity")
+    if before is None or same(_with_current_labels(affinity), _with_current_labels(before)):
+        return []
+    detail = "field is immutable, except for updating from beta label to GA"
+    return [FieldError.invalid("nodeAffinity", affinity, detail)]
+
+
+def _with_current_labels(value: Json) -> Json:
+    if isinstance(value, list):
+        return [_with_current_labels(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _SUCCESSORS.get(item, item) if key == "key" else _with_current_labels(item)
+        for key, item in value.items()
+    }
