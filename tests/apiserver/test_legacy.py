@@ -349,3 +349,77 @@ def test_nothing_old_is_loaded_unless_asked_for() -> None:
         "assert not [name for name in sys.modules if name.startswith('podium.resources.legacy')]"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+# --- who owns what, across versions
+
+APPLY = "application/apply-patch+yaml"
+INGRESS = "apis/networking.k8s.io/{}/namespaces/default/ingresses/i"
+
+
+def _ingress(version: str, service: str | None) -> dict[str, Any]:
+    spec: dict[str, Any] = {"rules": [{"host": "a.example"}]}
+    if service is not None and version == "v1":
+        spec["defaultBackend"] = {"service": {"name": service, "port": {"number": 80}}}
+    elif service is not None:
+        spec["backend"] = {"serviceName": service, "servicePort": 80}
+    kind = {"apiVersion": f"networking.k8s.io/{version}", "kind": "Ingress"}
+    return {**kind, "metadata": {"name": "i"}, "spec": spec}
+
+
+def _target(version: str, manager: str) -> str:
+    return f"/{INGRESS.format(version)}?fieldManager={manager}"
+
+
+def test_an_applier_that_changes_to_the_new_version_still_owns_what_it_leaves_out(tmp_path: Path) -> None:
+    async def check(running: Api) -> None:
+        await running.ok("PATCH", _target("v1beta1", "a"), _ingress("v1beta1", "web"), type=APPLY)
+        new = await running.ok("PATCH", _target("v1", "a"), _ingress("v1", None), type=APPLY)
+        assert new["spec"] == {"rules": [{"host": "a.example"}]}
+        assert [entry["apiVersion"] for entry in new["metadata"]["managedFields"]] == ["networking.k8s.io/v1"]
+
+    run(check, tmp_path)
+
+
+def test_appliers_in_different_versions_conflict(tmp_path: Path) -> None:
+    async def check(running: Api) -> None:
+        await running.ok("PATCH", _target("v1beta1", "a"), _ingress("v1beta1", "web"), type=APPLY)
+        status, why = await running.call("PATCH", _target("v1", "b"), _ingress("v1", "other"), type=APPLY)
+        assert status == 409
+        assert 'conflict with "a": .spec.defaultBackend.service.name' in why["message"]
+        same = await running.ok("PATCH", _target("v1", "b"), _ingress("v1", "web"), type=APPLY)
+        assert len(same["metadata"]["managedFields"]) == 2
+
+    run(check, tmp_path)
+
+
+def test_an_update_in_the_new_version_takes_what_it_changes_from_the_old_owner(tmp_path: Path) -> None:
+    async def check(running: Api) -> None:
+        await running.ok("PATCH", _target("v1beta1", "a"), _ingress("v1beta1", "web"), type=APPLY)
+        change = {"spec": {"defaultBackend": {"service": {"name": "other"}}}}
+        merge = "application/merge-patch+json"
+        new = await running.ok("PATCH", _target("v1", "b"), change, type=merge)
+        owners = {entry["manager"]: entry for entry in new["metadata"]["managedFields"]}
+        assert "f:name" in str(owners["b"]["fieldsV1"])
+        assert owners["a"]["fieldsV1"]["f:spec"] == {
+            "f:defaultBackend": {"f:service": {"f:port": {}}},
+            "f:rules": {},
+        }
+
+    run(check, tmp_path)
+
+
+def test_where_fields_have_the_same_names_an_entry_keeps_its_version(tmp_path: Path) -> None:
+    async def check(running: Api) -> None:
+        target = f"{EXTENSIONS}/deployments/web?fieldManager=a"
+        await running.ok("PATCH", target, DEPLOYMENT, type=APPLY)
+        merge = "application/merge-patch+json"
+        new = await running.ok(
+            "PATCH", f"{APPS}/deployments/web?fieldManager=b", {"spec": {"replicas": 9}}, type=merge
+        )
+        owners = {entry["manager"]: entry for entry in new["metadata"]["managedFields"]}
+        assert owners["a"]["apiVersion"] == "extensions/v1beta1"
+        assert "f:replicas" not in owners["a"]["fieldsV1"]["f:spec"]
+        assert "f:template" in owners["a"]["fieldsV1"]["f:spec"]
+
+    run(check, tmp_path)

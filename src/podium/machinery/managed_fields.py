@@ -9,7 +9,7 @@ and the registry fill in what is theirs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from podium.base.clock import parse_rfc3339, rfc3339
@@ -18,6 +18,9 @@ from podium.machinery.errors import Json, Object
 from podium.machinery.fieldset import FieldSet, difference, of_paths, union, without_below
 from podium.machinery.schema import Schema
 from podium.machinery.shape import Shape
+
+Translate = Callable[[Object], FieldSet]
+"""Entry -> its fields, in the terms of the version at hand."""
 
 UPDATE_MANAGERS_MAX = 10
 ANCIENT_CHANGES = "ancient-changes"
@@ -53,11 +56,13 @@ def update(
     operation: str = "Update",
     subresource: str = "",
     ignored: Iterable[Sequence[str]] = (),
+    translate: Translate | None = None,
 ) -> None:
     """Set `new`'s managedFields to what they are after `manager` wrote it over `old` (None: created it).
 
     `new` is the caller's to change; `old` stays as it is, and entries that stay the same are shared with it.
     `ignored` are paths that this write cannot set (the strategy resets them): `("status",)`.
+    `translate` reads entries of other versions, where there are some that name fields otherwise.
     A client may hand in managedFields of its own; an empty list, or one empty entry, clears them.
     """
     before = entries_to_start_with(new, old, subresource)
@@ -77,13 +82,50 @@ def update(
     excluded = of_paths(ignored)
     gained = strip_meta(without_below(difference_.changed, excluded))
     lost = without_below(difference_.removed, excluded)
-    entries = [
-        entry for entry in (without(entry, union(gained, lost)) for entry in before) if entry is not None
-    ]
+    gone = union(gained, lost)
+    if translate is None:
+        entries = [entry for entry in (without(entry, gone) for entry in before) if entry is not None]
+    else:
+        entries = kept(before, gone, translate, api_version)
     if gained:
         mine = new_entry(manager, operation, api_version, subresource, gained, now)
         entries = add(entries, mine)
     _put(new, in_order(cap(entries)))
+
+
+def kept(entries: Iterable[Object], gone: FieldSet, translate: Translate, api_version: str) -> list[Object]:
+    """Return what is left of entries, some of other versions, when the fields `gone` are theirs no longer.
+
+    An entry that the version at hand cannot be subtracted from in its own terms is said in those of
+    `api_version` from then on.
+    """
+    result: list[Object] = []
+    for entry in entries:
+        fields = translate(entry)
+        rest = difference(fields, gone)
+        if rest is fields or rest == fields:
+            result.append(entry)
+        elif rest:
+            own = without(entry, gone)
+            same_terms = own is not None and translate(own) == rest
+            result.append(
+                own
+                if own is not None and same_terms
+                else {**entry, "apiVersion": api_version, "fieldsV1": rest}
+            )
+    return _folded(result)
+
+
+def _folded(entries: list[Object]) -> list[Object]:
+    """Return the entries with those of one manager made one: it may have been known in two versions."""
+    found: dict[tuple[str, str, str, str], Object] = {}
+    for entry in entries:
+        who = identity(entry)
+        known = found.get(who)
+        found[who] = (
+            entry if known is None else {**known, "fieldsV1": union(fields_of(known), fields_of(entry))}
+        )
+    return list(found.values())
 
 
 def shape_of(schema: Schema | None) -> Shape:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.create import create
 from podium.apiserver.registry.decode import DecodeError, prune
-from podium.apiserver.registry.fields import ignored
+from podium.apiserver.registry.fields import ignored, translator
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
 from podium.apiserver.registry.update import check_name, modify
 from podium.machinery.codec import yaml
 from podium.machinery.errors import BadRequest, Object
+from podium.machinery.managed_fields import fields_of
 from podium.machinery.meta import deep_copy
 from podium.machinery.patch import apply as server_side
 
@@ -72,6 +73,7 @@ def _applied(registry: Registry, call: Call, old: Object | None, config: Object,
         schema=registry.schema_of(resource.schema),
         subresource=call.subresource,
         ignored=ignored(call),
+        translate=translator(registry, call, old) or fields_of,
     )
     new: Object = deep_copy(result)
     try:

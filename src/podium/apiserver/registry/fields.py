@@ -8,9 +8,12 @@ from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.special.certificates import is_certificate_request
 from podium.machinery import managed_fields
 from podium.machinery.errors import Object
+from podium.machinery.fieldset import FieldSet
+from podium.machinery.translation import translated
 
 if TYPE_CHECKING:
     from podium.apiserver.registry.registry import Registry
+    from podium.apiserver.registry.served import Served
 
 _STATUS = (("status",),)
 _NOT_STATUS = (("spec",),)
@@ -61,7 +64,50 @@ def track_update(registry: Registry, call: Call, new: Object, old: Object) -> No
         schema=schema,
         subresource=call.subresource,
         ignored=ignored(call),
+        translate=translator(registry, call, old),
     )
+
+
+def translator(registry: Registry, call: Call, live: Object | None) -> managed_fields.Translate | None:
+    """Return what reads the entries of `live`, some of which speak of it in other versions than the call's.
+
+    None when there are no such entries, or none that name fields otherwise.
+    """
+    served, entries = call.served, managed_fields.entries_of(live)
+    own = served.resource.api_version
+    if live is None or served.custom or all(entry.get("apiVersion") == own for entry in entries):
+        return None
+    shape = registry.schema_of(served.resource.schema).shape
+    known: dict[str, tuple[Served, Object] | None] = {own: None}
+
+    def in_version(version: str) -> tuple[Served, Object] | None:
+        if version not in known:
+            other = registry.catalog.find_kind(version, served.resource.kind)
+            of_ours = other is not None and not other.custom and other.storage is served.storage
+            known[version] = (
+                (other, other.from_storage(served.to_storage(live)))
+                if other is not None and of_ours
+                else None
+            )
+        return known[version]
+
+    def translate(entry: Object) -> FieldSet:
+        fields = managed_fields.fields_of(entry)
+        found = in_version(entry.get("apiVersion", ""))
+        if found is None:
+            return fields
+        other, there = found
+        return managed_fields.strip_meta(
+            translated(
+                fields,
+                there,
+                registry.schema_of(other.resource.schema).shape,
+                lambda part: served.from_storage(other.to_storage(part)),
+                shape,
+            )
+        )
+
+    return translate
 
 
 def track_other(registry: Registry, call: Call, obj: Object, schema_name: str) -> None:

@@ -51,11 +51,12 @@ def apply(
     schema: Schema | None,
     subresource: str = "",
     ignored: Iterable[Sequence[str]] = (),
+    translate: managed.Translate = managed.fields_of,
 ) -> Object:
     """Return `live` (None: it does not exist yet) with `config` applied; both stay as they are.
 
     The result has its managedFields, and is yet to be decoded and defaulted. `ignored` are paths that this
-    request cannot set: `("status",)`.
+    request cannot set: `("status",)`. `translate` reads entries of other versions of the kind.
     Raises BadRequest for a configuration of another kind, PlainError (500, as upstream) for one that does not
     fit the schema, Conflict with a cause for each field that others own.
     """
@@ -64,7 +65,9 @@ def apply(
     _check_types(config, shape)
     base = live if live is not None else schema.skeleton() if schema is not None else {}
     base = {**_without_managed_fields(base), "apiVersion": api_version, "kind": kind}
-    request = _Apply(base, config, shape, manager, subresource, api_version, of_paths(ignored), now)
+    request = _Apply(
+        base, config, shape, manager, subresource, api_version, of_paths(ignored), now, translate
+    )
     try:
         conflicts = request.merge(request.entries_before(live, schema))
     except CompareError as error:
@@ -118,7 +121,9 @@ class _Apply:
         api_version: str,
         ignored: FieldSet,
         now: datetime,
+        translate: managed.Translate,
     ) -> None:
+        self._translate = translate
         self._base = base
         self._config = config
         self._shape = shape
@@ -156,20 +161,14 @@ class _Apply:
         others = [entry for entry in entries if entry is not previous]
         merged = _merge(self._base, self._config, self._shape, False)
         if previous is not None:
-            merged = self._pruned(merged, managed.fields_of(previous), others)
+            merged = self._pruned(merged, self._translate(previous), others)
         self._merged = merged
         change = compare(_comparable(self._base), _comparable(merged), self._shape)
         taken = without_below(change.changed, self._ignored)
         lost = union(taken, without_below(change.removed, self._ignored))
-        conflicts = []
-        kept = []
-        for entry in others:
-            overlap = intersection(managed.fields_of(entry), taken)
-            if overlap:
-                conflicts.append((entry, overlap))
-            rest = managed.without(entry, lost)
-            if rest is not None:
-                kept.append(rest)
+        overlaps = [(entry, intersection(self._translate(entry), taken)) for entry in others]
+        conflicts = [(entry, overlap) for entry, overlap in overlaps if overlap]
+        kept = managed.kept(others, lost, self._translate, self._mine["apiVersion"])
         if managed.fields_of(self._mine):
             kept.append(self._timed(previous, changed=merged != self._base))
         self._entries = managed.in_order(managed.cap(kept))
@@ -193,7 +192,7 @@ class _Apply:
         without_last = _remove(merged, named_last, shape)
         owned = self._named
         for entry in others:
-            owned = union(owned, managed.fields_of(entry))
+            owned = union(owned, self._translate(entry))
         everything = _with_named(field_set(merged, shape), shape)
         keep = union(_with_named(field_set(without_last, shape), shape), _with_named(owned, shape))
         pruned = _remove(merged, difference(everything, keep), shape)
