@@ -145,3 +145,18 @@ def test_the_canonical_form_means_the_same(number: int, suffix: str) -> None:
         assert Fraction(parsed.nanos, 10**9) == expected
     assert quantity.parse(str(parsed)) == parsed
     assert str(quantity.parse(str(parsed))) == str(parsed)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("1" + "0" * 5000 + "Ki", str(2**63 - 1)),
+        ("0" * 5000 + "1", "1"),
+        ("1." + "0" * 5000, "1"),
+        ("0." + "0" * 5000 + "1", "1n"),
+        ("1e-" + "9" * 5000, "1e-9"),
+        ("0e" + "9" * 5000, "0"),
+    ],
+)
+def test_thousands_of_digits_cost_nothing(text: str, shown: str) -> None:
+    assert str(quantity.parse(text)) == shown

@@ -349,3 +349,25 @@ def test_seal_writes_empty_required_lists_as_null() -> None:
     assert obj["rules"] == []
     role.seal(obj)
     assert obj["rules"] is None
+
+
+JSON_SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+
+
+def test_a_schema_inside_a_list_or_instead_of_a_boolean_is_decoded_as_one() -> None:
+    schema = Schemas.load().compile(JSON_SCHEMA)
+    obj = {
+        "items": {"properties": {"a": {"bogus": 1, "type": "string"}}},
+        "additionalProperties": {"odd": 1},
+        "additionalItems": False,
+        "dependencies": {"a": ["b"], "c": {"strange": 1}},
+    }
+    assert schema.decode(obj) == [
+        "items.properties.a.bogus",
+        "additionalProperties.odd",
+        "dependencies.c.strange",
+    ]
+    assert obj["items"] == {"properties": {"a": {"type": "string"}}}
+    for wrong in ({"items": {"properties": {"a": 0.5}}}, {"additionalProperties": "x"}, {"items": 5}):
+        with pytest.raises(DecodeError, match="cannot unmarshal"):
+            schema.decode(wrong)

@@ -27,6 +27,8 @@ class Running:
     url: str
     ca_file: Path
     token: str = TOKEN
+    port: int
+    pid: int
 
 
 @contextlib.contextmanager
@@ -42,7 +44,9 @@ def running(directory: Path, *more_flags: str) -> Iterator[Running]:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
     try:
-        server = Running(url=f"https://127.0.0.1:{port}", ca_file=directory / "ca.crt")
+        server = Running(
+            url=f"https://127.0.0.1:{port}", ca_file=directory / "ca.crt", port=port, pid=process.pid
+        )
         _wait_ready(server, process, log)
         yield server
         if process.poll() is not None:

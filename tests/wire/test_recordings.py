@@ -7,12 +7,15 @@ shrinks: a scenario in it that passes is a failure too.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +28,8 @@ from tests.wire.server import Running, running
 _HOME = Path(os.environ.get("PODIUM_WIRE", Path(__file__).parents[3] / "shared" / "wire"))
 _KNOWN = Path(__file__).parent / "known_differences.txt"
 _NEEDS_COMPACTION = "compacted"
+COMPACTION_INTERVAL_S = 0.2
+COMPACTED_WITHIN_S = 20.0
 _AGE = re.compile(r"\(\S+ ago\)")
 """How long ago a recorded restart was: grows by the day; tests/resources/test_columns.py looks at it."""
 _AREAS_LATER = ("controllers",)
@@ -60,7 +65,7 @@ def _scenarios(areas: tuple[str, ...] = ()) -> list[Any]:
         if path.stem in _AREAS_LATER or (areas and path.stem not in areas):
             continue
         for scenario in _wire().load(path):
-            if scenario.get("controllers") == "on" or scenario.get(_NEEDS_COMPACTION):
+            if scenario.get("controllers") == "on":
                 continue
             found.append(pytest.param(scenario, id=f"{path.stem}/{scenario['name']}"))
     return found
@@ -74,7 +79,8 @@ _STORE_AREAS = ("deletion", "lists", "updates", "watches")
 def on_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("etcd")
     with etcd(folder) as url, running(folder, f"--etcd-servers={url}") as started:
-        yield from _connected(started)
+        with _connected(started) as made:
+            yield made
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +90,28 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
+def compacted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A connection to a server that keeps no history to speak of, nor remembers how its store began."""
+    directory = tmp_path_factory.mktemp("compacted")
+    with running(directory):
+        pass
+    interval = f"--etcd-compaction-interval={COMPACTION_INTERVAL_S}s"
+    with running(directory, interval) as started, _connected(started) as made:
+        deadline = time.monotonic() + COMPACTED_WITHIN_S
+        old = "/api/v1/namespaces?resourceVersion=1&resourceVersionMatch=Exact"
+        while made.request("GET", old).status != HTTPStatus.GONE:
+            assert time.monotonic() < deadline, "the server does not compact"
+            time.sleep(COMPACTION_INTERVAL_S)
+        yield made
+
+
+@pytest.fixture(scope="module")
 def connection(server: Running) -> Iterator[Any]:
-    yield from _connected(server)
+    with _connected(server) as made:
+        yield made
 
 
+@contextlib.contextmanager
 def _connected(server: Running) -> Iterator[Any]:
     made = _wire().Connection(server.url, ca=str(server.ca_file), token=server.token)
     made.controllers = False
@@ -98,8 +122,9 @@ def _connected(server: Running) -> Iterator[Any]:
 
 @pytest.mark.skipif(not _scenarios(), reason="no recordings here (PODIUM_WIRE)")
 @pytest.mark.parametrize("scenario", _scenarios())
-def test_recording(scenario: Any, connection: Any) -> None:
-    _replay(scenario, connection)
+def test_recording(scenario: Any, request: pytest.FixtureRequest) -> None:
+    server = "compacted" if scenario.get(_NEEDS_COMPACTION) else "connection"
+    _replay(scenario, request.getfixturevalue(server))
 
 
 @needs_etcd

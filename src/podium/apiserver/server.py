@@ -73,7 +73,8 @@ if TYPE_CHECKING:
     from podium.apiserver.openapi.swagger_ui import SwaggerUi
 
 COMPACTION_INTERVAL_S = 300.0
-"""The history kept is between one and two of these, as upstream."""
+TIDYING_INTERVAL_S = 300.0
+"""How often expired events are looked for where history is never compacted."""
 
 _DESCRIPTIONS = ("/openapi/v", "/swaggerapi", "/swagger-ui")
 
@@ -111,6 +112,8 @@ class Config:
     port: int = 6443
     service_cluster_ip_range: str = "10.96.0.0/16"
     service_node_port_range: tuple[int, int] = (30000, 32767)
+    compaction_interval_s: float = COMPACTION_INTERVAL_S
+    """The history kept is between one and two of these, as upstream; 0 keeps all of it."""
     client_ca_pem: str = ""
     """The authorities of client certificates, published for aggregated servers."""
     front_proxies: Mapping[str, str] = field(default_factory=dict)
@@ -328,10 +331,11 @@ class ApiServer:
     async def _tidy_for_ever(self) -> None:
         previous = 0
         while True:
-            await self._clock.sleep(COMPACTION_INTERVAL_S)
+            interval_s = self._config.compaction_interval_s
+            await self._clock.sleep(interval_s or TIDYING_INTERVAL_S)
             await sweep(self.registry)
             current = await self._store.current_revision()
-            if previous:
+            if previous and interval_s:
                 await self._store.compact(previous)
             previous = current
 

@@ -18,7 +18,7 @@ from podium.apiserver.access import access_factory
 from podium.apiserver.authn import Options as AuthenticationOptions
 from podium.apiserver.authz import MODES
 from podium.apiserver.http.subresources.streams import Streams
-from podium.apiserver.server import ApiServer, Config
+from podium.apiserver.server import COMPACTION_INTERVAL_S, ApiServer, Config
 from podium.apiserver.streaming.kubelet import KubeletConnections
 from podium.apiserver.streaming.proxy import Proxy
 from podium.base import log
@@ -33,6 +33,7 @@ from podium.cmd.aggregation_flags import (
     request_header,
     wrong_aggregation,
 )
+from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.cmd.storage_flags import add_storage, open_store, wrong_storage
 from podium.machinery.feature_gates import FeatureGates
@@ -73,6 +74,12 @@ def parser() -> argparse.ArgumentParser:
     add("--bind-address", default="0.0.0.0", help="address to listen on")
     add("--advertise-address", default="", help="address under which clients reach this server")
     add_storage(made)
+    add(
+        "--etcd-compaction-interval",
+        type=duration_s,
+        default=COMPACTION_INTERVAL_S,
+        help="history older than this, and than twice this at most, is removed; 0 keeps all of it",
+    )
     add("--client-ca-file", default="", help="authorities of client certificates")
     add("--tls-cert-file", default="", help="the server's certificate")
     add("--tls-private-key-file", default="", help="its key")
@@ -199,6 +206,7 @@ async def _run(
         port=arguments.secure_port,
         service_cluster_ip_range=arguments.service_cluster_ip_range,
         service_node_port_range=ports,
+        compaction_interval_s=arguments.etcd_compaction_interval,
         client_ca_pem=_read(authorities).decode() if authorities else "",
         front_proxies=front_proxies(arguments),
         aggregation=aggregation(arguments),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import re
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,6 +15,7 @@ from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.client import Client
 from podium.client.kubeconfig import client_from_kubeconfig
+from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.controllers.catalogue import Settings, catalogue, chosen, without_settings
 from podium.resources.coordination.leases import LEASES
@@ -28,7 +28,6 @@ from podium.runtime.process import run_component
 from podium.runtime.serving import add_flags, serving
 
 NAME = "kube-controller-manager"
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _WITHOUT_EFFECT = (
     "--authentication-kubeconfig",
     "--authorization-kubeconfig",
@@ -75,13 +74,13 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--node-monitor-grace-period",
-        type=_duration_s,
+        type=duration_s,
         default=40.0,
         help="how long a node may be silent before it counts as unreachable",
     )
-    made.add_argument("--leader-elect-lease-duration", type=_duration_s, default=LEASE_S)
-    made.add_argument("--leader-elect-renew-deadline", type=_duration_s, default=RENEW_DEADLINE_S)
-    made.add_argument("--leader-elect-retry-period", type=_duration_s, default=RETRY_S)
+    made.add_argument("--leader-elect-lease-duration", type=duration_s, default=LEASE_S)
+    made.add_argument("--leader-elect-renew-deadline", type=duration_s, default=RENEW_DEADLINE_S)
+    made.add_argument("--leader-elect-retry-period", type=duration_s, default=RETRY_S)
     add_flags(made)
     add_feature_gates(made)
     made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
@@ -99,14 +98,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     except ValueError as error:
         made.error(str(error))
     return arguments
-
-
-def _duration_s(text: str) -> float:
-    """Return the seconds of a duration as Go writes it: `40s`, `1m30s`, `500ms`."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise argparse.ArgumentTypeError(f'invalid duration "{text}"')
-    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 
 
 def _bool(text: str) -> bool:

@@ -14,6 +14,7 @@ import orjson
 
 from podium.machinery.errors import Json, Object
 from podium.machinery.fieldset import SELF, FieldSet
+from podium.machinery.golang import plain
 from podium.machinery.shape import Shape
 
 _ABSENT: Any = object()
@@ -108,6 +109,9 @@ def _is_map(old: Json, new: Json, shape: Shape) -> bool:
 
 def _compare_maps(old: Json, new: Json, shape: Shape, changed: FieldSet, removed: FieldSet) -> None:
     before, after = old or {}, new or {}
+    for value in (before, after):
+        if value.__class__ is not dict:
+            raise CompareError(f"expected map, got &{{{plain(value)}}}")
     fields, element = shape.fields, shape.element or _DEDUCED
     for name, value in after.items():
         previous = before.get(name, _ABSENT)
@@ -153,6 +157,8 @@ def _compare_lists(old: Json, new: Json, shape: Shape, changed: FieldSet, remove
 
 def _by_key(values: Json, shape: Shape) -> dict[str, list[Json]]:
     found: dict[str, list[Json]] = {}
+    if values and values.__class__ is not list:
+        raise CompareError(f"expected list, got &{{{plain(values)}}}")
     for value in values or ():
         found.setdefault(item_key(value, shape), []).append(value)
     return found

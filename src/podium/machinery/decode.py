@@ -270,6 +270,8 @@ def _make_container(shape: Shape) -> Container:
             return _list(shape)
         case "map":
             return _map(shape)
+        case "any" if shape.alternative is not None:
+            return _alternative(shape.alternative)
         case _:
             raise AssertionError(f"{shape.kind} is no container")
 
@@ -282,7 +284,7 @@ the scalar's closure)."""
 def _entry(field: Field) -> _Entry:
     shape = field.shape
     plain = {"string": str, "bool": bool}.get(shape.kind)
-    if shape.kind in CONTAINERS:
+    if shape.kind in CONTAINERS or shape.alternative is not None:
         return plain, field.omits_zero, _container(shape), _anything
     # An empty quantity or time of a value field is written as "0" or null, so it is not left out here.
     omits = field.omits_zero and shape.kind not in (
@@ -318,7 +320,7 @@ def _struct(shape: Shape) -> Container:
                 if entry is None:
                     if preserve:
                         continue
-                    unknown = [*unknown, key]
+                    unknown = _more(unknown, [key])
                     gone = True
                 elif value is None:
                     gone = True
@@ -329,7 +331,7 @@ def _struct(shape: Shape) -> Container:
                     elif container is not None:
                         found = container(value)
                         if found:
-                            unknown = [*unknown, *(_joined(key, path) for path in found)]
+                            unknown = _more(unknown, [_joined(key, path) for path in found])
                         gone = omits and not value
                     else:
                         new = scalar(value)
@@ -352,14 +354,40 @@ def _struct(shape: Shape) -> Container:
     return decode
 
 
+def _more(unknown: list[str], found: list[str]) -> list[str]:
+    """Return both; the first list is added to unless it is the shared empty one."""
+    if unknown is _NONE:
+        return found
+    unknown += found
+    return unknown
+
+
 def _joined(key: str, path: str) -> str:
     return f"{key}{path}" if path.startswith("[") else f"{key}.{path}"
+
+
+def _alternative(shape: Shape) -> Container:
+    def decode(value: Json) -> list[str]:
+        inner = _container(shape)
+        if value.__class__ is dict:
+            return inner(value)
+        if value.__class__ is list:
+            unknown = _NONE
+            for index, part in enumerate(value):
+                if part.__class__ is not str:  # A dependency may be a list of names.
+                    unknown = _more(unknown, [_joined(f"[{index}]", path) for path in inner(part)])
+            return unknown
+        if value.__class__ is not bool:
+            raise _Mismatch(value, shape.go_type, "struct")
+        return _NONE
+
+    return decode
 
 
 def _list(shape: Shape) -> Container:
     assert shape.element is not None
     element, go_type = shape.element, shape.go_type
-    if element.kind in CONTAINERS:
+    if element.kind in CONTAINERS or element.alternative is not None:
         return _list_of_containers(element, go_type)
     convert = _scalar(element)
     plain = {"string": str, "bool": bool}.get(element.kind)
@@ -393,7 +421,7 @@ def _list_of_containers(element: Shape, go_type: str) -> Container:
                 continue
             found = decode_element(value)
             if found:
-                unknown = [*unknown, *(_joined(f"[{index}]", path) for path in found)]
+                unknown = _more(unknown, [_joined(f"[{index}]", path) for path in found])
         return unknown
 
     return decode
@@ -402,7 +430,7 @@ def _list_of_containers(element: Shape, go_type: str) -> Container:
 def _map(shape: Shape) -> Container:
     assert shape.element is not None
     element, go_type = shape.element, shape.go_type
-    if element.kind in CONTAINERS:
+    if element.kind in CONTAINERS or element.alternative is not None:
         return _map_of_containers(element, go_type)
     convert = _scalar(element)
     plain = {"string": str, "bool": bool}.get(element.kind)
@@ -436,7 +464,7 @@ def _map_of_containers(element: Shape, go_type: str) -> Container:
                 continue
             found = decode_element(value)
             if found:
-                unknown = [*unknown, *(_joined(key, path) for path in found)]
+                unknown = _more(unknown, [_joined(key, path) for path in found])
         return unknown
 
     return decode

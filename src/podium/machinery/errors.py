@@ -226,6 +226,17 @@ class Gone(ApiError):
 class Expired(Gone):
     reason = "Expired"
 
+    def __init__(self, message: str, *, continue_token: str = "") -> None:
+        super().__init__(message)
+        self.continue_token = continue_token
+        """Where a list whose snapshot is gone may go on all the same, with what is there now."""
+
+    def status(self) -> Object:
+        status = super().status()
+        if self.continue_token:
+            status["metadata"] = {"continue": self.continue_token}
+        return status
+
 
 class TooLarge(ApiError):
     code, reason = 413, "RequestEntityTooLarge"

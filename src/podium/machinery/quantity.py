@@ -17,6 +17,8 @@ FORMAT_MESSAGE = "quantities must match the regular expression '^([+-]?[0-9.]+)(
 SUFFIX_MESSAGE = "unable to parse quantity's suffix"
 
 NANO = 10**9
+_DIGITS_MAX = 128
+"""Digits beyond these change nothing but how long it takes."""
 _CAP = (2**63 - 1) * NANO
 _SYNTAX = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)", re.ASCII)
 _EXPONENT = re.compile(r"[eE]([-+]?[0-9]+)", re.ASCII)
@@ -114,7 +116,7 @@ def _is_kept(text: str) -> bool:
     assert match is not None, "only called for what parses"
     whole, fraction, suffix = match[2].lstrip("0") or "0", match[3] or "", match[4]
     digits = whole + fraction
-    if text == "0" or int(digits) == 0:
+    if text == "0" or not digits.strip("0"):
         return text == "0"
     base, exponent, _ = _suffix(suffix)
     if base == 2:
@@ -132,8 +134,13 @@ def _parse(text: str) -> Quantity:
     match = _SYNTAX.fullmatch(text)
     if match is None:
         raise QuantityError(FORMAT_MESSAGE)
-    sign, whole, fraction, suffix = match[1], match[2], match[3] or "", match[4]
+    sign, whole, fraction, suffix = match[1], match[2].lstrip("0"), match[3] or "", match[4]
     base, exponent, family = _suffix(suffix)
+    if len(whole) > _DIGITS_MAX:
+        whole = "9" * _DIGITS_MAX
+    if len(fraction) > _DIGITS_MAX:
+        # What is below any grain still rounds up.
+        fraction = fraction[:_DIGITS_MAX] + ("1" if fraction[_DIGITS_MAX:].strip("0") else "")
     digits = int(whole + fraction or "0")
     decimals = len(fraction)
     if base == 2:
@@ -141,10 +148,12 @@ def _parse(text: str) -> Quantity:
     else:
         power = exponent - decimals + 9
         # A made-up exponent must not make a number of millions of digits: upstream caps, so do we.
-        if power > 64 and digits:
+        if not digits:
+            top, bottom = 0, 1
+        elif power > 64:
             top, bottom = _CAP, 1
         elif power < -64 - len(whole) - decimals:
-            top, bottom = (1, 1) if digits else (0, 1)
+            top, bottom = 1, 1
         else:
             top, bottom = (digits * 10**power, 1) if power >= 0 else (digits, 10**-power)
     nanos = -(-top // bottom)
@@ -164,7 +173,10 @@ def _suffix(suffix: str) -> tuple[int, int, Format]:
     match = _EXPONENT.fullmatch(suffix)
     if match is None:
         raise QuantityError(SUFFIX_MESSAGE)
-    return 10, int(match[1]), "DecimalExponent"
+    power = match[1]
+    if len(power) > 9:
+        power = "-999999999" if power.startswith("-") else "999999999"
+    return 10, int(power), "DecimalExponent"
 
 
 def _rounded_up(amount: int, unit: int) -> int:

@@ -40,6 +40,9 @@ _SPECIAL: dict[str, tuple[Kind, str]] = {
     _META + "FieldsV1": ("any", "v1.FieldsV1"),
     "io.k8s.apimachinery.pkg.runtime.RawExtension": ("any", "runtime.RawExtension"),
 }
+_JSON_SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+_OR_SCHEMA = frozenset(f"{_JSON_SCHEMA}Or{other}" for other in ("Array", "Bool", "StringArray"))
+"""Where a definition of a custom resource may say either a schema or something else."""
 _QUANTITY = next(iter(_SPECIAL))
 # Swagger says what JSON schema's oneOf cannot say to its readers.
 _PUBLISHED: dict[str, Object] = {
@@ -118,6 +121,8 @@ class Schemas:
             kind, go_type = _SPECIAL[name]
             # What is inside an extension is its owner's alone, as one value.
             return Shape(kind=kind, go_type=go_type, atomic=go_type == "runtime.RawExtension")
+        if name in _OR_SCHEMA:
+            return Shape(kind="any", go_type="v1.JSONSchemaProps", alternative=self._shape(_JSON_SCHEMA))
         source = self._source(name)
         go_type = ".".join(name.rsplit(".", 2)[-2:])
         if "properties" in source:

@@ -66,6 +66,8 @@ class Shape:
     map_keys: tuple[str, ...] = ()
     key_defaults: Mapping[str, str] = field(default_factory=dict)
     preserve_unknown: bool = False
+    alternative: Shape | None = None
+    """Of "any": what a map here is, and each element of a list; nothing else but a boolean may stand here."""
     compiled: dict[str, Any] | None = None
     """What others have made of this shape, by purpose; definitions are shared, so what is made of them is."""
     _fields: dict[str, Field] | None = None

@@ -18,11 +18,21 @@ def run_component(main: Callable[[], Awaitable[None]]) -> int:
     A signal, or a normal return, gives 0; an exception is logged and gives 1. `main` has its clean-up in
     `finally` clauses, which run before this returns.
     """
+    _raise_file_limit()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_guarded(main))
     except KeyboardInterrupt:
         return 0
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as this process may have, as upstream's runtime does: each client is one."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource  # noqa: PLC0415 - not on Windows
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from podium.machinery.depth import DEPTH_MAX
 from podium.machinery.errors import BadRequest, Invalid, TooLarge
 from podium.machinery.meta import deep_copy
 from podium.machinery.patch import json as json_patch
@@ -115,3 +116,20 @@ def test_adding_and_removing_again_changes_nothing(obj: dict[str, Any], key: str
     rest = {name: part for name, part in obj.items() if name != key}
     patch = [{"op": "add", "path": f"/{key}", "value": value}, {"op": "remove", "path": f"/{key}"}]
     assert json_patch.apply(rest, patch) == rest
+
+
+def test_copies_of_one_patch_are_bounded_together() -> None:
+    obj = {"data": {"k": "v" * 100}}
+    doubling = [{"op": "copy", "from": "/data", "path": f"/data/{number}"} for number in range(40)]
+    with pytest.raises(Invalid):
+        json_patch.apply(obj, doubling)
+    assert json_patch.apply(obj, doubling[:10])
+
+
+def test_a_patch_cannot_make_an_object_too_deep() -> None:
+    value: Any = 1
+    for _ in range(DEPTH_MAX):
+        value = {"a": value}
+    operation = {"op": "add", "path": "/data", "value": value}
+    with pytest.raises(Invalid):
+        json_patch.apply({}, [operation])

@@ -128,7 +128,7 @@ class Root:
         Raises `Expired` when some of them are no longer kept.
         """
         if revision < self._complete_after:
-            raise Expired(f"too old resource version: {revision} ({self._complete_after + 1})")
+            raise Expired(f"too old resource version: {revision} ({self._complete_after})")
         found: list[Event] = []
         for event in reversed(self._events):
             if event.revision <= revision:

@@ -152,4 +152,7 @@ class Api:
             return (special,)
         if name == "proxy" or len(info.parts) > 3:
             raise unknown_resource()
-        return _SUBRESOURCE_VERBS[info.verb]
+        verb = _SUBRESOURCE_VERBS.get(info.verb)
+        if verb is None:
+            raise unknown_resource()  # Declared, but this server has been given nothing that answers it.
+        return verb

@@ -173,10 +173,17 @@ async def read_options(registry: Registry, request: Request, resource: Resource)
         raise BadRequest(str(error)) from None
     if not isinstance(obj, dict):
         raise BadRequest("couldn't get version/kind; json parse error: not an object")
+    problem = json.type_meta_problem(obj)
+    if problem:
+        raise BadRequest(problem)
     kind, version = obj.get("kind") or "DeleteOptions", obj.get("apiVersion") or "v1"
     if kind != "DeleteOptions":
         raise BadRequest(
             f'no kind "{kind}" is registered for version "{version}" in scheme '
             '"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
         )
+    try:
+        registry.schema_of(_DELETE_OPTIONS).decode(obj)
+    except ValueError as error:
+        raise cannot_be_handled(kind, version.rpartition("/")[2], kind, str(error)) from None
     return obj

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 
 from podium.apiserver.cacher.selection import FieldMatch, LabelMatch, Selection
 from podium.apiserver.registry.call import Call, FieldValidation
 from podium.apiserver.registry.delete import DeleteOptions
+from podium.apiserver.registry.paging import decode as check_token
 from podium.apiserver.registry.read import ListOptions
 from podium.apiserver.registry.served import Served
 from podium.apiserver.registry.watch import WatchOptions
@@ -19,6 +21,12 @@ from podium.machinery.validation import validate_field_manager
 
 WATCH_TIMEOUT_S_MIN = 1800
 """Watches without a timeout of their own end after one to two times this, so that clients spread out."""
+
+_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_INT64_MAX = 2**63 - 1
+_UINT64_MAX = 2**64 - 1
+_DIGITS_MAX = 100
+"""More digits are out of every range; Python would refuse to read them."""
 
 _MATCHES = ("Exact", "NotOlderThan", "")
 _PROPAGATIONS = ("Foreground", "Background", "Orphan", "nil")
@@ -32,10 +40,12 @@ def integer(request: Request, name: str) -> int | None:
     text = request.parameter(name)
     if not text:
         return None
-    try:
-        return int(text)
-    except ValueError:
-        raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+    if not _INTEGER.fullmatch(text):
+        raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    number = int(text) if len(text) <= _DIGITS_MAX else _INT64_MAX + 1
+    if not -_INT64_MAX - 1 <= number <= _INT64_MAX:
+        raise BadRequest(f'strconv.ParseInt: parsing "{text}": value out of range')
+    return number
 
 
 def boolean(request: Request, name: str) -> bool | None:
@@ -50,11 +60,14 @@ def version(text: str) -> int:
     """Return a resourceVersion as a number; "" is 0. Raises ValueError with upstream's words."""
     if not text:
         return 0
+    fault = ""
     if not text.isascii() or not text.isdigit():
-        shown = FieldError.invalid(
-            "resourceVersion", text, f'strconv.ParseUint: parsing "{text}": invalid syntax'
-        )
-        raise ValueError(str(shown))
+        fault = "invalid syntax"
+    elif len(text) > _DIGITS_MAX or int(text) > _UINT64_MAX:
+        fault = "value out of range"
+    if fault:
+        why = f'strconv.ParseUint: parsing "{text}": {fault}'
+        raise ValueError(str(FieldError.invalid("resourceVersion", text, why)))
     return int(text)
 
 
@@ -189,13 +202,20 @@ def list_options(request: Request, served: Served, namespace: str, name: str = "
         revision = version(request.parameter("resourceVersion"))
     except ValueError as error:
         raise BadRequest(f"invalid resource version: {error}") from None
+    token = request.parameter("continue")
+    if token:
+        check_token(token)
+        if revision:
+            raise BadRequest("specifying resource version is not allowed when using continue")
+    if not revision and request.parameter("resourceVersion"):
+        limit = 0  # Whoever takes any state takes all of it: upstream's cache reads no limit then.
     match = request.parameter("resourceVersionMatch")
     # Before resourceVersionMatch there was a rule: a version together with a limit means exactly that one.
     exact = match == "Exact" or (not match and revision > 0 and limit > 0)
     return ListOptions(
         selection=chosen,
         limit=max(0, limit),
-        continue_token=request.parameter("continue"),
+        continue_token=token,
         revision=revision,
         exact=exact,
     )
@@ -218,13 +238,14 @@ def watch_options(request: Request, served: Served, namespace: str, name: str = 
         timeout_s = int(WATCH_TIMEOUT_S_MIN * (1.0 + random.random()))
     initial = boolean(request, "sendInitialEvents")
     from_state = not revision or initial is True
+    bookmarks = boolean(request, "allowWatchBookmarks") is True
     return WatchOptions(
         selection=chosen,
         revision=None if from_state else revision,
-        initial_events=initial is True,
+        initial_events=initial is True and bookmarks,
         only_new=initial is False and not revision,
-        at_least_revision=revision if initial is True else 0,
-        bookmarks=boolean(request, "allowWatchBookmarks") is True,
+        at_least_revision=revision if initial is True and bookmarks else 0,
+        bookmarks=bookmarks,
         timeout_s=float(timeout_s),
     )
 

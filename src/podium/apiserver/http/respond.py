@@ -137,7 +137,18 @@ def failure(error: ApiError, request: Request, offered: tuple[str, ...] = TYPES)
     return response
 
 
+WARNINGS_LENGTH_MAX = 4096
+WARNING_LENGTH_MAX = 256
+"""When all warnings together are longer than the first, each is cut to the second, as upstream."""
+
+
 def add_warnings(response: Response, warnings: Sequence[str]) -> None:
+    left = WARNINGS_LENGTH_MAX
+    if sum(map(len, warnings)) > left:
+        warnings = [warning[:WARNING_LENGTH_MAX] for warning in warnings]
     for warning in warnings:
+        if left <= 0:
+            break
+        left -= len(warning)
         quoted = warning.replace("\\", "\\\\").replace('"', '\\"')
         response.headers.add("warning", f'299 - "{quoted}"')

@@ -15,6 +15,9 @@ from podium.machinery.resource import Resource
 if TYPE_CHECKING:
     from podium.apiserver.registry.registry import Registry
 
+COMPLAINTS_MAX = 100
+"""No more strict decoding errors than these are told, as upstream."""
+
 _SCHEME = '"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
 
 
@@ -97,7 +100,7 @@ def prune(registry: Registry, call: Call, obj: Object, duplicates: Sequence[str]
         raise DecodeError(str(error)) from None
     if call.field_validation == "Ignore" or not (unknown or duplicates):
         return
-    complaints = [*duplicates, *(f'unknown field "{path}"' for path in unknown)]
+    complaints = [*duplicates, *(f'unknown field "{path}"' for path in unknown)][:COMPLAINTS_MAX]
     if call.field_validation == "Strict":
         raise DecodeError(json.strict_error(complaints))
     for complaint in complaints:

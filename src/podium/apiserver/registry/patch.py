@@ -57,6 +57,8 @@ def patched(
     resource = call.served.resource
     new: Object = deep_copy(merged(registry, type, old, patch, resource.schema))
     custom = call.served.custom
+    if unnamed := json.type_meta_problem(new):
+        raise invalid_patch(type, patch, new, unnamed)
     problem = "" if custom else kind_problem(registry.catalog, new, resource)
     if custom and new.get("kind") != resource.kind:
         raise wrong_kind(resource, new)

@@ -21,6 +21,9 @@ from podium.store.protocol import Compacted, FutureRevision
 PAGE_OF_STORE = 500
 """How many records are read from the store at a time for a page of an old snapshot."""
 
+INCONSISTENT = -1
+"""The revision in a token that goes on with what is there now."""
+
 TOO_OLD_LIST = "The resourceVersion for the provided list is too old."
 TOO_OLD_CONTINUE = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new "
@@ -147,7 +150,11 @@ async def _from_store(
                 prefix, start_after=after, limit=PAGE_OF_STORE if limit else 0, revision=revision
             )
         except Compacted:
-            raise Expired(TOO_OLD_CONTINUE if options.continue_token else TOO_OLD_LIST) from None
+            if not options.continue_token:
+                raise Expired(TOO_OLD_LIST) from None
+            rest = paging.Token(revision=INCONSISTENT, start_after=start_after)
+            token = paging.encode(rest, selection.prefix)
+            raise Expired(TOO_OLD_CONTINUE, continue_token=token) from None
         except FutureRevision as error:
             raise TooLargeResourceVersion(revision, error.current) from None
         for index, record in enumerate(page.records):

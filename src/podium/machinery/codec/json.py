@@ -5,11 +5,13 @@ orjson does the work; the slow paths here run only when a body is malformed, or 
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
 import orjson
 
+from podium.machinery.depth import DEPTH_MAX, TOO_DEEP, text_too_deep
 from podium.machinery.errors import BadRequest, Json, Object
 from podium.machinery.golang import found_kind
 
@@ -31,9 +33,12 @@ def encode(value: Json) -> bytes:
 def decode(body: bytes) -> Json:
     """Return what `body` means. Raises `JsonError`."""
     try:
-        return orjson.loads(body)
+        value = orjson.loads(body)
     except orjson.JSONDecodeError:
         return _decode_slowly(body)
+    if text_too_deep(body, value):
+        raise JsonError(TOO_DEEP)
+    return value
 
 
 def _decode_slowly(body: bytes) -> Json:
@@ -50,7 +55,23 @@ def _decode_leniently(text: str) -> Json:
     # Lone surrogates: Go replaces them; the standard library's parser lets us do the same.
     import json  # noqa: PLC0415 - nearly never needed
 
-    return _without_surrogates(json.loads(text))
+    return _without_surrogates(json.loads(text, parse_int=_integer, parse_float=_float))
+
+
+_DIGITS_MAX = 400
+
+
+def _integer(text: str) -> int:
+    if len(text) > _DIGITS_MAX:
+        raise JsonError(f"json: cannot unmarshal number {text} into Go value of type float64")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise JsonError(f"json: cannot unmarshal number {text} into Go value of type float64")
+    return number
 
 
 def _without_surrogates(value: Json) -> Json:
@@ -82,12 +103,20 @@ def as_object(value: Json, kind: str, body: bytes) -> Object:
     if not isinstance(value, dict):
         what = f"json: cannot unmarshal {found_kind(value)} into Go value of type {_TYPE_META}"
         raise unrecognized(kind, f"couldn't get version/kind; json parse error: {what}", body)
+    problem = type_meta_problem(value)
+    if problem:
+        raise unrecognized(kind, problem, body)
+    return value
+
+
+def type_meta_problem(value: Object) -> str:
+    """Return what is wrong with an apiVersion or a kind that is no text; "" when nothing is."""
     for name in ("apiVersion", "kind"):
         part = value.get(name)
         if part is not None and not isinstance(part, str):
             what = f"json: cannot unmarshal {found_kind(part)} into Go struct field .{name} of type string"
-            raise unrecognized(kind, f"couldn't get version/kind; json parse error: {what}", body)
-    return value
+            return f"couldn't get version/kind; json parse error: {what}"
+    return ""
 
 
 def unrecognized(kind: str, why: str, body: bytes) -> BadRequest:
@@ -164,8 +193,6 @@ def _duplicates_in(value: Any) -> list[str]:
 _NUMBER_PART = re.compile(r"[0-9]*", re.ASCII)
 _SPACE = " \t\r\n"
 _CLOSERS = {"{": "}", "[": "]"}
-_DEPTH_MAX = 500
-"""Go stops at 10,000. What nests deeper than this has no meaning in any API, and orjson stops at 1,024."""
 
 
 class _Scanner:
@@ -183,8 +210,8 @@ class _Scanner:
             self._space()
             char = self._char()
             if char in "{[":
-                if len(closers) == _DEPTH_MAX:
-                    raise JsonError("exceeded max depth")
+                if len(closers) == DEPTH_MAX:
+                    raise JsonError(TOO_DEEP)
                 self._at += 1
                 self._space()
                 if self._char() != _CLOSERS[char]:

@@ -70,7 +70,8 @@ def unwrap(body: bytes) -> Unknown:
         if number == 1 and isinstance(value, bytes):
             for inner, _, text in fields(value, 0, len(value)):
                 if isinstance(text, bytes):
-                    api_version, kind = (text.decode(), kind) if inner == 1 else (api_version, text.decode())
+                    said = text.decode(errors="replace")
+                    api_version, kind = (said, kind) if inner == 1 else (api_version, said)
         elif number == 2 and isinstance(value, bytes):
             raw = value
     return Unknown(api_version=api_version, kind=kind, raw=raw)

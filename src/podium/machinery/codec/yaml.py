@@ -7,12 +7,14 @@ PyYAML is imported on first use; many processes never need it.
 
 from __future__ import annotations
 
+import math
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from podium.machinery.depth import DEPTH_MAX, TOO_DEEP, text_too_deep
 from podium.machinery.errors import Json
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 NODES_MAX = 1_000_000
 """More values than this, aliases counted as often as they are used, are an attack."""
+ALIASED_NODES_MAX = 100_000
+"""And so are more than this when not even a tenth of them was written out."""
 
 _TRUE = "y|Y|yes|Yes|YES|true|True|TRUE|on|On|ON"
 _FALSE = "n|N|no|No|NO|false|False|FALSE|off|Off|OFF"
@@ -42,9 +46,13 @@ def decode(body: bytes) -> Json:
     """
     if body.lstrip()[:1] in (b"{", b"["):
         try:
-            return orjson.loads(body)
+            value = orjson.loads(body)
         except orjson.JSONDecodeError:
             pass  # flow style YAML that is not JSON
+        else:
+            if text_too_deep(body, value):
+                raise _failed(f"yaml: {TOO_DEEP} of {DEPTH_MAX}")
+            return value
     return _Converter().plain(_root(body))
 
 
@@ -182,14 +190,20 @@ class _Converter:
 
     def __init__(self) -> None:
         self._count = 0
+        self._seen: set[int] = set()
         self._open: set[int] = set()
 
     def plain(self, node: Any) -> Json:
         if node is None:
             return None
         self._count += 1
-        if self._count > NODES_MAX:
+        self._seen.add(id(node))
+        if self._count > ALIASED_NODES_MAX and (
+            self._count > NODES_MAX or self._count > 10 * len(self._seen)
+        ):
             raise _failed("yaml: document contains excessive aliasing")
+        if len(self._open) > DEPTH_MAX:
+            raise _failed(f"yaml: {TOO_DEEP} of {DEPTH_MAX}")
         if id(node) in self._open:
             raise _failed(f"yaml: anchor '{getattr(node, 'anchor', '') or ''}' value contains itself")
         if node.id == "scalar":
@@ -257,17 +271,27 @@ def _scalar(node: Any) -> Json:
             return text
 
 
+_DIGITS_MAX = 320
+"""More make an integer that not even a float could hold."""
+
+
 def _integer(text: str) -> Json:
+    """Return an integer of 64 bits, a float when a decimal needs more, and the text itself when all fails."""
     digits = text.replace("_", "").lower()
     sign = -1 if digits.startswith("-") else 1
     digits = digits.lstrip("+-")
+    if len(digits) > _DIGITS_MAX:
+        return text
     base = {"0b": 2, "0o": 8, "0x": 16}.get(digits[:2])
     if base is not None:
-        return sign * int(digits[2:], base)
-    if len(digits) > 1 and digits.startswith("0"):
-        return sign * int(digits, 8)
-    number = sign * int(digits)
-    return number if -(2**63) <= number < 2**64 else float(number)
+        number = sign * int(digits[2:] or "0", base)
+    elif len(digits) > 1 and digits.startswith("0"):
+        base, number = 8, sign * int(digits, 8)
+    else:
+        number = sign * int(digits)
+    if -(2**63) <= number < 2**64:
+        return number
+    return text if base or abs(number) >= 10**308 else float(number)
 
 
 def _float(text: str) -> Json:
@@ -276,6 +300,8 @@ def _float(text: str) -> Json:
         shown = "NaN" if "nan" in word else "-Inf" if word.startswith("-") else "+Inf"
         raise _failed(f"json: unsupported value: {shown}")
     number = float(text.replace("_", ""))
+    if math.isinf(number):
+        return text
     if number.is_integer() and abs(number) < 1e21:
         return int(number)
     return number

@@ -222,6 +222,8 @@ def _merge(left: Json, right: Json, shape: Shape, atomic: bool) -> Json:
     if atomic or shape.atomic or left is _ABSENT or not left:
         return right
     if isinstance(left, dict) and shape.kind in ("struct", "map", "any"):
+        if right and not isinstance(right, dict):
+            return right  # Without a schema a map may give way to anything.
         # An empty map adds nothing to a filled one.
         return _merge_maps(left, right, shape) if right else left
     if isinstance(left, list) and shape.kind == "list":
@@ -251,13 +253,7 @@ def _merge_lists(left: list[Json], right: list[Json], shape: Shape) -> list[Json
     shared = [key for key in right_keys if key in mine]
     result: list[Json] = []
     done: set[str] = set()
-    at_left = at_right = 0
-
-    def take(key: str) -> None:
-        done.add(key)
-        result.append(_merge(mine.get(key, _ABSENT), theirs[key], element, False))
-        if shared and shared[0] == key:
-            shared.pop(0)
+    at_left = at_right = at_shared = 0
 
     while at_left < len(left_keys) or at_right < len(right_keys):
         if at_left < len(left_keys):
@@ -266,7 +262,8 @@ def _merge_lists(left: list[Json], right: list[Json], shape: Shape) -> list[Json
                 result.append(left[at_left])
                 at_left += 1
                 continue
-            if key in done or (shared and shared[0] != key and at_right < len(right_keys)):
+            waits = at_shared < len(shared) and shared[at_shared] != key and at_right < len(right_keys)
+            if key in done or waits:
                 at_left += 1
                 continue
         if at_right < len(right_keys):
@@ -274,7 +271,10 @@ def _merge_lists(left: list[Json], right: list[Json], shape: Shape) -> list[Json
             at_right += 1
             if at_left < len(left_keys) and left_keys[at_left] == key:
                 at_left += 1
-            take(key)
+            done.add(key)
+            result.append(_merge(mine.get(key, _ABSENT), theirs[key], element, False))
+            if at_shared < len(shared) and shared[at_shared] == key:
+                at_shared += 1
     return result
 
 

@@ -9,11 +9,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import orjson
+
+from podium.machinery.depth import too_deep
 from podium.machinery.errors import BadRequest, Invalid, Json, Object, TooLarge
 from podium.machinery.golang import found_kind
 from podium.machinery.meta import deep_copy
 
 OPERATIONS_MAX = 10_000
+COPIED_BYTES_MAX = 3 * 1024 * 1024
+"""What all copies of one patch may add: each may double the document."""
 
 
 class _Failed(Exception):
@@ -51,10 +56,15 @@ def apply(obj: Object, patch: Json) -> Object:
         for operation in patch:
             document.perform(operation)
     except _Failed as failed:
-        error = TestFailed if isinstance(failed, _TestFailed) else Invalid
-        raise error("the server rejected our request due to an error in our request", details={}) from None
+        raise _refused(TestFailed if isinstance(failed, _TestFailed) else Invalid) from None
+    if document.may_be_deeper and too_deep(document.root):
+        raise _refused(Invalid)
     result: Object = document.root
     return result
+
+
+def _refused(error: type[Invalid]) -> Invalid:
+    return error("the server rejected our request due to an error in our request", details={})
 
 
 def _undecodable(value: Json, go_type: str) -> BadRequest:
@@ -69,6 +79,9 @@ class _Document:
         self.root: Any = root
         self._own: dict[int, Json] = {}
         """Containers made here, by id; holding them keeps the ids from being used again."""
+        self._copied_bytes = 0
+        self.may_be_deeper = False
+        """A container has come to where it was not before."""
 
     def perform(self, operation: Object) -> None:
         path, source = operation.get("path"), operation.get("from")
@@ -82,19 +95,32 @@ class _Document:
             case "move":
                 value = self._get(source)
                 self._remove(source)
+                self.may_be_deeper = True
                 self._add(path, value)
             case "copy":
-                self._add(path, deep_copy(self._get(source)))
+                self._add(path, self._copy(self._get(source)))
             case "test":
                 self._test(path, operation.get("value"))
             case _:
                 raise _Failed
 
-    @staticmethod
-    def _value(operation: Object) -> Json:
+    def _value(self, operation: Object) -> Json:
         if "value" not in operation:
             raise _Failed
-        return deep_copy(operation["value"])
+        value = operation["value"]
+        if isinstance(value, dict | list):
+            self.may_be_deeper = True
+        return deep_copy(value)
+
+    def _copy(self, value: Json) -> Json:
+        self.may_be_deeper = True
+        try:
+            self._copied_bytes += len(orjson.dumps(value))
+        except TypeError:  # orjson encodes no more than 254 levels
+            raise _Failed from None
+        if self._copied_bytes > COPIED_BYTES_MAX:
+            raise _Failed
+        return deep_copy(value)
 
     def _get(self, path: Json) -> Json:
         parent, key = self._parent(path, writable=False)

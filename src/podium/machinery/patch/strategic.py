@@ -7,7 +7,9 @@ apimachinery/pkg/util/strategicpatch, whose order of merged lists and whose erro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
+
+import orjson
 
 from podium.machinery.errors import ApiError, BadRequest, Invalid, Json, Object, PlainError
 from podium.machinery.golang import found_kind, plain, type_name
@@ -132,16 +134,19 @@ def _retained(original: Object, patch: Object) -> Object:
         return dict(original)
     if not isinstance(keep, list):
         raise BadRequest(_BAD_RETAIN_KEYS)
+    named = {_token(key) for key in keep}
     for key, value in patch.items():
-        if value is not None and key not in keep and not _is_directive(key):
+        if value is not None and key not in named and not _is_directive(key):
             raise BadRequest(_BAD_RETAIN_KEYS)
-    return {key: value for key, value in original.items() if key in keep}
+    kept = {key for key in keep if isinstance(key, str)}
+    return {key: value for key, value in original.items() if key in kept}
 
 
 def _delete_from(result: Object, key: str, values: Json) -> None:
     before = result.get(key)
     if isinstance(before, list) and isinstance(values, list):
-        result[key] = [value for value in before if value not in values]
+        gone = {_token(value) for value in values}
+        result[key] = [value for value in before if _token(value) not in gone]
 
 
 # --- lists ---
@@ -226,32 +231,37 @@ def _apply_list_directives(
 ) -> tuple[list[Json], list[Json]]:
     """Return the list to merge into and the elements to merge: deletions done, directives gone."""
     rest: list[Json] = []
+    gone: set[Hashable] = set()
     replaced = False
     for change in changes:
         directive = change.get(_PATCH)
         if _PATCH not in change:
             rest.append(change)
         elif directive == "delete":
-            gone = _identity(change, key)
-            original = [element for element in original if element.get(key) != gone]
+            gone.add(_token(_identity(change, key)))
         elif directive == "replace":
             replaced = True
         elif directive == "merge":
             raise PlainError("merging lists cannot yet be specified in the patch")
         else:
             raise _unknown_directive(directive, change)
-    return (rest, []) if replaced else (original, rest)
+    if replaced:
+        return rest, []
+    if gone:
+        original = [element for element in original if _token(element.get(key)) not in gone]
+    return original, rest
 
 
 def _merged_elements(original: list[Json], changes: list[Json], key: str, element: Shape) -> list[Json]:
     merged = list(original)
+    places = _positions(before.get(key) for before in merged)
     for change in changes:
-        identity = _identity(change, key)
-        for index, before in enumerate(merged):
-            if before.get(key) == identity:
-                merged[index] = _merged_map(before, change, element)
-                break
+        token = _token(_identity(change, key))
+        index = places.get(token)
+        if index is not None:
+            merged[index] = _merged_map(merged[index], change, element)
         else:
+            places[token] = len(merged)
             merged.append(_without_directives(change))
     return merged
 
@@ -276,17 +286,21 @@ def _in_order(
     and otherwise the patch's come first: server [A, B], patch [B, C] gives [A, B, C]; server [v], patch [w]
     gives [w, v].
     """
-    wanted = [_identity(element, key) for element in patch_order]
-    served = [_identity(element, key) for element in server_order]
-    patched = [element for element in merged if _identity(element, key) in wanted]
-    others = [element for element in merged if _identity(element, key) not in wanted]
-    patched.sort(key=lambda element: wanted.index(_identity(element, key)))
-    others.sort(key=lambda element: _position(served, _identity(element, key)))
+    wanted = _positions(_identity(element, key) for element in patch_order)
+    served = _positions(_identity(element, key) for element in server_order)
+
+    def position(element: Json) -> int:
+        return served.get(_token(_identity(element, key)), -1)
+
+    patched = [element for element in merged if _token(_identity(element, key)) in wanted]
+    others = [element for element in merged if _token(_identity(element, key)) not in wanted]
+    patched.sort(key=lambda element: wanted[_token(_identity(element, key))])
+    others.sort(key=position)
     result: list[Json] = []
     left = right = 0
     while left < len(others) and right < len(patched):
-        mine = _position(served, _identity(others[left], key))
-        theirs = _position(served, _identity(patched[right], key))
+        mine = position(others[left])
+        theirs = position(patched[right])
         if 0 <= mine < theirs:
             result.append(others[left])
             left += 1
@@ -296,5 +310,19 @@ def _in_order(
     return result + others[left:] + patched[right:]
 
 
-def _position(identities: list[Json], identity: Json) -> int:
-    return identities.index(identity) if identity in identities else -1
+def _token(identity: Json) -> Hashable:
+    """Return what stands for an identity in a dictionary: long lists are merged, too. True is not 1."""
+    if isinstance(identity, bool):
+        return bool, identity
+    if isinstance(identity, dict | list):
+        return orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)
+    scalar: Hashable = identity
+    return scalar
+
+
+def _positions(identities: Iterable[Json]) -> dict[Hashable, int]:
+    """Return where each identity comes first."""
+    found: dict[Hashable, int] = {}
+    for index, identity in enumerate(identities):
+        found.setdefault(_token(identity), index)
+    return found

@@ -494,6 +494,8 @@ def _time_zone(zone: object) -> Errors:
         return []
     if not isinstance(zone, str) or not zone:
         return [FieldError.invalid(path, zone, "timeZone must be nil or non-empty string")]
+    if zone.count("/") > 2:
+        return [FieldError.invalid(path, zone, f"unknown time zone {zone}")]
     for part in zone.split("/"):
         if part in (".", "..") or part.startswith("-") or not re.fullmatch(r"[A-Za-z.\-_+0-9]{1,14}", part):
             return [FieldError.invalid(path, zone, f"unknown time zone {zone}")]

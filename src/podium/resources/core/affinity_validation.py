@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from podium.machinery import validation
-from podium.machinery.errors import FieldError, Object
+from podium.machinery.errors import FieldError, Json, Object
 from podium.resources.checks import Errors, named, objects
 from podium.resources.defaulting import given
 
@@ -134,6 +136,7 @@ def validate_spread_constraints(spec: Object, path: str) -> Errors:
     """Check the topology spread constraints of a pod's spec."""
     errors: Errors = []
     constraints = objects(spec.get("topologySpreadConstraints"))
+    left = Counter(map(_target, constraints))
     for index, constraint in enumerate(constraints):
         here = f"{path}[{index}]"
         skew = constraint.get("maxSkew") or 0
@@ -147,7 +150,8 @@ def validate_spread_constraints(spec: Object, path: str) -> Errors:
         when = constraint.get("whenUnsatisfiable") or ""
         if when not in _UNSATISFIABLE:
             errors.append(FieldError.not_supported(f"{here}.whenUnsatisfiable", when, _UNSATISFIABLE))
-        if any(_same_target(constraint, other) for other in constraints[index + 1 :]):
+        left[_target(constraint)] -= 1
+        if left[_target(constraint)]:
             key = f"{{{topology}, {when}}}"
             errors.append(FieldError.duplicate(f"{here}.{{topologyKey, whenUnsatisfiable}}", key))
         domains = constraint.get("minDomains")
@@ -167,8 +171,5 @@ def validate_spread_constraints(spec: Object, path: str) -> Errors:
     return errors
 
 
-def _same_target(one: Object, other: Object) -> bool:
-    return (one.get("topologyKey"), one.get("whenUnsatisfiable")) == (
-        other.get("topologyKey"),
-        other.get("whenUnsatisfiable"),
-    )
+def _target(constraint: Object) -> tuple[Json, Json]:
+    return constraint.get("topologyKey"), constraint.get("whenUnsatisfiable")

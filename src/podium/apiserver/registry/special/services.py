@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from podium.apiserver.chain import View, ViewChange
 from podium.apiserver.registry.special import service_fields as fields
-from podium.machinery.errors import FieldError, InternalError, Invalid, Object
+from podium.machinery.errors import FieldError, InternalError, Invalid, Json, Object
 from podium.machinery.resource import Resource
 
 Undo = Callable[[], None]
@@ -160,9 +160,16 @@ class ServiceAllocator:
                 if port.get("nodePort"):
                     chosen.setdefault(port["nodePort"], set()).add(port.get("protocol", "TCP"))
                     errors += self._take_port(index, port, had, held)
+            numbered: dict[Json, list[Object]] = {}
+            """The ports that have a node port, by their own."""
+            for port in spec.get("ports") or ():
+                if port.get("nodePort"):
+                    numbered.setdefault(port.get("port"), []).append(port)
             for port in spec.get("ports") or ():
                 if not port.get("nodePort"):
-                    port["nodePort"] = self._port_for(port, spec["ports"], held)
+                    alike = numbered.setdefault(port.get("port"), [])
+                    port["nodePort"] = self._port_for(port, alike, held)
+                    alike.append(port)
         if fields.needs_health_check_port(spec) and not spec.get("healthCheckNodePort"):
             spec["healthCheckNodePort"] = self._free_port(held, "TCP")
         return errors
@@ -181,15 +188,13 @@ class ServiceAllocator:
         held.port(protocol, number)
         return []
 
-    def _port_for(self, port: Object, ports: list[Object], held: _Held) -> int:
-        """Return a port; the same number for one service port in two protocols (DNS's TCP and UDP)."""
-        for other in ports:
-            if (
-                other is not port
-                and other.get("port") == port.get("port")
-                and other.get("protocol", "TCP") != port.get("protocol", "TCP")
-                and other.get("nodePort")
-            ):
+    def _port_for(self, port: Object, alike: list[Object], held: _Held) -> int:
+        """Return a port; the same number for one service port in two protocols (DNS's TCP and UDP).
+
+        `alike` are ports of the same number that have a node port already.
+        """
+        for other in alike:
+            if other.get("protocol", "TCP") != port.get("protocol", "TCP"):
                 return int(other["nodePort"])
         return self._free_port(held, port.get("protocol", "TCP"))
 
