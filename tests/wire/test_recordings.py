@@ -78,9 +78,12 @@ _STORE_AREAS = ("deletion", "lists", "updates", "watches")
 @pytest.fixture(scope="module")
 def on_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("etcd")
-    with etcd(folder) as url, running(folder, f"--etcd-servers={url}") as started:
-        with _connected(started) as made:
-            yield made
+    with (
+        etcd(folder) as url,
+        running(folder, f"--etcd-servers={url}") as started,
+        _connected(started) as made,
+    ):
+        yield made
 
 
 @pytest.fixture(scope="module")
