@@ -314,7 +314,7 @@ def test_readers_that_never_read(server: Running) -> None:
             writer.send("PUT", f"{CONFIG_MAPS}/slow", body("slow", number))
             assert (await writer.answer())[0] == 200
         assert resident_bytes(server) - before < GROWTH_BYTES_MAX
-        for peer in peers:
+        for peer in [writer, *peers]:
             await peer.close()
         await works(server, trust)
 
