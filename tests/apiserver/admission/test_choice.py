@@ -87,6 +87,7 @@ def test_those_that_are_on_by_default_run_in_upstreams_order() -> None:
         "CertificateSubjectRestriction",
         "DefaultIngressClass",
         "PodTopologyLabels",
+        "PodResizeValidator",
         "MutatingAdmissionPolicy",
         "MutatingAdmissionWebhook",
         "ValidatingAdmissionPolicy",

@@ -25,6 +25,7 @@ from podium.apiserver.admission.default_class import (
 )
 from podium.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from podium.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
+from podium.apiserver.admission.pod_resize_validator import PodResizeValidator
 from podium.apiserver.admission.pod_topology_labels import PodTopologyLabels
 from podium.apiserver.admission.priority import Priority
 from podium.apiserver.admission.runtime_class import RuntimeClass
@@ -471,3 +472,33 @@ def test_who_decides_on_certificates(name: str) -> None:
         write = attributes_for(CERTIFICATESIGNINGREQUESTS, signed, old=old, subresource=subresource)
         message = f'user not permitted to {verb} requests with signerName "{CLIENT}"'
         assert why(admit(plugin, write)) == ("" if allowed else message)
+
+
+@pytest.mark.parametrize(
+    ("system", "cpu", "message"),
+    [
+        ("linux", "2", ""),
+        ("windows", "1", 'pod resize is only supported on linux nodes, node "n" is "windows"'),
+        (
+            "linux",
+            "5",
+            "node didn't have enough allocatable resources: cpu, requested: 5000, allocatable: 4000",
+        ),
+    ],
+)
+def test_resizes_stay_within_the_node(system: str, cpu: str, message: str) -> None:
+    reader = FakeReader()
+    node = {"name": "n", "labels": {"kubernetes.io/os": system}}
+    reader.put(NODES, {"metadata": node, "status": {"allocatable": {"cpu": "4", "memory": "1Gi"}}})
+
+    def sized(amount: str, generation: int) -> Object:
+        resources = {"requests": {"cpu": amount}}
+        made: Object = pod("p", nodeName="n", containers=[{"name": "c", "resources": resources}])
+        made["metadata"]["generation"] = generation
+        return made
+
+    attributes = attributes_for(PODS, sized(cpu, 2), old=sized("1", 1), subresource="resize")
+    error = admit(PodResizeValidator(reader), attributes)
+    assert (why(error) if error else "") == message
+    same = attributes_for(PODS, sized(cpu, 1), old=sized("1", 1), subresource="resize")
+    assert admit(PodResizeValidator(reader), same) is None

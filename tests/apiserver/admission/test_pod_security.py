@@ -6,6 +6,7 @@ import pytest
 
 from podium.apiserver.admission.pod_security import PodSecurity
 from podium.apiserver.admission.pod_security_checks import evaluate
+from podium.apiserver.chain import User
 from podium.machinery.errors import Invalid, Object
 from podium.resources.apps.deployments import DEPLOYMENTS
 from podium.resources.core.namespaces import NAMESPACES
@@ -245,3 +246,49 @@ def test_existing_pods_are_told_of() -> None:
         "a (and 2 other pods): host namespaces",
         "other: host namespaces, hostPath volumes",
     ]
+
+
+CONFIGURED = {
+    "defaults": {"enforce": "baseline", "audit": "restricted"},
+    "exemptions": {"usernames": ["root"], "namespaces": ["free"], "runtimeClasses": ["boxed"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "who", "fields", "note"),
+    [
+        pytest.param("ns", "alice", {}, "", id="default"),
+        pytest.param("free", "alice", {}, "namespace", id="namespace"),
+        pytest.param("ns", "root", {}, "user", id="user"),
+        pytest.param("ns", "alice", {"runtimeClassName": "boxed"}, "runtimeClass", id="runtime-class"),
+    ],
+)
+def test_a_configuration_has_defaults_and_exemptions(
+    namespace: str, who: str, fields: Object, note: str
+) -> None:
+    reader = FakeReader()
+    reader.put(NAMESPACES, {"metadata": {"name": "ns"}}, {"metadata": {"name": "free"}})
+    attributes = attributes_for(
+        PODS, safe(hostNetwork=True, **fields), namespace=namespace, who=User(name=who)
+    )
+    error = admit(PodSecurity(reader, CONFIGURED), attributes)
+    if note:
+        assert error is None
+        assert attributes.annotations == {"pod-security.kubernetes.io/exempt": note}
+    else:
+        assert 'violates PodSecurity "baseline:latest"' in why(error)
+
+
+def test_what_the_audit_mode_says() -> None:
+    reader = FakeReader()
+    reader.put(NAMESPACES, {"metadata": {"name": "ns"}})
+    attributes = attributes_for(PODS, pod("p"))
+    assert admit(PodSecurity(reader, CONFIGURED), attributes) is None
+    assert attributes.annotations["pod-security.kubernetes.io/enforce-policy"] == "baseline:latest"
+    noted = attributes.annotations["pod-security.kubernetes.io/audit-violations"]
+    assert noted.startswith('would violate PodSecurity "restricted:latest": ')
+
+
+def test_a_configuration_that_makes_no_sense() -> None:
+    with pytest.raises(ValueError, match="must be one of privileged, baseline, restricted"):
+        PodSecurity(FakeReader(), {"defaults": {"enforce": "harsh"}})

@@ -22,6 +22,7 @@ from podium.apiserver.admission.default_toleration_seconds import DefaultTolerat
 from podium.apiserver.admission.limit_ranger import LimitRanger
 from podium.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from podium.apiserver.admission.node_restriction import NodeRestriction
+from podium.apiserver.admission.pod_resize_validator import PodResizeValidator
 from podium.apiserver.admission.pod_security import PodSecurity
 from podium.apiserver.admission.pod_topology_labels import PodTopologyLabels
 from podium.apiserver.admission.policies.plugin import MutatingAdmissionPolicy, ValidatingAdmissionPolicy
@@ -85,7 +86,7 @@ _USUAL: Mapping[str, _Make] = {
     # Off by default upstream, and on in every cluster that is set up with care.
     "NodeRestriction": lambda given: NodeRestriction(given.reader),
     "TaintNodesByCondition": lambda _given: TaintNodesByCondition(),
-    "PodSecurity": lambda given: PodSecurity(given.reader),
+    "PodSecurity": lambda given: PodSecurity(given.reader, given.configuration),
     "Priority": lambda given: Priority(given.reader),
     "DefaultTolerationSeconds": lambda _given: DefaultTolerationSeconds(),
     "DefaultStorageClass": lambda given: DefaultStorageClass(given.reader),
@@ -98,6 +99,7 @@ _USUAL: Mapping[str, _Make] = {
     "CertificateSubjectRestriction": lambda _given: CertificateSubjectRestriction(),
     "DefaultIngressClass": lambda given: DefaultIngressClass(given.reader),
     "PodTopologyLabels": lambda given: PodTopologyLabels(given.reader),
+    "PodResizeValidator": lambda given: PodResizeValidator(given.reader),
     "MutatingAdmissionPolicy": lambda given: MutatingAdmissionPolicy(given.reader, given.authorizer),
     "MutatingAdmissionWebhook": lambda given: MutatingAdmissionWebhook(given.reader, given.authorizer),
     "ValidatingAdmissionPolicy": lambda given: ValidatingAdmissionPolicy(given.reader, given.authorizer),

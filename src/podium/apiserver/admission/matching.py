@@ -122,13 +122,27 @@ class Matcher:
         self.rules = None if rules is None else tuple(Rule.of(rule) for rule in rules)
         self.excluded = tuple(Rule.of(rule) for rule in excluded)
         self.equivalent = equivalent
-        self.namespaces = _selector(namespace_selector)
-        self.objects = _selector(object_selector)
+        self.fault = ""
+        """What is wrong with a selector, which nobody could write any more."""
+        self.namespaces = self._selector(namespace_selector)
+        self.objects = self._selector(object_selector)
+
+    def _selector(self, selector: Object | None) -> Selector | None:
+        """Return a selector that may say no; None for one that never does."""
+        if not selector:
+            return None
+        try:
+            found = labels.from_label_selector(selector)
+        except ValueError as error:
+            self.fault = str(error)
+            return None
+        return None if found.empty else found
 
     def match(self, attributes: Attributes, namespaces: View) -> Match | None:
         """Return how the write is to be shown; None when it is not wanted.
 
-        Raises `NotFound` when the namespace whose labels decide is gone.
+        Raises `NotFound` when the namespace whose labels decide is gone, and `InternalError` when a selector
+        makes no sense.
         """
         # The object first: where both selectors could decide, a namespace that is gone is no error then.
         if self.objects is not None and not self._wants_object(attributes, self.objects):
@@ -141,6 +155,8 @@ class Matcher:
             found = self._find(self.rules, attributes)
         if found is None:
             return None
+        if self.fault:
+            raise internal(self.fault)
         if self.namespaces is not None and not self._wants_namespace(attributes, namespaces, self.namespaces):
             return None
         host = attributes.host
@@ -185,14 +201,6 @@ class Matcher:
         if namespace is None:
             raise NotFound.of(NAMESPACES.plural, NAMESPACES.group, name)
         return selector.matches(namespace["metadata"].get("labels") or {})
-
-
-def _selector(selector: Object | None) -> Selector | None:
-    """Return a selector that may say no; None for one that never does."""
-    if not selector:
-        return None
-    found = labels.from_label_selector(selector)
-    return None if found.empty else found
 
 
 def _selects(selector: Selector, obj: Object | None) -> bool:

@@ -50,9 +50,19 @@ class Standard:
 class PodSecurity(Plugin):
     name = "PodSecurity"
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, configuration: Object | None = None) -> None:
+        """`configuration` is a PodSecurityConfiguration: what holds where labels say nothing, and for whom
+        nothing does. Raises ValueError for one that makes no sense."""
         self._namespaces = reader.cached(NAMESPACES)
         self._pods = reader.cached(PODS)
+        configured = configuration or {}
+        self._defaults = {PREFIX + key: text for key, text in (configured.get("defaults") or {}).items()}
+        if errors := label_errors(self._defaults):
+            raise ValueError("; ".join(map(str, errors)))
+        exemptions = configured.get("exemptions") or {}
+        self._users = frozenset(exemptions.get("usernames") or ())
+        self._exempt_namespaces = frozenset(exemptions.get("namespaces") or ())
+        self._runtime_classes = frozenset(exemptions.get("runtimeClasses") or ())
 
     async def validate(self, attributes: Attributes) -> None:
         group, plural = attributes.resource.group, attributes.resource.plural
@@ -70,9 +80,10 @@ class PodSecurity(Plugin):
         if pod is None:
             return
         labels = self._labels(attributes)
-        if not labels or not _significant(pod, attributes.old_object):
+        if not labels or not _significant(pod, attributes.old_object) or self._is_exempt(attributes, pod):
             return
         enforced = standard(labels, "enforce")
+        attributes.annotate(f"{PREFIX}enforce-policy", str(enforced))
         violations = evaluate(enforced.level, pod)
         if violations:
             raise refused(attributes, f'violates PodSecurity "{enforced}": {_shown(violations)}')
@@ -83,14 +94,27 @@ class PodSecurity(Plugin):
             return
         labels = self._labels(attributes)
         template = meta.dig(attributes.object, *path)
-        if labels and template:
+        if labels and template and not self._is_exempt(attributes, template):
             _warn(attributes, labels, template)
 
     def _labels(self, attributes: Attributes) -> Mapping[str, str]:
         """Return the labels of the namespace; nothing when none of them concerns this plugin."""
         namespace = self._namespaces.get(None, attributes.namespace)
         labels = meta.labels(namespace) if namespace is not None else {}
+        if self._defaults:
+            return {**self._defaults, **labels}
         return labels if any(key.startswith(PREFIX) for key in labels) else {}
+
+    def _is_exempt(self, attributes: Attributes, pod: Object) -> bool:
+        for what, name, exempt in (
+            ("namespace", attributes.namespace, self._exempt_namespaces),
+            ("user", attributes.user.name, self._users),
+            ("runtimeClass", meta.dig(pod, "spec", "runtimeClassName") or "", self._runtime_classes),
+        ):
+            if name in exempt:
+                attributes.annotate(f"{PREFIX}exempt", what)
+                return True
+        return False
 
     def _namespace(self, attributes: Attributes) -> None:
         namespace = concerns(attributes, NAMESPACES, "CREATE", "UPDATE")
@@ -100,10 +124,12 @@ class PodSecurity(Plugin):
         errors = label_errors(labels)
         if errors and (attributes.operation == "CREATE" or label_errors(old_labels) != errors):
             raise Invalid.of(NAMESPACES.kind, NAMESPACES.group, meta.name(namespace), errors)
-        enforced = standard(labels, "enforce")
+        enforced = standard({**self._defaults, **labels}, "enforce")
         if attributes.operation == "CREATE" or enforced.level == "privileged":
             return
-        if enforced != standard(old_labels, "enforce"):
+        if meta.name(namespace) in self._exempt_namespaces:
+            return
+        if enforced != standard({**self._defaults, **old_labels}, "enforce"):
             attributes.warnings.extend(self._existing(meta.name(namespace), enforced))
 
     def _existing(self, namespace: str, enforced: Standard) -> list[str]:
@@ -154,6 +180,11 @@ def label_errors(labels: Mapping[str, str]) -> list[FieldError]:
 
 
 def _warn(attributes: Attributes, labels: Mapping[str, str], pod: Object) -> None:
+    """Tell the client and the audit log what their modes have to say."""
+    audited = standard(labels, "audit")
+    if audited.level != "privileged" and (broken := evaluate(audited.level, pod)):
+        text = f'would violate PodSecurity "{audited}": {_shown(broken)}'
+        attributes.annotate(f"{PREFIX}audit-violations", text)
     wanted = standard(labels, "warn")
     violations = evaluate(wanted.level, pod)
     if violations:

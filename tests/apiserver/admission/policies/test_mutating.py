@@ -114,6 +114,13 @@ FAILURES = [
         id="no-such-field",
     ),
     pytest.param(
+        apply("Object{metadata: Object.wrong{}}"),
+        "policy 'p' with binding 'p-b' denied request: type mismatch: unexpected type name \"Object.wrong\", "
+        'expected "Object.metadata", which matches field name path from root Object type',
+        403,
+        id="type-name",
+    ),
+    pytest.param(
         json_patch("[JSONPatch{op: 'add', path: '/nosuch', value: 1}]"),
         'Internal error occurred: strict decoding error: unknown field "nosuch"',
         500,

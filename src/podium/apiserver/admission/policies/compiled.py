@@ -9,6 +9,7 @@ from typing import Literal
 
 from podium.apiserver.admission.evaluation import Condition
 from podium.apiserver.admission.matching import Matcher
+from podium.apiserver.admission.policies.type_names import fault_of
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.resources.admissionregistration.expressions import (
@@ -42,6 +43,8 @@ class Mutation:
 
     type: PatchType
     expression: Compiled
+    fault: str
+    """What is wrong with the types of its objects, "" when nothing is."""
 
 
 class Policy:
@@ -112,12 +115,17 @@ class Policy:
             if one.get("patchType") == "JSONPatch":
                 text = (one.get("jsonPatch") or {}).get("expression") or ""
                 compiled = self._compiler.compile(text, scope, JSON_PATCHES)
-                made.append(Mutation(type="JSONPatch", expression=compiled))
+                made.append(_mutation("JSONPatch", compiled))
             else:
                 text = (one.get("applyConfiguration") or {}).get("expression") or ""
                 compiled = self._compiler.compile(text, scope, OBJECT)
-                made.append(Mutation(type="ApplyConfiguration", expression=compiled))
+                made.append(_mutation("ApplyConfiguration", compiled))
         return made
+
+
+def _mutation(type_: PatchType, compiled: Compiled) -> Mutation:
+    fault = "" if compiled.program is None else fault_of(compiled.program.checked.root)
+    return Mutation(type=type_, expression=compiled, fault=fault)
 
 
 class Binding:

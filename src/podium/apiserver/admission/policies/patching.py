@@ -45,6 +45,8 @@ def to_json(value: Any) -> Json:
 
 def patched(mutation: Mutation, value: Any, obj: Object, resource: Resource, host: Host) -> Object:
     """Return `obj` with one change made, defaulted. Raises `PatchFailed`, `ApiError` (500)."""
+    if fault := mutation.fault:
+        raise PatchFailed(f"type mismatch: {fault}")
     if mutation.type == "JSONPatch":
         new = _json_patched(obj, value)
     else:
