@@ -10,8 +10,10 @@ from pathlib import Path
 
 from podium.apiserver import admission
 from podium.apiserver.metrics import ApiServerMetrics
+from podium.apiserver.state_metrics import HealthMetrics
 from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
+from podium.client.measured import ClientMetrics
 from podium.cmd.feature_gates import VERSION
 from podium.controllers.catalogue import Settings, catalogue
 from podium.kubelet.metrics import KubeletMetrics
@@ -36,8 +38,12 @@ PROGRAMS = {
 METRICS: dict[str, Callable[[Registry], object]] = {
     "every program": add_process_metrics,
     "kube-apiserver": ApiServerMetrics,
-    "kube-controller-manager": QueueMetrics,
-    "kube-scheduler": lambda registry: SchedulerMetrics(registry, "default-scheduler"),
+    "kube-apiserver, at /metrics/slis": HealthMetrics,
+    "kube-controller-manager": lambda registry: (QueueMetrics(registry), ClientMetrics(registry)),
+    "kube-scheduler": lambda registry: (
+        SchedulerMetrics(registry, "default-scheduler"),
+        ClientMetrics(registry),
+    ),
     "kubelet": lambda registry: KubeletMetrics(registry, "node", lambda: (0, 0, 0)),
 }
 _MADE = "<!-- Made from the code by docs/generate.py; `make docs` makes it anew. -->\n"

@@ -86,6 +86,63 @@ def test_requests_watches_and_objects_are_counted(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_what_the_server_is_and_what_its_cache_has_taken(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with api(tmp_path) as server:
+            before = await read(server)
+            stored = {"group": "", "resource": "configmaps"}
+            for name in ("a", "b"):
+                await server.ok("POST", PODS, {"metadata": {"name": name}})
+            figures = await read(server)
+            for family in (
+                "apiserver_watch_cache_events_received_total",
+                "apiserver_watch_cache_events_dispatched_total",
+                "apiserver_storage_events_received_total",
+            ):
+                assert figures[key(family, **stored)] - before[key(family, **stored)] == 2
+            assert figures[key("apiserver_watch_cache_initializations_total", **stored)] == 1
+            made = await server.ok("GET", f"{PODS}/b")
+            version = figures[key("apiserver_watch_cache_resource_version", **stored)]
+            assert version == int(made["metadata"]["resourceVersion"])
+            (build,) = [labels for name, labels in figures if name == "kubernetes_build_info"]
+            assert {("major", "1"), ("minor", "36"), ("git_version", "v1.36.2")} <= build
+            gates = {labels: value for (name, labels), value in figures.items() if "feature_enabled" in name}
+            assert set(gates.values()) == {0, 1}
+            assert gates[frozenset({("name", "CBORServingAndStorage"), ("stage", "ALPHA")})] == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_client_that_is_cut_off_is_counted_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with api(tmp_path) as server:
+            watching = await server.watch(f"{PODS}?watch=1")
+            watching.client.stalled = True
+            for index in range(6):
+                data = {"x": "y" * 1_000_000}
+                await server.ok("POST", PODS, {"metadata": {"name": f"big-{index}"}, "data": data})
+            assert watching.client.aborted
+            figures = await read(server)
+            name = "apiserver_terminated_watchers_total"
+            assert figures[key(name, group="", resource="configmaps")] == 1
+
+    asyncio.run(scenario())
+
+
+def test_health_checks_are_counted_at_an_address_of_their_own(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with api(tmp_path) as server:
+            for path in ("/readyz", "/livez", "/livez/ping"):
+                assert (await server.send("GET", path)).status == 200
+            response = await server.send("GET", "/metrics/slis", accept="*/*")
+            assert isinstance(response.body, bytes)
+            lines = response.body.decode().splitlines()
+            assert 'kubernetes_healthcheck{name="etcd",type="readyz"} 1' in lines
+            assert 'kubernetes_healthchecks_total{name="ping",type="livez",status="success"} 2' in lines
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize(
     ("method", "target", "verb", "reach"),
     [

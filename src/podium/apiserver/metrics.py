@@ -12,9 +12,11 @@ from time import perf_counter
 
 from podium.apiserver.admission.metrics import ADMISSION_BOUNDS, AdmissionMetrics
 from podium.apiserver.chain import RequestInfo, User
+from podium.apiserver.state_metrics import StateMetrics
 from podium.base.http.message import RawConnection, Request, Response, StreamWriter
 from podium.base.metrics import Counter, Gauge, Registry, exponential
 from podium.machinery.resource import Resource
+from podium.runtime.metrics import QueueMetrics
 
 _SLOW = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
 REQUEST_BOUNDS = (0.005, 0.025, 0.05, 0.1, 0.2, *_SLOW)
@@ -78,6 +80,8 @@ class ApiServerMetrics:
         self._declare_storage()
         self._declare_aggregation()
         self.admission = AdmissionMetrics(self.registry)
+        self.state = StateMetrics(self.registry)
+        self.queues = QueueMetrics(self.registry)
 
     def _declare_requests(self) -> None:
         make = self.registry

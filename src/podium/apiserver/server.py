@@ -8,6 +8,7 @@ Most reads of single objects take the shortcut (`shortcut.py`), which passes the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
@@ -17,6 +18,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from podium.apiserver import bootstrap
+from podium.apiserver.authn.certificate import read_identity
 from podium.apiserver.authz.messages import forbidden
 from podium.apiserver.cacher.cacher import Cacher
 from podium.apiserver.cacher.entry import Event
@@ -47,14 +49,16 @@ from podium.apiserver.registry.special.addresses import follow_service, mend
 from podium.apiserver.registry.special.events import sweep
 from podium.apiserver.registry.special.services import ServiceAllocator
 from podium.apiserver.shortcut import Shortcut
+from podium.apiserver.state_metrics import CacheState, HealthMetrics
 from podium.base.clock import Clock, WallClock
 from podium.base.http.message import BodyTooLarge, HttpError, Request, Response
 from podium.base.ids import new_uid
 from podium.base.log import Log
 from podium.base.metrics import CONTENT_TYPE
+from podium.base.metrics import Registry as MetricsRegistry
 from podium.base.process_metrics import add_process_metrics
 from podium.machinery.errors import ApiError, InternalError, Object, TooLarge, Unauthorized
-from podium.machinery.feature_gates import FeatureGates
+from podium.machinery.feature_gates import FeatureGates, table
 from podium.machinery.runtime_config import RuntimeConfig
 from podium.machinery.schema import Schema, Schemas
 from podium.resources.apiextensions.customresourcedefinitions import CUSTOMRESOURCEDEFINITIONS
@@ -150,6 +154,7 @@ class ApiServer:
         self.metrics = ApiServerMetrics(is_served=self._is_served)
         add_process_metrics(self.metrics.registry)
         self.metrics.registry.before_collection(self._count_objects)
+        self.health_metrics = HealthMetrics(MetricsRegistry())
         legacy = config.runtime_config.may_name_legacy
         self._schemas = cache(lambda: Schemas.load(config.minor, packages(legacy=legacy)))
         self.gates = config.feature_gates or FeatureGates(version=config.minor)
@@ -172,7 +177,11 @@ class ApiServer:
             self.registry.answers = self._access.answers
             self.registry.token_issuer = self._access.token_issuer
             self.registry.authorizer = self._access.authorizer
-        self._shortcut = Shortcut(self._access, self.catalog, self.metrics) if self._access else None
+        self._routes: dict[tuple[str, str], Registration] = {}
+        """The groups and versions that other servers answer."""
+        self._shortcut = (
+            Shortcut(self._access, self.catalog, self.metrics, self._routes) if self._access else None
+        )
         self.registry.services = ServiceAllocator(
             self.reader.cached(SERVICES),
             cluster_ip_range=config.service_cluster_ip_range,
@@ -197,8 +206,6 @@ class ApiServer:
         self.registry.services_by_endpoint = config.aggregation.to_endpoints
         self._aggregator: Aggregator | None = None
         """Made when the first APIService needs more than what is written at start."""
-        self._routes: dict[tuple[str, str], Registration] = {}
-        """The groups and versions that other servers answer."""
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self._ready = False
@@ -404,6 +411,8 @@ class ApiServer:
         self.metrics.authenticated(user, started)
         if user is None:
             raise Unauthorized
+        if request.peer_certificate is not None:
+            self._count_expiration(request.peer_certificate)
         if access.impersonator is not None:
             user = await access.impersonator.impersonate(user, request, info)
         started = perf_counter()
@@ -412,6 +421,11 @@ class ApiServer:
         if not decision.allowed:
             raise forbidden(user, info, decision.reason)
         return user
+
+    def _count_expiration(self, certificate: bytes) -> None:
+        with contextlib.suppress(ValueError):
+            left = read_identity(certificate).not_after - self._clock.now()
+            self.metrics.state.client_certificates.observe(left.total_seconds())
 
     # --- plain paths
 
@@ -431,10 +445,12 @@ class ApiServer:
         plain = Plain(
             {"ping": fine, "log": fine, "etcd": store},
             {"informer-sync": filled, "poststarthook/start-apiserver": filled, "shutdown": shutting_down},
+            self.health_metrics.checked,
         )
         plain.add_document("/version", self._version)
         plain.add_document("/", lambda: {"paths": self._paths()})
-        plain.add_handler("/metrics", lambda _request: self._metrics())
+        plain.add_handler("/metrics", lambda _request: _figures(self.metrics.registry))
+        plain.add_handler("/metrics/slis", lambda _request: _figures(self.health_metrics.registry))
         issuer = self.registry.token_issuer
         if issuer is not None:
             plain.add_document("/.well-known/openid-configuration", issuer.open_id_configuration)
@@ -467,9 +483,6 @@ class ApiServer:
 
     # --- metrics
 
-    def _metrics(self) -> Response:
-        return text(self.metrics.registry.text().decode(), content_type=CONTENT_TYPE)
-
     def _is_served(self, info: RequestInfo) -> bool:
         served = self.catalog.find(info.api_group, info.api_version, info.resource)
         if served is None:
@@ -499,11 +512,29 @@ class ApiServer:
             (one["metadata"]["name"], _is_available(one)) for one in self.reader.cached(APISERVICES).list()
         )
         names = self._root_names()
+        state = self.metrics.state
+        state.describe_build(self._version())
+        state.describe_features(
+            (gate.name, gate.stage, self.gates.enabled(gate.name))
+            for gate in table(self.gates.version).values()
+        )
+        state.read_caches(
+            (
+                CacheState(*names[root.prefix], events=root.events_count)
+                for root in self._cacher.roots()
+                if root.prefix in names
+            ),
+            self._cacher.revision,
+        )
         self.metrics.read_objects(
             (*names[root.prefix], len(root.entries), sum(len(entry.item) for entry in root.entries.values()))
             for root in self._cacher.roots()
             if root.prefix in names
         )
+
+
+def _figures(registry: MetricsRegistry) -> Response:
+    return text(registry.text().decode(), content_type=CONTENT_TYPE)
 
 
 def _is_available(api_service: Object) -> bool:

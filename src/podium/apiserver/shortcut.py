@@ -9,6 +9,7 @@ here that the chain would decide otherwise; what is saved is the machinery for w
 
 from __future__ import annotations
 
+from collections.abc import Container
 from time import perf_counter
 
 from podium.apiserver.chain import Access
@@ -28,7 +29,15 @@ _UNDERSTOOD = frozenset(
 class Shortcut:
     """Answers what it can of the requests to one server."""
 
-    def __init__(self, access: Access, catalog: Catalog, metrics: ApiServerMetrics) -> None:
+    def __init__(
+        self,
+        access: Access,
+        catalog: Catalog,
+        metrics: ApiServerMetrics,
+        elsewhere: Container[tuple[str, str]] = (),
+    ) -> None:
+        """`elsewhere` are the groups and versions that other servers answer."""
+        self._elsewhere = elsewhere
         self._recognise = access.recognise
         self._permits = access.permits
         self._catalog = catalog
@@ -44,6 +53,8 @@ class Shortcut:
         started = perf_counter()
         info = request_info(request)
         if info.verb != "get" or not info.is_resource or len(info.parts) != 2 or "//" in info.path:
+            return None
+        if self._elsewhere and (info.api_group, info.api_version) in self._elsewhere:
             return None
         user = self._recognise(request)
         if user is None or not self._permits(user, info):

@@ -19,7 +19,9 @@ import orjson
 
 from podium.base.clock import Clock, WallClock
 from podium.base.http.client import HttpTransport
-from podium.client.client import Client
+from podium.base.metrics import Registry
+from podium.client.client import Client, Transport
+from podium.client.measured import ClientMetrics, MeasuredTransport
 
 TOKEN_REREAD_S = 10.0
 """How old a token read from a file may get: the kubelet rotates the files of service-account tokens."""
@@ -84,9 +86,18 @@ class TokenFile:
         return self._token
 
 
-def client_from_kubeconfig(path: str, *, user_agent: str, context: str = "") -> Client:
-    """Return a client for the current (or the named) context of the file. Raises KubeconfigError."""
-    return Client(load(path, context=context).transport(), user_agent=user_agent)
+def client_from_kubeconfig(
+    path: str, *, user_agent: str, context: str = "", metrics: Registry | None = None
+) -> Client:
+    """Return a client for the current (or the named) context of the file. Raises KubeconfigError.
+
+    With `metrics` it counts its requests there.
+    """
+    connection = load(path, context=context)
+    transport: Transport = connection.transport()
+    if metrics is not None:
+        transport = MeasuredTransport(transport, ClientMetrics(metrics), connection.server)
+    return Client(transport, user_agent=user_agent)
 
 
 def load(path: str, *, context: str = "") -> Connection:

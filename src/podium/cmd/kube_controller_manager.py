@@ -105,7 +105,9 @@ def _bool(text: str) -> bool:
 
 
 async def _run(arguments: argparse.Namespace) -> None:
-    client = client_from_kubeconfig(arguments.kubeconfig, user_agent=NAME)
+    registry = Registry()
+    add_process_metrics(registry)
+    client = client_from_kubeconfig(arguments.kubeconfig, user_agent=NAME, metrics=registry)
     settings = Settings(
         root_ca=_read(arguments.root_ca_file),
         service_account_key=_read(arguments.service_account_private_key_file),
@@ -117,8 +119,6 @@ async def _run(arguments: argparse.Namespace) -> None:
     idle = without_settings(settings)
     controllers = [c for c in chosen(catalogue(settings), arguments.controllers) if c.name not in idle]
 
-    registry = Registry()
-    add_process_metrics(registry)
     metrics = QueueMetrics(registry)
 
     async def lead() -> None:

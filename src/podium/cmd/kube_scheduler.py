@@ -57,9 +57,9 @@ async def _run(arguments: argparse.Namespace) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from podium.scheduler.scheduler import Scheduler  # noqa: PLC0415 - not before the line above
 
-    client = client_from_kubeconfig(arguments.kubeconfig, user_agent=NAME)
     registry = Registry()
     add_process_metrics(registry)
+    client = client_from_kubeconfig(arguments.kubeconfig, user_agent=NAME, metrics=registry)
     scheduler = Scheduler(client, metrics=registry)
     try:
         async with serving(arguments, NAME, registry, client):

@@ -122,6 +122,7 @@ def test_failure_and_recovery_show_in_the_condition(front: Front) -> None:
     )
     assert counted in metrics
     assert 'aggregator_unavailable_apiservice{name="v1."} 0' in metrics
+    assert 'workqueue_adds_total{name="RemoteAvailabilityController"}' in metrics
     front.extension.start(front.front_proxy_ca)
     front.wait()
     assert front.request("GET", FLUNDERS, front.as_admin())[0] == 200
@@ -199,6 +200,25 @@ def test_this_server_believes_front_proxies_and_nobody_else(front: Front) -> Non
     assert front.request("GET", path, told, certificate="other-proxy")[0] == 401
     assert front.request("GET", path, {}, certificate="front-proxy")[0] == 401
     assert front.request("GET", path, told)[0] == 403
+    metrics = front.kubectl("get", "--raw", "/metrics")
+    assert 'apiserver_client_certificate_expiration_seconds_bucket{le="86400"} 0' in metrics
+    assert 'apiserver_client_certificate_expiration_seconds_bucket{le="+Inf"} 1' in metrics
+
+
+def test_a_group_that_another_server_takes_over_is_answered_there_alone(make: Make) -> None:
+    """Even reads of single objects, which go a shorter way than the rest."""
+    front = make()
+    front.offer()
+    name = "v1.coordination.k8s.io"
+    path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/a"
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "a"}}
+    front.kubectl("create", "-n", "kube-node-lease", "-f", "-", stdin=json.dumps(lease))
+    plain = {"Authorization": f"Bearer {front.server.token}", "Accept": "application/json"}
+    assert front.request("GET", path, plain)[0] == 200
+    service = {"namespace": "wardle", "name": "api", "port": front.extension.port}
+    patch = {"spec": {"service": service, "caBundle": base64.b64encode(front.extension.ca_pem).decode()}}
+    front.kubectl("patch", "apiservice", name, "--type=merge", "-p", json.dumps(patch))
+    assert front.request("GET", path, plain)[0] in (404, 503)
 
 
 def test_custom_groups_have_an_api_service_as_long_as_they_are_defined(front: Front) -> None:

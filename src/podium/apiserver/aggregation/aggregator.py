@@ -79,14 +79,18 @@ class Aggregator:
         resolver = registry.resolver
         self._backends = Backends(resolver, options.certificate)
         self._availability = AvailabilityController(
-            self._api_services, resolver, self._backends, self._by_name.get, registry.clock
+            self._api_services, resolver, self._backends, self._by_name.get, registry.clock, metrics.queues
         )
-        self._documents = Documents(self._backends, self._by_name.get, self._publish, registry.clock)
+        self._documents = Documents(
+            self._backends, self._by_name.get, self._publish, registry.clock, metrics.queues
+        )
         self._by_service: dict[str, set[str]] = {}
         """The names of the APIServices that a Service (namespace/name) is behind."""
         self._following_services = False
         self._from_before = set(self._api_services.names)
-        self._own: WorkQueue[str] = WorkQueue(clock=registry.clock)
+        self._own: WorkQueue[str] = WorkQueue(
+            clock=registry.clock, name="autoregister", metrics=metrics.queues
+        )
         self._custom: set[str] = set()
 
     def start(self) -> None:

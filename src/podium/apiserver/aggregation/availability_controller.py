@@ -21,6 +21,7 @@ from podium.base.backoff import Backoff
 from podium.base.clock import Clock
 from podium.base.log import Log
 from podium.machinery.errors import ApiError
+from podium.runtime.metrics import QueueMetrics
 from podium.runtime.workqueue import WorkQueue
 
 WORKERS = 4
@@ -41,12 +42,15 @@ class AvailabilityController:
         backends: Backends,
         registration_of: Callable[[str], Registration | None],
         clock: Clock,
+        queues: QueueMetrics,
     ) -> None:
         self._api_services = api_services
         self._resolver = resolver
         self._backends = backends
         self._registration_of = registration_of
-        self._queue: WorkQueue[str] = WorkQueue(clock=clock, backoff=_BACKOFF)
+        self._queue: WorkQueue[str] = WorkQueue(
+            clock=clock, backoff=_BACKOFF, name="RemoteAvailabilityController", metrics=queues
+        )
 
     def add(self, name: str) -> None:
         self._queue.add(name)

@@ -19,6 +19,7 @@ from podium.base.clock import Clock
 from podium.base.http.client import HttpTransport
 from podium.base.log import Log
 from podium.machinery.errors import Object
+from podium.runtime.metrics import QueueMetrics
 from podium.runtime.workqueue import WorkQueue
 
 REFRESH_S = 60.0
@@ -60,11 +61,14 @@ class Documents:
         registration_of: Callable[[str], Registration | None],
         changed: Callable[[], None],
         clock: Clock,
+        queues: QueueMetrics,
     ) -> None:
         self._backends = backends
         self._registration_of = registration_of
         self._changed = changed
-        self._queue: WorkQueue[str] = WorkQueue(clock=clock, backoff=_BACKOFF)
+        self._queue: WorkQueue[str] = WorkQueue(
+            clock=clock, backoff=_BACKOFF, name="discovery-manager", metrics=queues
+        )
         self._servers: dict[tuple[str, str, int, bytes, bool], _Server] = {}
         self._known: dict[str, Described] = {}
 

@@ -27,6 +27,8 @@ class Root:
         self.keys: list[str] = []
         self.changed_revision = 0
         """The revision of the latest change here."""
+        self.events_count = 0
+        """Changes taken since the start."""
         self._events: deque[Event] = deque()
         self._events_bytes = 0
         self._complete_after = complete_after
@@ -63,6 +65,7 @@ class Root:
             del self.entries[key]
             del self.keys[bisect_left(self.keys, key)]
         self.changed_revision = revision
+        self.events_count += 1
         event = Event(revision, entry, previous)
         self._keep(event)
         for subscriber in self._subscribers:

@@ -7,7 +7,7 @@ from typing import Protocol
 from podium.apiserver.cacher.entry import Entry, Event
 from podium.apiserver.cacher.selection import Selection
 from podium.base.http.message import StreamWriter
-from podium.base.metrics import Histogram
+from podium.base.metrics import Counter, Histogram
 from podium.machinery.errors import Object
 
 BUFFERED_BYTES_MAX = 4 * 1024 * 1024
@@ -49,6 +49,7 @@ class Watcher:
         "rendering",
         "selection",
         "sizes",
+        "terminated",
         "writer",
     )
 
@@ -59,6 +60,8 @@ class Watcher:
         self.rendering = rendering
         self.sizes: Histogram | None = None
         """Told the size of each event sent."""
+        self.terminated: Counter | None = None
+        """Told once when the client is cut off because it is too slow."""
         self.after_revision = 0
         """Events up to here are none of the client's business: it has seen them, or asked for later ones."""
         self._pending: list[bytes] | None = []
@@ -91,11 +94,17 @@ class Watcher:
             self._pending.append(line)
             self._pending_bytes += len(line)
             if self._pending_bytes > PENDING_BYTES_MAX:
-                self.writer.abort()
+                self._cut_off()
             return
         self.writer.write(line)
         if self.writer.buffered_bytes > BUFFERED_BYTES_MAX:
-            self.writer.abort()
+            self._cut_off()
+
+    def _cut_off(self) -> None:
+        self.writer.abort()
+        if self.terminated is not None:
+            self.terminated.value += 1
+            self.terminated = None
 
     def go_live(self) -> None:
         """Write what arrived during the initial state; from here on events go straight to the client."""

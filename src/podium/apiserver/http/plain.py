@@ -19,7 +19,14 @@ _HEALTH = ("healthz", "livez", "readyz")
 class Plain:
     """Answers for non-resource paths; extended by `add`."""
 
-    def __init__(self, checks: Mapping[str, Check], ready_checks: Mapping[str, Check]) -> None:
+    def __init__(
+        self,
+        checks: Mapping[str, Check],
+        ready_checks: Mapping[str, Check],
+        checked: Callable[[str, str, bool], None] = lambda _kind, _name, _healthy: None,
+    ) -> None:
+        """`checked` is told the outcome of each check: (kind, name, whether all is well)."""
+        self._checked = checked
         self._checks = {"healthz": checks, "livez": checks, "readyz": {**checks, **ready_checks}}
         self._documents: dict[str, Callable[[], Object]] = {}
         self._handlers: dict[str, Callable[[Request], Response]] = {}
@@ -67,6 +74,7 @@ class Plain:
                 lines.append(f"[+]{name} excluded: ok")
                 continue
             wrong = check()
+            self._checked(kind, name, not wrong)
             if wrong:
                 failed.append(name)
                 lines.append(f"[-]{name} failed: reason withheld")

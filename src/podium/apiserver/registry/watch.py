@@ -53,6 +53,7 @@ async def watch(
     if metrics is not None:
         labels = (resource.group, resource.version, resource.plural)
         watcher.sizes = metrics.watch_event_sizes.labels(*labels)
+        watcher.terminated = metrics.state.terminated_watchers.labels(resource.group, resource.plural)
     try:
         lines = _initial_lines(registry, call, options, watcher)
     except Expired as error:
