@@ -109,7 +109,9 @@ class AdmissionHost:
             entries = list(served.root.range(prefix))
         if served.needs_preparing:
             await served.prepare(entries)
-        return [served.object(entry) for entry in entries]
+        if served.custom or served.converted:
+            return [served.object(entry) for entry in entries]
+        return [entry.shared(resource.kind, resource.api_version) for entry in entries]
 
     def _served(self, resource: Resource) -> Served:
         return self._registry.catalog.of(resource)

@@ -40,7 +40,7 @@ def authority() -> pki.KeyPair:
 
 
 @cache
-def _serving() -> ssl.SSLContext:
+def serving() -> ssl.SSLContext:
     pair = pki.issue(
         authority(),
         common_name="hook",
@@ -103,7 +103,7 @@ class AllowAll:
 async def served(directory: Path, *, clock: Clock | None = None) -> AsyncIterator[tuple[Api, Hooks]]:
     """Run an API server with the admission plugins, and a server of webhooks beside it."""
     hooks = Hooks()
-    await hooks.server.start("127.0.0.1", 0, _serving())
+    await hooks.server.start("127.0.0.1", 0, serving())
     try:
         async with asyncio.timeout(30), api(directory, clock=clock, prepare=_admitting) as running:
             await running.call("POST", "/api/v1/namespaces", {"metadata": {"name": "default"}})
