@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEBIAN_PACKAGES := busybox-static containerd containernetworking-plugins iproute2 nftables python3-venv runc util-linux
 UP_FLAGS ?=
 
-.PHONY: help up down test check unit fuzz clients e2e docs bench system clean
+.PHONY: help up down test check unit conformance fuzz clients e2e docs bench system clean
 
 help: ## Show this
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,7 +21,7 @@ down: ## Stop the cluster and remove what it left on the machine; its data stays
 	@$(BIN)/podium down
 
 test: DEBIAN_PACKAGES += etcd-server
-test: system $(STAMP) check unit fuzz clients e2e ## Set up and pass all tests
+test: system $(STAMP) check unit conformance fuzz clients e2e ## Set up and pass all tests
 
 check: $(STAMP) ## Style, types and layers
 	$(BIN)/ruff format --check src tests bench docs
@@ -30,7 +30,10 @@ check: $(STAMP) ## Style, types and layers
 	$(BIN)/lint-imports
 
 unit: $(STAMP) ## Tests that need no container and no other program
-	$(BIN)/pytest -m "not e2e" --ignore=tests/clients --ignore=tests/fuzz
+	$(BIN)/pytest -m "not e2e" --ignore=tests/clients --ignore=tests/conformance --ignore=tests/fuzz
+
+conformance: $(STAMP) ## Upstream's conformance tests of the API, against a cluster with simulated nodes
+	$(BIN)/pytest tests/conformance
 
 fuzz: $(STAMP) ## Hostile requests; PODIUM_FUZZ_REQUESTS=200000 for a long run
 	$(BIN)/pytest -m fuzz tests/fuzz

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from podium.base.clock import rfc3339
 from podium.controllers.node_ipam import node_ipam
 from podium.controllers.node_ipam import plan as plan_ranges
 from podium.controllers.node_lifecycle import NOT_READY, UNREACHABLE, node_lifecycle, plan
 from podium.controllers.pod_gc import pod_gc
-from podium.controllers.taint_eviction import TAINT_EVICTION, evict_at
+from podium.controllers.taint_eviction import Noticed, evict_at, taint_eviction
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.resources.coordination.leases import LEASES
@@ -131,7 +132,7 @@ def test_a_node_that_stops_renewing_loses_its_pods_in_time() -> None:
                     lease = meta.deep_copy(api.table(LEASES)[f"kube-node-lease/{name}"])
                     api.put(LEASES, {**lease, "spec": {"renewTime": str(api.clock.monotonic_s())}})
 
-        controllers = [node_lifecycle(40, api.clock), TAINT_EVICTION]
+        controllers = [node_lifecycle(40, api.clock), taint_eviction()]
         async with running(api, controllers):
             await beat(120, "n1", "n2")
             assert taints(api.table(NODES)["n1"]) == set()
@@ -170,7 +171,7 @@ def test_when_every_node_is_silent_nobody_is_evicted() -> None:
         api = FakeApi()
         api.put(NODES, node("n1"))
         api.put(PODS, pod("a"))
-        async with running(api, [node_lifecycle(40, api.clock), TAINT_EVICTION]):
+        async with running(api, [node_lifecycle(40, api.clock), taint_eviction()]):
             await api.clock.advance(1000)
             assert taints(api.table(NODES)["n1"]) == {("unreachable", "NoSchedule")}
             assert not meta.deleting(api.table(PODS)["default/a"])
@@ -240,3 +241,13 @@ def test_no_range_is_given_twice_and_ranges_come_back() -> None:
             assert sum(1 for n in api.all(NODES) if n["spec"].get("podCIDR")) == 4
 
     asyncio.run(go())
+
+
+def test_a_taint_without_a_time_counts_from_when_it_was_noticed() -> None:
+    noticed = Noticed()
+    undated = {"key": "evict", "effect": "NoExecute"}
+    later = NOW + timedelta(seconds=5)
+    assert noticed.dated("n", [undated], NOW)[0]["timeAdded"] == rfc3339(NOW)
+    assert noticed.dated("n", [undated], later)[0]["timeAdded"] == rfc3339(NOW)
+    assert noticed.dated("n", [], later) == []
+    assert noticed.dated("n", [undated], later)[0]["timeAdded"] == rfc3339(later)

@@ -7,7 +7,14 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from podium.base.http.message import Request
-from podium.kubelet.simulate import RUN_SECONDS, Simulator, SimulatorSettings, node_names, serve
+from podium.kubelet.simulate import (
+    RUN_SECONDS,
+    Simulator,
+    SimulatorSettings,
+    node_names,
+    serve,
+    simulated_status,
+)
 from podium.machinery.errors import Object
 from podium.resources.coordination.leases import LEASES
 from podium.resources.core.nodes import NODES
@@ -122,6 +129,13 @@ def test_a_job_that_ends_before_its_start_is_written_ends() -> None:
         assert status(api)["phase"] == "Succeeded"
 
     simulating(test)
+
+
+def test_a_pod_that_is_ended_says_so_by_its_exit_code() -> None:
+    pod = pod_on("sim-1", restartPolicy="Never")
+    ended = simulated_status(pod, now="2026-01-01T00:00:00Z", ip="100.64.0.1", host_ip="", killed=True)
+    assert ended["phase"] == "Failed"
+    assert ended["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 137
 
 
 def test_names_sort_as_their_numbers() -> None:

@@ -27,7 +27,7 @@ from podium.controllers.root_ca import root_ca_publisher
 from podium.controllers.serviceaccount import SERVICEACCOUNT
 from podium.controllers.serviceaccount_token import serviceaccount_token
 from podium.controllers.statefulset import STATEFULSET
-from podium.controllers.taint_eviction import TAINT_EVICTION
+from podium.controllers.taint_eviction import taint_eviction
 from podium.controllers.ttl import ttl
 from podium.controllers.ttl_after_finished import TTL_AFTER_FINISHED
 from podium.controllers.validatingadmissionpolicy_status import VALIDATINGADMISSIONPOLICY_STATUS
@@ -67,7 +67,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         CLUSTERROLE_AGGREGATION,
         node_ipam(settings.cluster_cidr, settings.node_cidr_mask_size, settings.service_cidr),
         node_lifecycle(settings.node_monitor_grace_s),
-        TAINT_EVICTION,
+        taint_eviction(),
         pod_gc(),
         NAMESPACE,
         DEPLOYMENT,

@@ -1,7 +1,8 @@
 """Pods leave nodes with NoExecute taints, unless they tolerate them, or once they have tolerated them enough.
 
 Upstream: pkg/controller/tainteviction. There the time of tolerating begins when the controller notices the
-taint; here with the taint's timeAdded, so a restart of the controller does not begin it anew.
+taint; here with the taint's timeAdded, so a restart of the controller does not begin it anew. A taint without
+one (kubectl sets none) counts from when it was noticed.
 """
 
 from __future__ import annotations
@@ -54,12 +55,33 @@ def _keys_of_node(delta: Delta, caches: Caches) -> Iterable[str]:
     return [meta.key(pod) for pod in caches[PODS].by_index(BY_NODE, meta.name(delta.new))]
 
 
-async def _reconcile(context: Context, key: str) -> float | None:
+class Noticed:
+    """When taints without timeAdded were first seen."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, dict[tuple[str, str], str]] = {}
+
+    def dated(self, node: str, taints: Sequence[Object], now: datetime) -> list[Object]:
+        """Return the taints, each with a time; those that the node has no longer are forgotten."""
+        before = self._since.pop(node, {})
+        result, since = [], {}
+        for taint in taints:
+            if not taint.get("timeAdded"):
+                identity = (taint["key"], taint.get("value") or "")
+                since[identity] = before.get(identity) or rfc3339(now)
+                taint = {**taint, "timeAdded": since[identity]}  # noqa: PLW2901
+            result.append(taint)
+        if since:
+            self._since[node] = since
+        return result
+
+
+async def _reconcile(context: Context, key: str, noticed: Noticed) -> float | None:
     pod = context.caches[PODS].get(key)
     if pod is None or meta.deleting(pod):
         return None
-    taints = _no_execute(context.caches[NODES].get(podlib.node_name(pod)))
-    now = context.clock.now()
+    node, now = podlib.node_name(pod), context.clock.now()
+    taints = noticed.dated(node, _no_execute(context.caches[NODES].get(node)), now)
     leave = evict_at(pod, taints, now) if taints else None
     if leave is None:
         return None
@@ -92,12 +114,19 @@ async def mark_disrupted(context: Context, pod: Object, condition: Object, **sta
     await context.client.patch(PODS, meta.name(pod), patch, meta.namespace(pod), subresource="status")
 
 
-TAINT_EVICTION = Controller(
-    name="taint-eviction-controller",
-    service_account="node-controller",
-    watches=(
-        Watch(resource=PODS, keys_of=_keys_of_pod, indexes={BY_NODE: node_of_pod}),
-        Watch(resource=NODES, keys_of=_keys_of_node),
-    ),
-    reconcile=_reconcile,
-)
+def taint_eviction() -> Controller:
+    """Return the controller; it remembers which taints it has seen since when."""
+    noticed = Noticed()
+
+    async def reconcile(context: Context, key: str) -> float | None:
+        return await _reconcile(context, key, noticed)
+
+    return Controller(
+        name="taint-eviction-controller",
+        service_account="node-controller",
+        watches=(
+            Watch(resource=PODS, keys_of=_keys_of_pod, indexes={BY_NODE: node_of_pod}),
+            Watch(resource=NODES, keys_of=_keys_of_node),
+        ),
+        reconcile=reconcile,
+    )

@@ -48,6 +48,8 @@ RETRY_S = 1.0
 HEARTBEAT_S = 300.0
 POD_NETWORK = ipaddress.ip_network("100.64.0.0/10")
 """Shared address space (RFC 6598): plausible, and routed nowhere."""
+KILLED = 137
+"""The exit code of a container that was ended by SIGKILL."""
 IMAGE_ID = "podium.dev/simulated@sha256:" + "0" * 64
 LOG_LINE = b"This pod is on a simulated node: no container runs, so there are no logs.\n"
 
@@ -148,8 +150,11 @@ def run_seconds(pod: Object) -> float | None:
         return None
 
 
-def simulated_status(pod: Object, *, now: str, ip: str, host_ip: str, completed: bool = False) -> Object:
-    """Return the status of a pod whose containers all run well, or have all ended well."""
+def simulated_status(
+    pod: Object, *, now: str, ip: str, host_ip: str, completed: bool = False, killed: bool = False
+) -> Object:
+    """Return the status of a pod whose containers all run well, have all ended well, or were all killed."""
+    completed = completed or killed
     old = pod.get("status") or {}
     start = old.get("startTime") or now
     reason = {"reason": "PodCompleted"} if completed else {}
@@ -171,14 +176,15 @@ def simulated_status(pod: Object, *, now: str, ip: str, host_ip: str, completed:
         if generation:
             condition["observedGeneration"] = generation
     status: Object = {
-        "phase": "Succeeded" if completed else "Running",
+        "phase": "Failed" if killed else "Succeeded" if completed else "Running",
         "conditions": conditions,
         "startTime": start,
         "podIP": ip,
         "podIPs": [{"ip": ip}],
         "qosClass": qos_class(pod),
         "containerStatuses": [
-            _container_status(pod, container, start, now, ended=completed) for container in containers(pod)
+            _container_status(pod, container, start, now, ended=completed, killed=killed)
+            for container in containers(pod)
         ],
     }
     if generation:
@@ -193,11 +199,15 @@ def simulated_status(pod: Object, *, now: str, ip: str, host_ip: str, completed:
     return status
 
 
-def _container_status(pod: Object, container: Object, start: str, end: str, *, ended: bool) -> Object:
+def _container_status(
+    pod: Object, container: Object, start: str, end: str, *, ended: bool, killed: bool = False
+) -> Object:
     container_id = f"simulated://{pod_uid(pod)}/{container['name']}"
     state: Object = {"running": {"startedAt": start}}
     if ended:
         terminated = {"exitCode": 0, "reason": "Completed", "startedAt": start, "finishedAt": end}
+        if killed:
+            terminated |= {"exitCode": KILLED, "reason": "Error"}
         state = {"terminated": {**terminated, "containerID": container_id}}
     return {
         "name": container["name"],
@@ -306,7 +316,11 @@ class Simulator:
         now = rfc3339(self._clock.now())
         if pod["metadata"].get("deletionTimestamp"):
             self._end_timer(pod_uid(pod))
-            status = simulated_status(pod, now=now, ip=self._ip(pod), host_ip=self._settings.address)
+            # A Job wants to see how its pod ended before it lets it go.
+            killed = restart_policy(pod) != "Always"
+            status = simulated_status(
+                pod, now=now, ip=self._ip(pod), host_ip=self._settings.address, killed=killed
+            )
             if is_terminal(pod):
                 status = {**status, **(pod.get("status") or {})}
             self._statuses.set(pod, status, over=True)

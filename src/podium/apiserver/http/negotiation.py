@@ -80,12 +80,17 @@ def clauses(accept: str) -> tuple[Clause, ...]:
 
 @lru_cache(maxsize=512)
 def accepted(
-    accept: str, offered: tuple[str, ...] = TYPES, *, protobuf: bool = True, stream: bool = False
+    accept: str,
+    offered: tuple[str, ...] = TYPES,
+    *,
+    protobuf: bool = True,
+    tables: bool = True,
+    stream: bool = False,
 ) -> Accepted:
     """Return the first acceptable form for a resource's answer. Raises `NotAcceptable`.
 
-    `protobuf` tells whether the kind has that form: metadata of any kind has, tables never. `stream` is for
-    watches, which YAML cannot carry.
+    `protobuf` tells whether the kind has that form: metadata of any kind has, tables never. `tables` tells
+    whether the resource can be a table. `stream` is for watches, which YAML cannot carry.
     """
     wanted = clauses(accept)
     if not wanted:
@@ -97,7 +102,7 @@ def accepted(
             if clause.media_type not in (media_type, "*/*"):
                 continue
             known = True
-            found = _of_clause(clause, media_type, protobuf=protobuf)
+            found = _of_clause(clause, media_type, protobuf=protobuf, tables=tables)
             if found is not None:
                 if stream and media_type == YAML:
                     raise _not_acceptable(_streams(offered))
@@ -119,7 +124,7 @@ def _not_acceptable(offered: tuple[str, ...]) -> NotAcceptable:
     return NotAcceptable(f"only the following media types are accepted: {', '.join(offered)}")
 
 
-def _of_clause(clause: Clause, media_type: str, *, protobuf: bool) -> Accepted | None:
+def _of_clause(clause: Clause, media_type: str, *, protobuf: bool, tables: bool) -> Accepted | None:
     """Return what one clause asks for of one media type, None where that cannot be had."""
     parameters = clause.parameters
     if not parameters:
@@ -134,7 +139,7 @@ def _of_clause(clause: Clause, media_type: str, *, protobuf: bool) -> Accepted |
         return None if media_type == PROTOBUF and not protobuf else Accepted(media_type=media_type)
     if form not in _FORMS or group != "meta.k8s.io" or version not in _META_VERSIONS:
         return None
-    if form == "Table" and media_type not in (JSON, YAML):
+    if form == "Table" and (media_type not in (JSON, YAML) or not tables):
         return None
     return Accepted(media_type=media_type, form=form, version=version, group=group)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from podium.apiserver.chain import RequestInfo
 from podium.apiserver.http.body import read_object
 from podium.apiserver.http.options import delete_options, write_options
@@ -9,7 +11,7 @@ from podium.apiserver.http.respond import json_value
 from podium.apiserver.http.subresources.binding import SUCCESS
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.create import match_namespace
-from podium.apiserver.registry.delete import DeleteOptions, delete
+from podium.apiserver.registry.delete import DeleteOptions, check_preconditions, delete
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.update import modify, not_found
 from podium.base.clock import rfc3339
@@ -146,10 +148,36 @@ async def _delete(registry: Registry, call: Call, options: DeleteOptions) -> Res
         dry_run=call.dry_run,
         options=call.options,
     )
+
+    async def transform(old: Object) -> Object:
+        check_preconditions(deleting, options, old)
+        return disrupted(old, rfc3339(registry.clock.now()))
+
     try:
+        if not call.dry_run:
+            await modify(registry, deleting, transform, system=True)
+            # Checked above, before this very change.
+            options = replace(options, resource_version=None)
         await delete(registry, deleting, options)
     except Conflict as error:
         error.message = error.message.replace("on pods ", "on Pod ")
         error.details = {**(error.details or {}), "kind": "Pod"}
         raise
     return json_value(SUCCESS, status=201)
+
+
+def disrupted(pod: Object, now: str) -> Object:
+    """Return the pod with the condition that says why it goes: a Job may not count such an end. Pure."""
+    condition = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "lastProbeTime": None,
+        "lastTransitionTime": now,
+        "reason": "EvictionByEvictionAPI",
+        "message": "Eviction API: evicting",
+    }
+    if generation := pod["metadata"].get("generation"):
+        condition["observedGeneration"] = generation
+    status: Object = pod.get("status") or {}
+    others = [c for c in status.get("conditions") or () if c.get("type") != condition["type"]]
+    return {**pod, "status": {**status, "conditions": [*others, condition]}}

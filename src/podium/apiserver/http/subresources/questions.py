@@ -18,7 +18,7 @@ from podium.machinery.errors import ServiceUnavailable
 
 async def ask(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
     """Answer POST to the collection of such a kind."""
-    wanted = accepted(request.headers.get("accept"), registry.media_types)
+    wanted = accepted(request.headers.get("accept"), registry.media_types, tables=False)
     write_options(request, call, "CreateOptions")
     obj = await read_object(registry, call, request)
     match_namespace(call, obj["metadata"])
