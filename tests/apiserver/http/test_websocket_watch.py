@@ -12,6 +12,8 @@ import orjson
 from podium.base.http import websocket
 from podium.base.http.client import HttpTransport
 from podium.base.http.server import Server
+from podium.machinery.codec import protobuf
+from podium.machinery.codec.protobuf_wire import fields
 from tests.apiserver.harness import Api, api
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -48,6 +50,26 @@ def test_events_are_messages(tmp_path: Path) -> None:
             assert await event(socket) == ("ADDED", "after")
             await running.ok("DELETE", f"{MAPS}/before")
             assert await event(socket) == ("DELETED", "before")
+            await socket.close()
+
+    asyncio.run(test())
+
+
+def test_events_in_protobuf_are_binary_messages(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with served(tmp_path) as (running, transport):
+            await running.ok("POST", MAPS, {"metadata": {"name": "a"}, "data": {"odd": "\u00fc"}})
+            accept = ("accept", "application/vnd.kubernetes.protobuf")
+            socket = await websocket.connect(transport, f"{MAPS}?watch=1", headers=(accept,))
+            message = await socket.receive()
+            assert isinstance(message, bytes)
+            parts = {number: value for number, _, value in fields(message, 0, len(message))}
+            assert parts[1] == b"ADDED"
+            held = parts[2]
+            assert isinstance(held, bytes)
+            envelope = next(value for number, _, value in fields(held, 0, len(held)) if number == 1)
+            assert isinstance(envelope, bytes)
+            assert protobuf.unwrap(envelope).kind == "ConfigMap"
             await socket.close()
 
     asyncio.run(test())

@@ -48,6 +48,9 @@ class CborForm:
     def error(self, status: Object) -> bytes:
         return _event(self._form.error(status))
 
+    def message(self, line: bytes) -> bytes | str:
+        return line
+
 
 def from_json(body: bytes) -> bytes:
     """Return a JSON document in CBOR."""

@@ -57,3 +57,7 @@ class ProtobufForm:
     def error(self, status: Object) -> bytes:
         raw = protobuf.encode(_STATUS, status)
         return protobuf.frame("ERROR", protobuf.wrap("v1", "Status", raw))
+
+    def message(self, line: bytes) -> bytes | str:
+        # A message has its own length.
+        return line[protobuf.FRAME_HEAD_BYTES :]

@@ -43,6 +43,10 @@ class Form(Protocol):
     def bookmark(self, revision: int, *, initial_events_end: bool) -> bytes: ...
     def error(self, status: Object) -> bytes: ...
 
+    def message(self, line: bytes) -> bytes | str:
+        """Return an event's line as a message of a WebSocket."""
+        ...
+
 
 def form_of(served: Served, accepted: Accepted, clock: Clock, *, include: str = "", is_list: bool) -> Form:
     """Return the form that the client accepts. Raises `NotAcceptable`, `BadRequest`."""
@@ -134,6 +138,9 @@ class _JsonForm:
 
     def error(self, status: Object) -> bytes:
         return orjson.dumps({"type": "ERROR", "object": status}) + b"\n"
+
+    def message(self, line: bytes) -> bytes | str:
+        return line.decode()
 
 
 class WholeForm(_JsonForm):

@@ -33,6 +33,6 @@ async def watch_objects(registry: Registry, call: Call, request: Request) -> Res
         return Response(
             status=101,
             headers=accept_headers(request),
-            upgrade=lambda raw: websocket_watch.serve(raw, stream),
+            upgrade=lambda raw: websocket_watch.serve(raw, stream, form.message),
         )
     return Response(headers=Headers((_NO_CACHE, ("content-type", form.stream_type))), stream=stream)

@@ -1,4 +1,4 @@
-"""watch over a WebSocket, for browsers: each event is one text message.
+"""watch over a WebSocket, for browsers: each event is one message, a text where it is JSON.
 
 The watch itself knows only a `StreamWriter`; here is one that puts each write into a frame. What waits to be
 sent is bounded as on any watch: the watcher looks at `buffered_bytes` and aborts a client that cannot follow.
@@ -16,10 +16,17 @@ from podium.base.http.websocket import WebSocket
 DRAINED_BYTES = 64 * 1024
 
 
-async def serve(raw: RawConnection, watch: Callable[[StreamWriter], Awaitable[None]]) -> None:
-    """Run `watch` over an accepted WebSocket until either side ends it."""
+async def serve(
+    raw: RawConnection,
+    watch: Callable[[StreamWriter], Awaitable[None]],
+    message: Callable[[bytes], bytes | str] = bytes.decode,
+) -> None:
+    """Run `watch` over an accepted WebSocket until either side ends it.
+
+    `message` makes a message of what a watch over HTTP would send for an event.
+    """
     socket = WebSocket(raw, server=True)
-    frames = _Frames(raw)
+    frames = _Frames(raw, message)
     sending = asyncio.create_task(frames.send_all(socket))
     receiving = asyncio.create_task(_until_closed(socket, frames))
     try:
@@ -45,10 +52,11 @@ async def _until_closed(socket: WebSocket, frames: _Frames) -> None:
 
 
 class _Frames:
-    """A `StreamWriter` whose writes become text messages, in order."""
+    """A `StreamWriter` whose writes become messages, in order."""
 
-    def __init__(self, raw: RawConnection) -> None:
+    def __init__(self, raw: RawConnection, message: Callable[[bytes], bytes | str]) -> None:
         self._raw = raw
+        self._message = message
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
         self._arrived = asyncio.Event()
@@ -103,7 +111,7 @@ class _Frames:
                 self._arrived.clear()
                 while self._waiting:
                     data = self._waiting[0]
-                    await socket.send(data.decode())
+                    await socket.send(self._message(data))
                     self._waiting.popleft()
                     self._bytes -= len(data)
                     self._sent.set()

@@ -47,6 +47,8 @@ from podium.machinery.errors import Json, Object
 __all__ = ["Malformed", "Unknown", "decode", "encode", "encode_list", "frame", "knows", "unwrap", "wrap"]
 
 MAGIC = b"k8s\x00"
+FRAME_HEAD_BYTES = 4
+"""The length in front of each event of a watch."""
 _DEPTH_MAX = 100
 """How deep messages may nest; upstream's protobuf has no such bound but its JSON (10,000) has."""
 
@@ -111,7 +113,7 @@ def encode_list(definition: str, metadata: Object, items: Iterable[Object]) -> b
 def frame(type: str, envelope: bytes) -> bytes:
     """Return one event of a watch: a WatchEvent around an object, with its length in front of it."""
     event = _delimited(1, type.encode()) + _delimited(2, _delimited(1, envelope))
-    return len(event).to_bytes(4, "big") + event
+    return len(event).to_bytes(FRAME_HEAD_BYTES, "big") + event
 
 
 def _known(definition: str) -> _Message:
