@@ -132,6 +132,17 @@ def test_asking_the_old_way_what_somebody_may(old: RunningCluster) -> None:
     )
 
 
+def test_a_security_policy_is_understood_and_said_to_be_idle(old: RunningCluster) -> None:
+    manifest = str(MANIFESTS / "05-policy.yaml")
+    old.kubectl("delete", "-f", manifest)
+    assert "is kept, but not enforced" in old.kubectl("apply", "-f", manifest, check=False)
+    assert old.get("podsecuritypolicies.v1beta1.policy", "restricted")["spec"]["volumes"] == [
+        "configMap",
+        "emptyDir",
+    ]
+    assert "MustRunAsNonRoot" in old.kubectl("get", "psp", "restricted")
+
+
 def test_going_back_the_old_way(old: RunningCluster) -> None:
     old.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     old.kubectl(

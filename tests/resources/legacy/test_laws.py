@@ -118,8 +118,8 @@ def test_there_and_back_nothing_is_lost(resource: Resource) -> None:
 
 @pytest.mark.parametrize("resource", LEGACY, ids=IDS)
 def test_what_is_stored_fits_the_stored_version(resource: Resource) -> None:
-    assert resource.storage is not None
     stored = resource.to_storage(_sample(resource))
+    assert resource.storage is not None
     stored.pop("apiVersion"), stored.pop("kind")
     assert SCHEMAS.compile(resource.storage.schema).decode(stored) == []
 

@@ -12,6 +12,7 @@ from podium.resources.legacy import (
     certificates,
     discovery,
     packages,
+    podsecuritypolicies,
     policy,
     rbac,
     reviews,
@@ -61,6 +62,7 @@ LEGACY: tuple[Resource, ...] = (
     deployments.EXTENSIONS,
     ingresses.EXTENSIONS,
     networkpolicies.EXTENSIONS,
+    podsecuritypolicies.in_extensions(packages.EXTENSIONS),
     replicasets.EXTENSIONS,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery.derived import Change, Package, ref
+from podium.resources.legacy import podsecuritypolicies
 
 _ROLLBACK_FIELD = {"description": "Where the Deployment is to be rolled back to; cleared when that is done."}
 _SCALE_STATUS = Change(
@@ -91,6 +92,7 @@ EXTENSIONS = Package(
         **_rollback(_EXTENSIONS),
         **_SCALE,
         **INGRESS_CHANGES,
+        **podsecuritypolicies.changes(_EXTENSIONS),
         "DaemonSetSpec": Change(
             fields={
                 "templateGeneration": {

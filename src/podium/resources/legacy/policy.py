@@ -9,11 +9,16 @@ from __future__ import annotations
 from podium.machinery.derived import Package
 from podium.machinery.errors import Object
 from podium.resources.defaulting import given
+from podium.resources.legacy import podsecuritypolicies
 from podium.resources.legacy.older import copied, older
 from podium.resources.policy.poddisruptionbudgets import PODDISRUPTIONBUDGETS
 
 PACKAGE = Package(
-    name="io.k8s.api.policy.v1beta1", group="policy", version="v1beta1", bases=("io.k8s.api.policy.v1",)
+    name="io.k8s.api.policy.v1beta1",
+    group="policy",
+    version="v1beta1",
+    bases=("io.k8s.api.policy.v1",),
+    changes=podsecuritypolicies.changes("io.k8s.api.policy.v1beta1"),
 )
 
 _LABEL = "pdb.kubernetes.io/deprecated-v1beta1-empty-selector-match"
@@ -81,4 +86,4 @@ PODDISRUPTIONBUDGETS_V1BETA1 = older(
 )
 
 PACKAGES = (PACKAGE,)
-RESOURCES = (PODDISRUPTIONBUDGETS_V1BETA1,)
+RESOURCES = (PODDISRUPTIONBUDGETS_V1BETA1, podsecuritypolicies.PODSECURITYPOLICIES)
