@@ -1,4 +1,4 @@
-"""PodSecurityPolicy, policy/v1beta1 and extensions/v1beta1: kept so that old manifests apply, and not enforced.
+"""PodSecurityPolicy, policy/v1beta1 and extensions/v1beta1: kept for old manifests, and not enforced.
 
 Upstream removed both the kind and the admission plugin that enforced it. Whoever writes a policy is told what
 does its work now.
