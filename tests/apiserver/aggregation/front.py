@@ -8,6 +8,7 @@ import http.client
 import json
 import ssl
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.apiserver.aggregation.extension import (
 from tests.wire.server import Running, running
 
 WITHIN = "--timeout=30s"
+DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,18 @@ class Front:
         self.kubectl("create", "-f", "-", stdin=json.dumps(service))
 
     def wait(self, status: str = "True") -> None:
+        """Return when the APIService has this status and, if available, its documents have been read."""
         self.kubectl("wait", f"--for=condition=Available={status}", f"apiservice/{API_SERVICE}", WITHIN)
+        deadline = time.monotonic() + 30
+        while status == "True" and not self._is_described():
+            assert time.monotonic() < deadline, "the extension server's documents were not read"
+
+    def _is_described(self) -> bool:
+        _, _, body = self.request("GET", "/apis", self.as_admin(Accept=DISCOVERY))
+        (versions,) = [
+            item["versions"] for item in json.loads(body)["items"] if item["metadata"]["name"] == GROUP
+        ]
+        return bool(versions[0]["freshness"] == "Current")
 
     def available(self) -> dict[str, str]:
         (found,) = [

@@ -19,6 +19,7 @@ from podium.apiserver.aggregation.registration import (
 )
 from podium.apiserver.bootstrap.planning import AUTOMANAGED
 from podium.apiserver.chain import User
+from podium.apiserver.openapi.documents import v3_of_v2
 from podium.base.http.message import Headers
 from podium.machinery.errors import Object
 
@@ -186,6 +187,61 @@ def test_openapi_documents_are_merged_and_clashing_names_renamed() -> None:
         "parameters": [{"name": "pretty", "in": "query"}],
         "schema": {"$ref": "#/definitions/x.A_v2"},
     }
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        pytest.param(7, id="a number for a path"),
+        pytest.param({"get": "x"}, id="a text for an operation"),
+        pytest.param({"get": {"parameters": 1}}, id="a number for parameters"),
+        pytest.param({"get": {"parameters": ["x"]}}, id="a text for a parameter"),
+        pytest.param({"get": {"responses": {"200": None}}}, id="nothing for a response"),
+        pytest.param({"get": {"responses": {"200": {"schema": {"maximum": "x"}}}}}, id="a text for a number"),
+        pytest.param({"get": {"tags": 5}}, id="a number for tags"),
+    ],
+)
+def test_a_malformed_document_is_refused_as_a_whole(item: Any) -> None:
+    body = orjson.dumps({"paths": {"/apis/g/v1/a": item}, "definitions": {}})
+    with pytest.raises(ValueError, match=r"malformed|could not|convert"):
+        remote_openapi.keep(body, "", "g", "v1")
+
+
+def test_a_document_of_v2_is_told_in_v3() -> None:
+    reference = {"$ref": "#/definitions/x.A"}
+    operation = {
+        "operationId": "createA",
+        "x-kubernetes-action": "post",
+        "consumes": ["application/json"],
+        "produces": ["application/json", "application/yaml"],
+        "parameters": [
+            {"name": "body", "in": "body", "required": True, "schema": reference},
+            {"name": "dryRun", "in": "query", "type": "string", "description": "No."},
+        ],
+        "responses": {"200": {"description": "OK", "schema": reference}, "401": {"description": "No"}},
+    }
+    item = {"post": operation, "parameters": [{"name": "namespace", "in": "path", "required": True}]}
+    document = {"paths": {"/apis/g/v1/a": item}, "definitions": {"x.A": {"type": "object"}}}
+    made = v3_of_v2(document, "1.36.2")
+    post = made["paths"]["/apis/g/v1/a"]["post"]
+    schema = {"schema": {"$ref": "#/components/schemas/x.A"}}
+    assert post == {
+        "operationId": "createA",
+        "x-kubernetes-action": "post",
+        "parameters": [{"name": "dryRun", "in": "query", "description": "No.", "schema": {"type": "string"}}],
+        "requestBody": {"content": {"application/json": schema}},
+        "responses": {
+            "200": {
+                "description": "OK",
+                "content": {"application/json": schema, "application/yaml": schema},
+            },
+            "401": {"description": "No"},
+        },
+    }
+    assert made["paths"]["/apis/g/v1/a"]["parameters"] == [
+        {"name": "namespace", "in": "path", "required": True, "schema": {}}
+    ]
+    assert made["components"]["schemas"] == {"x.A": {"type": "object"}}
 
 
 def test_where_an_index_says_a_document_is() -> None:

@@ -180,6 +180,12 @@ def test_a_server_with_plain_discovery_and_no_openapi_v3(make: Make) -> None:
     assert TEMPLATE in document["paths"]
     assert "com.example.wardle.v1alpha1.Flunder" in document["definitions"]
     assert "com.example.wardle.Unused" not in document["definitions"]
+    name = f"apis/{GROUP}/{VERSION}"
+    front.kubectl("wait", "--for=condition=Available", f"apiservice/{API_SERVICE}", "--timeout=30s")
+    converted = front.api(front.api("/openapi/v3")["paths"][name]["serverRelativeURL"])
+    (schema,) = converted["components"]["schemas"].values()
+    assert schema["properties"]["spec"]["properties"]["reference"]["description"] == "To whom."
+    assert "To whom." in front.kubectl("explain", "flunder.spec")
 
 
 def test_the_configmap_tells_extension_servers_whom_to_trust(front: Front) -> None:

@@ -111,8 +111,12 @@ class Aggregator:
         if info.is_resource:
             return self._routes.get((info.api_group, info.api_version))
         match info.path.strip("/").split("/"):
-            case ["apis", group, version] | ["openapi", "v3", "apis", group, version]:
+            case ["apis", group, version]:
                 return self._routes.get((group, version))
+            case ["openapi", "v3", "apis", group, version]:
+                # One without v3 has its v2 shown by this server.
+                found = self._routes.get((group, version))
+                return found if found is not None and self._documents.of(found.name).v3_url else None
         return None
 
     async def forward(
@@ -207,7 +211,7 @@ class Aggregator:
         )
         self._openapi.set_remote(
             {f"apis/{one.group}/{one.version}": known.v3_url for one, known in described if known.v3_url},
-            [known.v2 for _, known in described if known.v2 is not None],
+            {f"apis/{one.group}/{one.version}": known.v2 for one, known in described if known.v2 is not None},
         )
 
     # --- this server's own groups

@@ -1,6 +1,6 @@
 """Reads what extension API servers say they serve, and hands it to this server's own documents.
 
-One after the other, when an APIService changes and once a minute; what has not changed costs a 304.
+That happens when an APIService changes and once a minute; what has not changed costs a 304.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from podium.machinery.errors import Object
 from podium.runtime.metrics import QueueMetrics
 from podium.runtime.workqueue import WorkQueue
 
+WORKERS = 2
+"""A server that is slow to answer must not hold up what the others have to say."""
 REFRESH_S = 60.0
 OPENAPI_TIMEOUT_S = 30.0
 _BACKOFF = Backoff(initial_s=0.5, max_s=REFRESH_S)
@@ -79,6 +81,11 @@ class Documents:
         return self._known.get(name) or Described()
 
     async def run(self) -> None:
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(WORKERS):
+                workers.create_task(self._work())
+
+    async def _work(self) -> None:
         while True:
             name = await self._queue.get()
             try:

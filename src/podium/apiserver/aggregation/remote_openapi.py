@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from podium.apiserver.openapi import documents, gnostic
 from podium.machinery.errors import Json, Object
 
 _REFERENCE = "#/definitions/"
@@ -31,10 +32,26 @@ class Kept:
 
 
 def keep(body: bytes, etag: str, group: str, version: str) -> Kept:
-    """Return what a document says of one group and version. Raises ValueError for what is no document."""
+    """Return what a document says of one group and version.
+
+    Raises ValueError for what is no document, or could not be shown in every form: one server's nonsense must
+    not spoil the document that all are in.
+    """
     document = orjson.loads(body)
     if not isinstance(document, dict):
         raise ValueError("the OpenAPI document is no object")
+    try:
+        selected = _selected(document, group, version)
+        text = orjson.dumps(selected)
+        gnostic.v2(selected)
+        gnostic.v3(documents.v3_of_v2(selected, ""))
+        documents.share_parameters(orjson.loads(text))
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
+        raise ValueError(f"the OpenAPI document is malformed: {error!r}") from error
+    return Kept(etag=etag, packed=zlib.compress(text, 6))
+
+
+def _selected(document: Object, group: str, version: str) -> Object:
     prefix = f"/apis/{group}/{version}/" if group else f"/api/{version}/"
     paths = {path: item for path, item in _mapping(document.get("paths")).items() if path.startswith(prefix)}
     known = _mapping(document.get("definitions"))
@@ -49,8 +66,7 @@ def keep(body: bytes, etag: str, group: str, version: str) -> Kept:
             continue
         definitions[name] = known[name]
         waiting += references(known[name])
-    packed = zlib.compress(orjson.dumps({"paths": paths, "definitions": definitions}), 6)
-    return Kept(etag=etag, packed=packed)
+    return {"paths": paths, "definitions": definitions}
 
 
 def _mapping(value: Json) -> Mapping[str, Json]:

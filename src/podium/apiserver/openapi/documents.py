@@ -198,7 +198,7 @@ def _reference(parameter: Object, shared: dict[str, Object]) -> Object:
     if "$ref" in parameter or name in _UNSHARED:
         return parameter
     if name == "body":
-        schema = str(parameter["schema"].get("$ref"))
+        schema = str((parameter.get("schema") or {}).get("$ref"))
         if not schema.startswith("#/definitions/io.k8s.apimachinery"):
             return parameter
     digest = hashlib.sha256(orjson.dumps(parameter)).digest()[:6]
@@ -252,3 +252,53 @@ def v3_schema(value: Json) -> Json:
             del made["$ref"]
             made["allOf"] = [{"$ref": reference}]
     return made
+
+
+def v3_of_v2(document: Object, version: str) -> Object:
+    """Return what v3 can say of a v2 document that somebody else has written; some of it is lost."""
+    paths: Object = {}
+    for path, item in document["paths"].items():
+        made = paths[path] = {
+            method: _v3_of_operation(operation)
+            for method, operation in item.items()
+            if method != "parameters"
+        }
+        if "parameters" in item:
+            made["parameters"] = [
+                _v3_of_parameter(one) for one in item["parameters"] if one.get("in") != "body"
+            ]
+    schemas = {name: v3_schema(definition) for name, definition in document["definitions"].items()}
+    return {
+        "openapi": "3.0.0",
+        "info": _info(version),
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": _BEARER},
+    }
+
+
+_KEPT = ("description", "operationId", "tags", "deprecated")
+
+
+def _v3_of_operation(operation: Object) -> Object:
+    made = {key: value for key, value in operation.items() if key in _KEPT or key.startswith("x-")}
+    parameters = operation.get("parameters") or []
+    if in_query := [_v3_of_parameter(one) for one in parameters if one.get("in") != "body"]:
+        made["parameters"] = in_query
+    for body in (one for one in parameters if one.get("in") == "body"):
+        content = {"schema": v3_schema(body.get("schema") or {})}
+        made["requestBody"] = {"content": dict.fromkeys(operation.get("consumes") or ["*/*"], content)}
+    made["responses"] = {}
+    for code, response in (operation.get("responses") or {}).items():
+        answer = made["responses"][code] = {"description": response.get("description") or ""}
+        if "schema" in response:
+            schema = {"schema": v3_schema(response["schema"])}
+            answer["content"] = dict.fromkeys(operation.get("produces") or ["*/*"], schema)
+    return made
+
+
+def _v3_of_parameter(parameter: Object) -> Object:
+    said: Object = {
+        key: parameter[key] for key in ("name", "in", "description", "required") if key in parameter
+    }
+    schema = {key: parameter[key] for key in ("type", "format", "uniqueItems") if key in parameter}
+    return {**said, "schema": schema}

@@ -87,17 +87,21 @@ class OpenApi:
         self._digests: dict[str, str] = {}
         self._remote_v3: Mapping[str, str] = {}
         self._remote_v2: Sequence[Kept] = ()
+        self._converted: Mapping[str, Kept] = {}
+        """Documents of servers that have no v3, by the name that it would have there."""
         catalog.on_change(self._forget)
 
     def _forget(self) -> None:
         self._making.clear()
         self._digests.clear()
 
-    def set_remote(self, v3: Mapping[str, str], v2: Sequence[Kept]) -> None:
-        """Show what other servers serve behind this one: where their v3 documents are, by name
-        (`apis/GROUP/VERSION`), and what is to go into the one of v2."""
-        if v3 != self._remote_v3 or v2 != self._remote_v2:
-            self._remote_v3, self._remote_v2 = v3, v2
+    def set_remote(self, v3: Mapping[str, str], v2: Mapping[str, Kept]) -> None:
+        """Show what other servers serve behind this one, by name (`apis/GROUP/VERSION`): where their v3
+        documents are, and what is to go into the one of v2. Of those without v3 that is converted."""
+        kept = tuple(v2.values())
+        if v3 != self._remote_v3 or kept != self._remote_v2:
+            self._remote_v3, self._remote_v2 = v3, kept
+            self._converted = {name: one for name, one in v2.items() if name not in v3}
             self._forget()
 
     # --- requests
@@ -111,7 +115,7 @@ class OpenApi:
         if path == "/openapi/v3":
             return self._index(request)
         name = path.removeprefix("/openapi/v3/")
-        if name == path or not self._operations(name):
+        if name == path or not (name in self._converted or self._operations(name)):
             raise NotFound("the server could not find the requested resource", details={})
         asked = request.parameter("hash")
         digest = self._digest(name)
@@ -155,6 +159,8 @@ class OpenApi:
 
     def _index(self, request: Request) -> Response:
         paths = {name: {"serverRelativeURL": _url(name, self._digest(name))} for name in self._names()}
+        for name in self._converted:
+            paths[name] = {"serverRelativeURL": _url(name, self._digest(name))}
         paths |= {name: {"serverRelativeURL": url} for name, url in self._remote_v3.items()}
         body = orjson.dumps({"paths": dict(sorted(paths.items()))})
         etag = f'"{hashlib.sha512(body).hexdigest().upper()}"'
@@ -197,6 +203,7 @@ class OpenApi:
         """Return what makes a document. It runs in a thread and sees the catalog as it is now."""
         found = self._operations(name) if name != "v2" else self._all_operations()
         definitions = Definitions(self._schemas(), self._custom_definitions(found))
+        converted = self._converted.get(name)
         version, remote, base = self._version, tuple(self._remote_v2), f"https://{self._address()}"
 
         def make() -> bytes:
@@ -206,6 +213,8 @@ class OpenApi:
                 document = documents.v2(found, definitions.reached(found), version)
                 _merge(document, remote)
                 documents.share_parameters(document)
+            elif converted is not None:
+                document = documents.v3_of_v2(converted.document(), version)
             else:
                 document = documents.v3(found, definitions.reached_v3(found, _group_version(name)), version)
             content = _as_protobuf(document, name) if encoding == "protobuf" else orjson.dumps(document)
@@ -220,6 +229,8 @@ class OpenApi:
             found = self._operations(name) if name != "v2" else self._all_operations()
             known: list[object] = [(one.path, one.method, one.id) for one in found]
             known += [(one.name, one.schema.source) for one in self._custom_definitions(found)]
+            if name in self._converted:
+                known = [self._converted[name].packed]
             if name == "v2":
                 known += [kept.packed for kept in self._remote_v2]
             made_of = repr((_MADE_BY, self._version, known)).encode()
