@@ -47,6 +47,30 @@ def _narrow_to_phase(new: Object, old: Object, clock: Clock) -> None:
         new["status"] = {**status, "lastPhaseTransitionTime": rfc3339(clock.now())}
 
 
+def _narrow_to_pod_status(new: Object, old: Object, clock: Clock) -> None:
+    """pods/status: the status; what kubelets of old did not know of it stays."""
+    narrow_to_status(new, old, clock)
+    status, before = dict(new.get("status") or {}), old.get("status") or {}
+    for key in ("qosClass", "observedGeneration"):
+        if not status.get(key) and before.get(key):
+            status[key] = before[key]
+    seen: dict[Any, list[Any]] = {}
+    for condition in before.get("conditions") or ():
+        seen.setdefault(condition.get("type"), []).append(condition.get("observedGeneration"))
+    conditions = status.get("conditions")
+    if conditions and any(any(generations) for generations in seen.values()):
+        status["conditions"] = [_observed(condition, seen) for condition in conditions]
+    new["status"] = status
+
+
+def _observed(condition: Object, seen: dict[Any, list[Any]]) -> Object:
+    generations = seen.get(condition.get("type"))
+    generation = generations.pop(0) if generations else None
+    if condition.get("observedGeneration") or not generation:
+        return condition
+    return {**condition, "observedGeneration": generation}
+
+
 def _narrow_to_finalizers(new: Object, old: Object, _clock: Clock) -> None:
     """namespaces/finalize: spec.finalizers."""
     finalizers = (new.get("spec") or {}).get("finalizers")
@@ -99,11 +123,18 @@ def _narrow_to_ephemeral_containers(new: Object, old: Object, _clock: Clock) -> 
 
 
 def _narrow_to_resources(new: Object, old: Object, _clock: Clock) -> None:
-    """pods/resize: the resources of containers, and how they take a change of them."""
+    """pods/resize: the resources of the pod and of its containers, and how these take a change of them.
+
+    Other containers than there are, or in another order, are left to be refused.
+    """
     asked = new.get("spec") or {}
+    parts = ("containers", "initContainers")
+    if any(len(asked.get(part) or ()) != len(old["spec"].get(part) or ()) for part in parts):
+        return
     _restore(new, old, but=())
     spec = dict(old["spec"])
-    for part in ("containers", "initContainers"):
+    _put(spec, "resources", asked.get("resources"))
+    for part in parts:
         if part in spec:
             spec[part] = _resized(spec[part], asked.get(part) or ())
     new["spec"] = spec
@@ -111,15 +142,14 @@ def _narrow_to_resources(new: Object, old: Object, _clock: Clock) -> None:
 
 
 def _resized(containers: list[Object], asked: Any) -> list[Object]:
-    by_name = {container.get("name"): container for container in asked}
     result = []
-    for container in containers:
-        wanted = by_name.get(container.get("name"))
-        if wanted is not None:
-            container = dict(container)  # noqa: PLW2901 - a copy, because the old object is read-only
-            for part in ("resources", "resizePolicy"):
-                _put(container, part, wanted.get(part))
-        result.append(container)
+    for container, wanted in zip(containers, asked, strict=True):
+        if container.get("name") != wanted.get("name"):
+            return list(asked)
+        made = dict(container)
+        for part in ("resources", "resizePolicy"):
+            _put(made, part, wanted.get(part))
+        result.append(made)
     return result
 
 
@@ -158,6 +188,7 @@ NARROW: Mapping[tuple[str, str], Narrow] = {
     ("certificatesigningrequests.certificates.k8s.io", "approval"): _narrow_to_approval,
     ("pods", "ephemeralcontainers"): _narrow_to_ephemeral_containers,
     ("pods", "resize"): _narrow_to_resources,
+    ("pods", "status"): _narrow_to_pod_status,
     ("persistentvolumes", "status"): _narrow_to_phase,
 }
 """By (`Resource.group_plural`, subresource)."""

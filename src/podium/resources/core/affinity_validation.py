@@ -126,10 +126,39 @@ def _pod_term(term: Object, path: str) -> Errors:
         errors += validation.validate_label_selector(given(term, key), f"{path}.{key}")
     for namespace in term.get("namespaces") or ():
         errors += named(f"{path}.namespace", namespace, validation.dns1123_label_errors)
+    errors += _label_keys(term, path)
     topology = str(term.get("topologyKey") or "")
     if not topology:
         errors.append(FieldError.required(f"{path}.topologyKey", "can not be empty"))
     return errors + named(f"{path}.topologyKey", topology, validation.qualified_name_errors)
+
+
+def _label_keys(term: Object, path: str) -> Errors:
+    """Check the keys that narrow a selector. What they stand for is a part of it already."""
+    selector = given(term, "labelSelector")
+    keys = {field: list(term.get(field) or ()) for field in ("matchLabelKeys", "mismatchLabelKeys")}
+    errors: Errors = []
+    for field, names in keys.items():
+        if names and selector is None:
+            detail = "must not be specified when labelSelector is not set"
+            errors.append(FieldError.forbidden(f"{path}.{field}", detail))
+            continue
+        for index, name in enumerate(names):
+            errors += named(f"{path}.{field}[{index}]", name, validation.qualified_name_errors)
+    matched = keys["matchLabelKeys"]
+    selected = set((selector or {}).get("matchLabels") or ())
+    for requirement in objects((selector or {}).get("matchExpressions")):
+        key = requirement.get("key")
+        if key in matched and key in selected:
+            detail = "exists in both matchLabelKeys and labelSelector"
+            # Upstream's error leaves the field's name out.
+            errors.append(FieldError.invalid(f"{path}[{matched.index(key)}]", key, detail))
+        selected.add(key)
+    for index, name in enumerate(matched):
+        if name in keys["mismatchLabelKeys"]:
+            detail = "exists in both matchLabelKeys and mismatchLabelKeys"
+            errors.append(FieldError.invalid(f"{path}.matchLabelKeys[{index}]", name, detail))
+    return errors
 
 
 def validate_spread_constraints(spec: Object, path: str) -> Errors:
@@ -145,8 +174,6 @@ def validate_spread_constraints(spec: Object, path: str) -> Errors:
         topology = str(constraint.get("topologyKey") or "")
         if not topology:
             errors.append(FieldError.required(f"{here}.topologyKey", "can not be empty"))
-        else:
-            errors += named(f"{here}.topologyKey", topology, validation.qualified_name_errors)
         when = constraint.get("whenUnsatisfiable") or ""
         if when not in _UNSATISFIABLE:
             errors.append(FieldError.not_supported(f"{here}.whenUnsatisfiable", when, _UNSATISFIABLE))
@@ -165,6 +192,7 @@ def validate_spread_constraints(spec: Object, path: str) -> Errors:
             policy = constraint.get(key)
             if policy is not None and policy not in _INCLUSION:
                 errors.append(FieldError.not_supported(f"{here}.{key}", policy, _INCLUSION))
+        errors += _label_keys(constraint, here)
         errors += validation.validate_label_selector(
             given(constraint, "labelSelector"), f"{here}.labelSelector"
         )

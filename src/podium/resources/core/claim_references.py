@@ -14,6 +14,12 @@ def claim_names(spec: Object) -> set[str]:
     return {str(claim["name"]) for claim in objects(spec.get("resourceClaims")) if claim.get("name")}
 
 
+def claims_of(resources: Object) -> set[str]:
+    """Return what a container uses of the claims: the name of one, or the name and a request of it."""
+    claims = objects(resources.get("claims"))
+    return {"/".join(filter(None, (claim.get("name"), claim.get("request")))) for claim in claims}
+
+
 def validate_claims(spec: Object, path: str, *, mirrored: bool = False) -> Errors:
     """Check the claims of a pod: each names a claim, or a template to make one from."""
     errors: Errors = []

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import re
+from itertools import pairwise
+
 from podium.machinery import validation
 from podium.machinery.addresses import older_cidr
-from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import Errors, named, objects, one_of, spec_of
+from podium.machinery.errors import FieldError, Object, shown
+from podium.resources.checks import Errors, metadata_of, named, objects, one_of, spec_of
 from podium.resources.core import resource_names
 from podium.resources.core.addresses import is_ipv6
 from podium.resources.core.pod_validation import TAINT_EFFECTS
 from podium.resources.defaulting import given
 
+_TAINTS = "scheduler.alpha.kubernetes.io/taints"
+_FEATURE = re.compile(r"[A-Z][a-zA-Z0-9]*(/[a-zA-Z][a-zA-Z0-9]*)*")
+_FEATURE_LENGTH_MAX = 253
+_UNCAMELED = (
+    "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature "
+    "or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
+)
+
 
 def validate_node(node: Object) -> Errors:
     """Check a Node."""
     # Taints are of the spec; upstream's errors place them in the metadata.
-    errors = _taints(node, "metadata.taints") + _amounts(node)
+    errors = _annotations(node) + _taints(objects(spec_of(node).get("taints")), "metadata.taints")
+    errors += _amounts(node)
+    swap = given(given(given(node, "status") or {}, "nodeInfo") or {}, "swap") or {}
+    if swap.get("capacity") is not None and swap["capacity"] <= 0:
+        here = "metadata.nodeSwapStatus.capacity"
+        errors.append(FieldError.invalid(here, swap["capacity"], "must be greater than zero"))
+    errors += _features(node)
     cidrs = spec_of(node).get("podCIDRs") or []
     for index, cidr in enumerate(cidrs):
         errors += older_cidr(f"spec.podCIDRs[{index}]", cidr)
@@ -25,10 +43,44 @@ def validate_node(node: Object) -> Errors:
     return errors
 
 
-def _taints(node: Object, path: str) -> Errors:
+def _annotations(node: Object) -> Errors:
+    """Check the annotation that taints were, before there was a field."""
+    text = (metadata_of(node).get("annotations") or {}).get(_TAINTS)
+    if not text:
+        return []
+    try:
+        taints = json.loads(text)
+    except ValueError:
+        taints = None
+    if not isinstance(taints, list):
+        # Go's message tells what its parser stumbled over.
+        return [FieldError.invalid("metadata.annotations", _TAINTS, "json: cannot unmarshal taints")]
+    return _taints(objects(taints), f"metadata.annotations.{_TAINTS}")
+
+
+def _features(node: Object) -> Errors:
+    names = (given(node, "status") or {}).get("declaredFeatures") or []
+    errors: Errors = []
+    for index, name in enumerate(names):
+        here = f"status.declaredFeatures[{index}]"
+        if len(name) > _FEATURE_LENGTH_MAX:
+            fault = f"must be no more than {_FEATURE_LENGTH_MAX} characters"
+            errors.append(FieldError.invalid(here, name, f"invalid feature name {shown(name)}: {fault}"))
+        elif not _FEATURE.fullmatch(name):
+            errors.append(FieldError.invalid(here, name, f"invalid feature name {shown(name)}: {_UNCAMELED}"))
+    for index, (name, following) in enumerate(pairwise(names), 1):
+        here = f"status.declaredFeatures[{index}]"
+        if name == following:
+            errors.append(FieldError.duplicate(here, following))
+        elif name > following:
+            errors.append(FieldError.invalid(here, following, "list must be sorted alphabetically"))
+    return errors
+
+
+def _taints(taints: list[Object], path: str) -> Errors:
     errors: Errors = []
     seen: set[tuple[object, object]] = set()
-    for index, taint in enumerate(objects(spec_of(node).get("taints"))):
+    for index, taint in enumerate(taints):
         here = f"{path}[{index}]"
         key, value, effect = taint.get("key") or "", taint.get("value") or "", taint.get("effect")
         errors += named(f"{here}.key", key, validation.qualified_name_errors)
@@ -55,8 +107,13 @@ def _amounts(node: Object) -> Errors:
 
 
 def validate_node_update(new: Object, old: Object) -> Errors:
+    """Check a changed Node. Upstream looks twice, and names twice what is wrong with it as it is."""
+    return validate_node(new) + validate_node_status(new, old)
+
+
+def validate_node_status(new: Object, old: Object) -> Errors:
     """Check a changed Node, or a changed status of one: what it was given once stays."""
-    errors = _amounts(new)
+    errors = _annotations(new) + _amounts(new) + _features(new)
     addresses = objects((given(new, "status") or {}).get("addresses"))
     for index, address in enumerate(addresses):
         if address in addresses[:index]:
@@ -74,4 +131,11 @@ def validate_node_update(new: Object, old: Object) -> Errors:
     if before.get("providerID") and before["providerID"] != spec.get("providerID"):
         detail = 'node updates may not change providerID except from "" to valid'
         errors.append(FieldError.forbidden("spec.providerID", detail))
-    return errors + _taints(new, "metadata.taints")
+    source = given(spec, "configSource")
+    if source is not None and given(source, "configMap") is None:
+        detail = "exactly one reference subfield must be non-nil"
+        errors.append(FieldError.invalid("spec.configSource", source, detail))
+    errors += _taints(objects(spec.get("taints")), "metadata.taints")
+    if (spec.get("externalID") or "") != (before.get("externalID") or ""):
+        errors.append(FieldError.forbidden("spec.externalID", "may not be updated"))
+    return errors

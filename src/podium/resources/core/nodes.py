@@ -6,7 +6,7 @@ from podium.machinery.errors import Object
 from podium.machinery.gated import Gated
 from podium.machinery.resource import Resource, Subresource
 from podium.resources import deferred
-from podium.resources.defaulting import absent, child, drop_zero, round_amounts
+from podium.resources.defaulting import absent, child, drop_zero, given, round_amounts
 from podium.resources.printing import AGE, NAME, NONE, UNKNOWN, column, condition
 from podium.resources.printing import spec as spec_of
 from podium.resources.printing import status as status_of
@@ -66,6 +66,17 @@ def _roles(node: Object) -> str:
     return ",".join(sorted(roles - {""})) or NONE
 
 
+def _prepare_create(node: Object) -> None:
+    """Nodes are not configured through the API any more."""
+    child(node, "spec").pop("configSource", None)
+    child(node, "status").pop("config", None)
+
+
+def _prepare_update(new: Object, old: Object) -> None:
+    if given(old.get("spec") or {}, "configSource") is None:
+        child(new, "spec").pop("configSource", None)
+
+
 def _address(node: Object, kind: str) -> str:
     for address in status_of(node).get("addresses") or ():
         if address.get("type") == kind:
@@ -99,6 +110,8 @@ NODES = Resource(
         ),
     ),
     defaults=_defaults,
+    prepare_create=_prepare_create,
+    prepare_update=_prepare_update,
     columns=(
         NAME,
         column("Status", _state),
@@ -115,5 +128,5 @@ NODES = Resource(
     warnings=deferred.warnings("core.warnings", "node_warnings"),
     validate=deferred.check("core.node_validation", "validate_node"),
     validate_update=deferred.update_check("core.node_validation", "validate_node_update"),
-    validate_status_update=deferred.update_check("core.node_validation", "validate_node_update"),
+    validate_status_update=deferred.update_check("core.node_validation", "validate_node_status"),
 )

@@ -1,13 +1,12 @@
-"""Which changes of a pod are forbidden once it exists, and what one of its status may say."""
+"""Which changes of a pod are forbidden once it exists."""
 
 from __future__ import annotations
 
 from podium.machinery import validation
-from podium.machinery.addresses import older_ip
 from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import INT32_MAX, Errors, difference, named, objects, same, spec_of
-from podium.resources.core import pod_validation
-from podium.resources.core.addresses import is_ipv6
+from podium.resources.checks import INT32_MAX, Errors, difference, metadata_of, objects, same, spec_of
+from podium.resources.core import pod_annotations, pod_validation
+from podium.resources.core.pod_create import APPARMOR_PREFIX
 from podium.resources.defaulting import given
 
 _MUTABLE = (
@@ -20,7 +19,7 @@ _CONTAINER_LISTS = ("containers", "initContainers")
 
 def validate_update(new: Object, old: Object) -> Errors:
     """Check a changed pod and the change itself: of a pod's spec hardly anything may change."""
-    errors = pod_validation.validate_pod(new)
+    errors = pod_validation.validate_pod(new) + annotation_changes(new, old)
     spec, before = spec_of(new), spec_of(old)
     for key in _CONTAINER_LISTS:
         changed, were = objects(spec.get(key)), objects(before.get(key))
@@ -43,6 +42,8 @@ def validate_update(new: Object, old: Object) -> Errors:
     errors += _only_added_tolerations(spec, before)
     errors += _only_deleted_gates(spec, before)
     munged = _munged(spec, before)
+    if before.get("schedulingGates"):
+        errors += _aimed_more_closely(munged, before)
     if not same(munged, before):
         detail = f"pod updates may not change fields other than {_MUTABLE}\n{difference(before, munged)}"
         errors.append(FieldError.forbidden("spec", detail))
@@ -100,66 +101,55 @@ def _munged(spec: Object, before: Object) -> Object:
     grace = before.get("terminationGracePeriodSeconds")
     if grace is not None and grace < 0 and spec.get("terminationGracePeriodSeconds") == 1:
         munged["terminationGracePeriodSeconds"] = grace
-    if before.get("schedulingGates"):
-        # A pod that is held back may still be pointed at fewer nodes.
-        munged["nodeSelector"] = before.get("nodeSelector")
     return munged
 
 
-def validate_status_update(new: Object, old: Object) -> Errors:
-    """Check a change of a pod's status."""
+def _aimed_more_closely(munged: Object, before: Object) -> Errors:
+    """Allow a pod that is held back to be pointed at fewer nodes: put that back in `munged` too."""
     errors: Errors = []
-    status, before = given(new, "status") or {}, given(old, "status") or {}
-    for index, condition in enumerate(objects(status.get("conditions"))):
-        name = str(condition.get("type") or "")
-        if "/" in name:
-            errors += named(f"status.conditions[{index}].type", name, validation.qualified_name_errors)
-    nominated = status.get("nominatedNodeName")
-    if nominated and nominated != before.get("nominatedNodeName"):
-        errors += named("status.nominatedNodeName", nominated, validation.dns1123_subdomain_errors)
-        if spec_of(old).get("nodeName"):
-            detail = "may not be set on pods that are already bound to a node"
-            errors.append(FieldError.forbidden("status.nominatedNodeName", detail))
-    if before.get("qosClass"):
-        errors += validation.validate_immutable(
-            status.get("qosClass") or "", before.get("qosClass"), "status.qosClass"
-        )
-    errors += _addresses(objects(status.get("podIPs")))
-    restart = str(spec_of(old).get("restartPolicy") or "")
-    if restart != "Always":
-        for key in ("containerStatuses", "initContainerStatuses"):
-            sidecars = {
-                container.get("name")
-                for container in objects(spec_of(old).get("initContainers"))
-                if container.get("restartPolicy") == "Always"
-            }
-            errors += _terminated_stay(status, before, key, restart, sidecars)
-    return errors
+    selector, was = munged.get("nodeSelector") or {}, before.get("nodeSelector") or {}
+    if any(selector.get(key) != value for key, value in was.items()):
+        detail = "only additions to spec.nodeSelector are allowed (no mutations or deletions)"
+        errors.append(FieldError.invalid("spec.nodeSelector", selector, detail))
+    munged["nodeSelector"] = was
+    affinity, old_affinity = given(munged, "affinity") or {}, given(before, "affinity") or {}
+    nodes, old_nodes = given(affinity, "nodeAffinity"), given(old_affinity, "nodeAffinity")
+    if same(nodes, old_nodes):
+        return errors
+    munged["affinity"] = {**affinity, "nodeAffinity": old_nodes}
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    terms, old_terms = (
+        objects((given(side or {}, required) or {}).get("nodeSelectorTerms")) for side in (nodes, old_nodes)
+    )
+    path = f"spec.affinity.nodeAffinity.{required}.nodeSelectorTerms"
+    if old_terms and len(terms) != len(old_terms):
+        detail = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
+        errors.append(FieldError.invalid(path, terms or None, detail))
+        return errors
+    detail = "only additions are allowed (no mutations or deletions)"
+    return errors + [
+        FieldError.invalid(f"{path}[{index}]", term, detail)
+        for index, (term, old_term) in enumerate(zip(terms, old_terms, strict=False))
+        if not _only_adds(term, old_term)
+    ]
 
 
-def _addresses(ips: list[Object]) -> Errors:
+def _only_adds(term: Object, was: Object) -> bool:
+    lists = [(objects(term.get(key)), objects(was.get(key))) for key in ("matchExpressions", "matchFields")]
+    if not any(old for _, old in lists):
+        return not any(new for new, _ in lists)
+    return all(same(new[: len(old)], old) for new, old in lists)
+
+
+def annotation_changes(new: Object, old: Object) -> Errors:
+    """Refuse to change annotations that say what a pod is."""
+    annotations, were = (metadata_of(side).get("annotations") or {} for side in (new, old))
     errors: Errors = []
-    texts = [str(ip.get("ip") or "") for ip in ips]
-    for index, text in enumerate(texts):
-        errors += older_ip(f"status.podIPs[{index}]", text)
-    if len(texts) > 2 or (len(texts) == 2 and is_ipv6(texts[0]) == is_ipv6(texts[1])):
-        detail = "may specify no more than one IP for each IP family"
-        errors.append(FieldError.invalid("status.podIPs", ips, detail))
-    return errors
-
-
-def _terminated_stay(status: Object, before: Object, key: str, restart: str, skip: set[object]) -> Errors:
-    """A container that ended for good cannot be said to run again."""
-    errors: Errors = []
-    now = {container.get("name"): container for container in objects(status.get(key))}
-    for index, was in enumerate(objects(before.get(key))):
-        ended = given(given(was, "state") or {}, "terminated")
-        if ended is None or was.get("name") in skip:
-            continue
-        if ended.get("exitCode") and restart == "OnFailure":
-            continue
-        current = now.get(was.get("name"))
-        if current is not None and given(given(current, "state") or {}, "terminated") is None:
-            detail = "may not be transitioned to non-terminated state"
-            errors.append(FieldError.forbidden(f"status.{key}[{index}].state", detail))
+    for key in sorted(annotations.keys() | were.keys()):
+        what = "AppArmor annotations" if key.startswith(APPARMOR_PREFIX) else ""
+        if key == pod_annotations.MIRROR:
+            what = "mirror pod annotation"
+        if what and annotations.get(key) != were.get(key):
+            verb = "remove or update" if key in were else "add"
+            errors.append(FieldError.forbidden(f"metadata.annotations[{key}]", f"may not {verb} {what}"))
     return errors

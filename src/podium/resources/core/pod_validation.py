@@ -16,7 +16,7 @@ from podium.resources.checks import (
     objects,
     one_of,
 )
-from podium.resources.core import claim_references, resource_names
+from podium.resources.core import claim_references, pod_annotations, resource_names
 from podium.resources.core import container_validation as containers
 from podium.resources.core import pod_platform_validation as platform
 from podium.resources.core import security_validation as security
@@ -28,7 +28,6 @@ from podium.resources.defaulting import given
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 COMPARISONS = ("Lt", "Gt")
-MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 _NAMESERVERS_MAX = 3
 _SEARCHES_MAX = 32
 _SEARCHES_LENGTH_MAX = 2048
@@ -315,8 +314,12 @@ def validate_template(template: Object, path: str) -> Errors:
     """Check a PodTemplateSpec."""
     metadata, spec = metadata_of(template), given(template, "spec") or {}
     errors = validation.validate_labels(metadata.get("labels"), f"{path}.labels")
-    errors += validation.validate_annotations(metadata.get("annotations"), f"{path}.annotations")
+    annotations = metadata.get("annotations") or {}
+    if annotations:
+        errors += validation.validate_annotations(annotations, f"{path}.annotations")
+        errors += pod_annotations.validate_annotations(annotations, spec, f"{path}.annotations")
     errors += validate_pod_spec(spec, f"{path}.spec")
+    errors += security.validate_profile_annotations(template, f"{path}.spec")
     if spec.get("ephemeralContainers"):
         detail = "ephemeral containers not allowed in pod template"
         errors.append(FieldError.forbidden(f"{path}.spec.ephemeralContainers", detail))
@@ -332,8 +335,9 @@ def validate_pod(pod: Object) -> Errors:
     """Check what new and changed pods have in common."""
     spec: Json = given(pod, "spec") or {}
     name = str(metadata_of(pod).get("name") or "")
-    errors = _annotations(pod, spec)
-    mirrored = MIRROR_ANNOTATION in (metadata_of(pod).get("annotations") or {})
+    annotations = metadata_of(pod).get("annotations") or {}
+    errors = pod_annotations.validate_annotations(annotations, spec, "metadata.annotations")
+    mirrored = pod_annotations.MIRROR in annotations
     errors += validate_pod_spec(spec, "spec", pod_name=name, is_pod=True, mirrored=mirrored)
     if not spec.get("serviceAccountName"):
         for index, volume in enumerate(objects(spec.get("volumes"))):
@@ -343,14 +347,6 @@ def validate_pod(pod: Object) -> Errors:
                     detail = "must not be specified when serviceAccountName is not set"
                     errors.append(FieldError.forbidden(here, detail))
     return errors + containers.validate_images(spec, "spec")
-
-
-def _annotations(pod: Object, spec: Object) -> Errors:
-    mirrored = (metadata_of(pod).get("annotations") or {}).get(MIRROR_ANNOTATION)
-    if mirrored is None or spec.get("nodeName"):
-        return []
-    detail = "must set spec.nodeName if mirror pod annotation is set"
-    return [FieldError.invalid(f"metadata.annotations[{MIRROR_ANNOTATION}]", mirrored, detail)]
 
 
 def validate_new_pod(pod: Object) -> Errors:

@@ -6,8 +6,8 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
 from podium.resources import deferred
 from podium.resources.core import pod_columns, pod_spec
+from podium.resources.core.pod_create import prepare_pod
 from podium.resources.core.pod_gates import POD_FIELDS
-from podium.resources.core.qos import qos_class
 from podium.resources.defaulting import child, items
 from podium.resources.selecting import field, fields, flag
 
@@ -46,10 +46,6 @@ _SELECTABLE = fields(
 }
 
 
-def _prepare_create(pod: Object) -> None:
-    pod["status"] = {"phase": "Pending", "qosClass": qos_class(pod.get("spec") or {})}
-
-
 PODS = Resource(
     version="v1",
     kind="Pod",
@@ -61,6 +57,9 @@ PODS = Resource(
     gated=POD_FIELDS,
     while_off={
         "TaintTolerationComparisonOperators": deferred.gate_check("core.pod_validation", "no_comparisons"),
+        "InPlacePodLevelResourcesVerticalScaling": deferred.gate_check(
+            "core.pod_subresources", "without_pod_resources"
+        ),
         "UserNamespacesHostNetworkSupport": deferred.gate_check(
             "core.pod_platform_validation", "host_network_of_own_users"
         ),
@@ -86,11 +85,11 @@ PODS = Resource(
     row_conditions=pod_columns.row_conditions,
     grace_period_s=_grace_period_s,
     selectable=_SELECTABLE,
-    prepare_create=_prepare_create,
+    prepare_create=prepare_pod,
     warnings=deferred.warnings("core.pod_warnings", "pod_warnings"),
     validate=deferred.check("core.pod_validation", "validate_new_pod"),
     validate_update=deferred.update_check("core.pod_update", "validate_update"),
-    validate_status_update=deferred.update_check("core.pod_update", "validate_status_update"),
+    validate_status_update=deferred.update_check("core.pod_status_validation", "validate_status_update"),
     validate_subresources={
         "ephemeralcontainers": deferred.update_check(
             "core.pod_subresources", "validate_ephemeral_containers"

@@ -110,7 +110,7 @@ def _user_errors(name: str) -> list[str]:
     return errors
 
 
-def validate_profile_annotations(pod: Object) -> Errors:
+def validate_profile_annotations(pod: Object, path: str = "spec") -> Errors:
     """Ask that annotations which once named profiles say what the fields say."""
     annotations = metadata_of(pod).get("annotations") or {}
     if not any(key == _SECCOMP_POD or key.startswith((_SECCOMP_CONTAINER, _APPARMOR)) for key in annotations):
@@ -120,20 +120,20 @@ def validate_profile_annotations(pod: Object) -> Errors:
     errors: Errors = []
     if _SECCOMP_POD in annotations:
         profile = given(context, "seccompProfile")
-        errors += _seccomp(str(annotations[_SECCOMP_POD]), profile, "spec.securityContext.seccompProfile")
-    for path, container in containers_of(spec, "spec"):
+        errors += _seccomp(str(annotations[_SECCOMP_POD]), profile, f"{path}.securityContext.seccompProfile")
+    for here, container in containers_of(spec, path):
         key = f"{_SECCOMP_CONTAINER}{container.get('name')}"
         if key in annotations:
             profile = given(given(container, "securityContext") or {}, "seccompProfile")
-            errors += _seccomp(str(annotations[key]), profile, f"{path}.securityContext.seccompProfile")
+            errors += _seccomp(str(annotations[key]), profile, f"{here}.securityContext.seccompProfile")
     if is_windows(spec):
         return errors
-    for path, container in containers_of(spec, "spec"):
+    for here, container in containers_of(spec, path):
         key = f"{_APPARMOR}{container.get('name')}"
         own = given(given(container, "securityContext") or {}, "appArmorProfile")
         profile = own if own is not None else given(context, "appArmorProfile")
         if key in annotations and profile is not None:
-            errors += _app_armor(str(annotations[key]), profile, f"{path}.securityContext.appArmorProfile")
+            errors += _app_armor(str(annotations[key]), profile, f"{here}.securityContext.appArmorProfile")
     return errors
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery import validation
-from podium.machinery.addresses import older_cidr, older_ip
+from podium.machinery.addresses import older_cidr, older_ip, parse_ip
 from podium.machinery.errors import FieldError, Object
 from podium.resources.checks import (
     Errors,
@@ -27,6 +27,7 @@ FAMILIES = ("IPv4", "IPv6")
 FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 AFFINITY_SECONDS_MAX = 86400
 _ONLY_BALANCER = "may only be used when `type` is 'LoadBalancer'"
+_IP_MODES = ("Proxy", "VIP")
 _SET_ONCE = "may not change once set"
 _RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
 
@@ -281,6 +282,39 @@ def validate_service_update(new: Object, old: Object) -> Errors:
     return errors + validate_service(new)
 
 
+def validate_service_status(new: Object, old: Object) -> Errors:
+    """Check where a load balancer says that it takes traffic."""
+    status, before = (
+        objects((given(given(side, "status") or {}, "loadBalancer") or {}).get("ingress"))
+        for side in (new, old)
+    )
+    path = "status.loadBalancer.ingress"
+    if status and spec_of(new).get("type") != "LoadBalancer":
+        return [FieldError.forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'")]
+    kept = {str(ingress["ip"]) for ingress in before if ingress.get("ip")}
+    errors: Errors = []
+    for index, ingress in enumerate(status):
+        errors += _ingress(ingress, kept, f"{path}[{index}]")
+    return errors
+
+
+def _ingress(ingress: Object, kept: set[str], path: str) -> Errors:
+    ip, mode, host = ingress.get("ip") or "", ingress.get("ipMode"), ingress.get("hostname") or ""
+    errors = older_ip(f"{path}.ip", ip, kept) if ip else []
+    if mode is None and ip:
+        errors.append(FieldError.required(f"{path}.ipMode", "must be specified when `ip` is set"))
+    elif mode is not None and not ip:
+        errors.append(FieldError.forbidden(f"{path}.ipMode", "may not be specified when `ip` is not set"))
+    elif mode is not None and mode not in _IP_MODES:
+        errors.append(FieldError.not_supported(f"{path}.ipMode", mode, _IP_MODES))
+    if host:
+        errors += named(f"{path}.hostname", host, validation.dns1123_subdomain_errors)
+        if parse_ip(host) is not None:
+            detail = "must be a DNS name, not an IP address"
+            errors.append(FieldError.invalid(f"{path}.hostname", host, detail))
+    return errors
+
+
 def _changed_addresses(spec: Object, before: Object) -> Errors:
     if headless(spec) and headless(before):
         return []
@@ -311,6 +345,9 @@ def _changed_families(spec: Object, before: Object) -> Errors:
             for family, was in zip(families, were, strict=True)
             if family != was
         ]
+    if len(were) > len(families) and not spec.get("clusterIPs"):
+        detail = "primary ipFamily can not be unset"
+        errors.append(FieldError.invalid("spec.ipFamilies[0]", families, detail))
     if families and were and families[0] != were[0]:
         errors.append(FieldError.invalid("spec.ipFamilies[0]", spec.get("clusterIPs"), _SET_ONCE))
     if len(were) > len(families) == 1 and spec.get("ipFamilyPolicy") != "SingleStack":

@@ -102,4 +102,5 @@ SERVICES = Resource(
     warnings=deferred.warnings("core.warnings", "service_warnings"),
     validate=deferred.check("core.service_validation", "validate_service"),
     validate_update=deferred.update_check("core.service_validation", "validate_service_update"),
+    validate_status_update=deferred.update_check("core.service_validation", "validate_service_status"),
 )
