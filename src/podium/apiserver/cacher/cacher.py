@@ -145,13 +145,13 @@ class Cacher:
         heapq.heappush(self._waiting, (revision, next(self._ticket), future))
         await future
 
-    async def wait_fresh(self, revision: int, *, timeout_s: float = FRESHNESS_TIMEOUT_S) -> None:
+    async def wait_fresh(self, revision: int, *, timeout_s: float | None = None) -> None:
         """As `wait_for`, but gives up in time. Raises `TooHighRevision`."""
         if revision <= self.revision:
             return
         await in_task()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(FRESHNESS_TIMEOUT_S if timeout_s is None else timeout_s):
                 await self.wait_for(revision)
         except TimeoutError:
             raise TooHighRevision(self.revision) from None
