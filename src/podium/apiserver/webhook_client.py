@@ -23,6 +23,7 @@ import orjson
 from podium.apiserver.streaming.service_resolver import Address, Unresolvable, server_name
 from podium.base.http.client import HttpResponse, HttpTransport
 from podium.base.tasks import in_task
+from podium.client.kubeconfig import Connection, TokenFile, load_pair
 from podium.machinery.errors import Object
 
 TRANSPORTS_MAX = 200
@@ -86,10 +87,15 @@ class WebhookClient:
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
-        self._transports: OrderedDict[tuple[str, str, str], HttpTransport] = OrderedDict()
+        self._transports: OrderedDict[tuple[str, str, str, Connection | None], HttpTransport] = OrderedDict()
 
-    async def post(self, config: Object, body: bytes, *, timeout_s: float) -> bytes:
-        """Return the answer to `body` of the webhook that a `clientConfig` describes. Raises `CallFailed`."""
+    async def post(
+        self, config: Object, body: bytes, *, timeout_s: float, identity: Connection | None = None
+    ) -> bytes:
+        """Return the answer to `body` of the webhook that a `clientConfig` describes. Raises `CallFailed`.
+
+        Of `identity` only certificate, key and token count: who the server is to the webhook.
+        """
         query = f"?timeout={math.ceil(timeout_s)}s"
         shown = f'Post "{_shown_url(config)}{query}"'
         try:
@@ -99,14 +105,16 @@ class WebhookClient:
         await in_task()
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._exchange(target, config.get("caBundle") or "", query, body)
+                return await self._exchange(target, config.get("caBundle") or "", identity, query, body)
         except TimeoutError:
             raise CallFailed(f"{shown}: context deadline exceeded") from None
         except ConnectionError as error:
             raise CallFailed(f"{shown}: {_reason(error, target)}") from None
 
-    async def _exchange(self, target: Target, bundle: str, query: str, body: bytes) -> bytes:
-        transport = self._transport(target, bundle)
+    async def _exchange(
+        self, target: Target, bundle: str, identity: Connection | None, query: str, body: bytes
+    ) -> bytes:
+        transport = self._transport(target, bundle, identity)
         try:
             return await self._once(transport, target.path + query, body)
         except ConnectionResetError:
@@ -122,14 +130,15 @@ class WebhookClient:
             raise CallFailed(_meaning(status, raw), status)
         return raw
 
-    def _transport(self, target: Target, bundle: str) -> HttpTransport:
-        key = (target.connect, target.server_name, bundle)
+    def _transport(self, target: Target, bundle: str, identity: Connection | None) -> HttpTransport:
+        key = (target.connect, target.server_name, bundle, identity)
         found = self._transports.get(key)
         if found is None:
             self._make_room()
             found = self._transports[key] = HttpTransport(
                 target.connect,
-                ssl_context=_context(bundle) if target.connect.startswith("https:") else None,
+                ssl_context=_context(bundle, identity) if target.connect.startswith("https:") else None,
+                token=_token(identity),
                 connections_max=CONNECTIONS_MAX,
                 server_hostname=target.server_name,
             )
@@ -193,15 +202,26 @@ async def _read(response: HttpResponse) -> bytes:
     return b"".join(parts)
 
 
-def _context(bundle: str) -> ssl.SSLContext:
-    if not bundle:
-        return ssl.create_default_context()
+def _context(bundle: str, identity: Connection | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cadata=binascii.a2b_base64(bundle).decode())
+        authorities = binascii.a2b_base64(bundle).decode() if bundle else ""
+        context = ssl.create_default_context(cadata=authorities or None)
     except (ssl.SSLError, ValueError):
         raise CallFailed(
             "unable to load root certificates: unable to parse bytes as PEM block", 500
         ) from None
+    if identity is not None and identity.certificate:
+        try:
+            load_pair(context, identity.certificate, identity.key)
+        except (ssl.SSLError, OSError) as error:
+            raise CallFailed(f"unable to load the client certificate: {error}", 500) from None
+    return context
+
+
+def _token(identity: Connection | None) -> str | Callable[[], str]:
+    if identity is None:
+        return ""
+    return TokenFile(identity.token_file) if identity.token_file else identity.token
 
 
 def _meaning(status: int, raw: bytes) -> str:

@@ -193,13 +193,13 @@ def client_ssl_context(
         else:
             context.load_default_certs()
         if certificate:
-            _load_pair(context, certificate, key)
+            load_pair(context, certificate, key)
     except (ssl.SSLError, UnicodeDecodeError) as error:
         raise KubeconfigError(f"bad certificate or key: {error}") from error
     return context
 
 
-def _load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
     """Load a certificate and its key, for which `ssl` wants a path: one into memory where the system has
     that, else one that only we can read and that is gone at once."""
     pem = certificate.rstrip() + b"\n" + key

@@ -101,9 +101,13 @@ _USUAL: Mapping[str, _Make] = {
     "PodTopologyLabels": lambda given: PodTopologyLabels(given.reader),
     "PodResizeValidator": lambda given: PodResizeValidator(given.reader),
     "MutatingAdmissionPolicy": lambda given: MutatingAdmissionPolicy(given.reader, given.authorizer),
-    "MutatingAdmissionWebhook": lambda given: MutatingAdmissionWebhook(given.reader, given.authorizer),
+    "MutatingAdmissionWebhook": lambda given: MutatingAdmissionWebhook(
+        given.reader, given.authorizer, given.configuration
+    ),
     "ValidatingAdmissionPolicy": lambda given: ValidatingAdmissionPolicy(given.reader, given.authorizer),
-    "ValidatingAdmissionWebhook": lambda given: ValidatingAdmissionWebhook(given.reader, given.authorizer),
+    "ValidatingAdmissionWebhook": lambda given: ValidatingAdmissionWebhook(
+        given.reader, given.authorizer, given.configuration
+    ),
     "ResourceQuota": lambda given: ResourceQuota(given.reader, clock=given.clock),
 }
 """The plugins that are on by default."""

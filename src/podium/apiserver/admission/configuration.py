@@ -26,7 +26,7 @@ def read(path: str) -> Configurations:
 
     Raises OSError for files that cannot be read, ValueError for files that are none.
     """
-    whole = _object(Path(path))
+    whole = read_object(Path(path))
     if "kind" not in whole and "apiVersion" not in whole:
         legacy = {plugin: whole for key, plugin in _LEGACY.items() if key in whole}
         if legacy:
@@ -38,13 +38,14 @@ def read(path: str) -> Configurations:
     for plugin in whole.get("plugins") or ():
         name, own = plugin.get("name") or "", plugin.get("configuration")
         if own is None and plugin.get("path"):
-            own = _object(Path(path).parent / plugin["path"])
+            own = read_object(Path(path).parent / plugin["path"])
         if own is not None:
             made.setdefault(name, own)
     return made
 
 
-def _object(path: Path) -> Object:
+def read_object(path: Path) -> Object:
+    """Return the object in a YAML or JSON file. Raises OSError, ValueError."""
     try:
         value = yaml.decode(path.read_bytes())
     except yaml.YamlError as error:

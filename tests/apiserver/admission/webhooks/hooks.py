@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from podium.apiserver import admission
 from podium.apiserver.chain import Decision, RequestInfo, User
@@ -54,7 +56,16 @@ def serving() -> ssl.SSLContext:
         certificate.write_bytes(pair.certificate_pem)
         key.write_bytes(pair.key_pem)
         context.load_cert_chain(certificate, key)
+    context.load_verify_locations(cadata=authority().certificate_pem.decode())
+    context.verify_mode = ssl.CERT_OPTIONAL
     return context
+
+
+def _common_name(request: Request) -> str:
+    if request.peer_certificate is None:
+        return ""
+    subject = x509.load_der_x509_certificate(request.peer_certificate).subject
+    return str(subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
 
 class Hooks:
@@ -66,6 +77,8 @@ class Hooks:
         """Answers that are no reviews."""
         self.asked: list[tuple[str, Object]] = []
         self.queries: list[str] = []
+        self.callers: list[tuple[str, str]] = []
+        """The common name of each caller's certificate, and its Authorization header."""
         self.server = Server(self._answer)
 
     @property
@@ -84,6 +97,7 @@ class Hooks:
         path = request.path
         self.asked.append((path, review))
         self.queries.append(request.raw_query)
+        self.callers.append((_common_name(request), request.headers.get("authorization")))
         if path in self.raw:
             return self.raw[path]
         response = self.replies[path](review["request"])
@@ -100,22 +114,24 @@ class AllowAll:
 
 
 @asynccontextmanager
-async def served(directory: Path, *, clock: Clock | None = None) -> AsyncIterator[tuple[Api, Hooks]]:
+async def served(
+    directory: Path, *, clock: Clock | None = None, choice: admission.Choice | None = None
+) -> AsyncIterator[tuple[Api, Hooks]]:
     """Run an API server with the admission plugins, and a server of webhooks beside it."""
+
+    def admitting(server: Any) -> None:
+        server.registry.admission = admission.build(server.reader, AllowAll(), choice=choice)
+
     hooks = Hooks()
     await hooks.server.start("127.0.0.1", 0, serving())
     try:
-        async with asyncio.timeout(30), api(directory, clock=clock, prepare=_admitting) as running:
+        async with asyncio.timeout(30), api(directory, clock=clock, prepare=admitting) as running:
             await running.call("POST", "/api/v1/namespaces", {"metadata": {"name": "default"}})
             account = {"metadata": {"name": "default"}}
             await running.call("POST", "/api/v1/namespaces/default/serviceaccounts", account)
             yield running, hooks
     finally:
         await hooks.server.stop()
-
-
-def _admitting(server: Any) -> None:
-    server.registry.admission = admission.build(server.reader, AllowAll())
 
 
 def run(directory: Path, test: Callable[[Api, Hooks], Awaitable[None]], **options: Any) -> None:

@@ -66,7 +66,9 @@ async def ask(hook: Hook, attributes: Attributes, match: Match, shown: Shown, *,
     body = review.request(version, uid, attributes, match, obj, old)
     assert attributes.host is not None
     try:
-        raw = await attributes.host.webhooks.post(hook.client, body, timeout_s=hook.timeout_s)
+        raw = await attributes.host.webhooks.post(
+            hook.client, body, timeout_s=hook.timeout_s, identity=hook.identity
+        )
         answered = review.decode(raw)
     except CallFailed as error:
         raise CallingFailed(hook, f"failed to call webhook: {error}", error.code) from None

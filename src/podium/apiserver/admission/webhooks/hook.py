@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from podium.apiserver.admission.evaluation import Condition
 from podium.apiserver.admission.matching import Matcher
+from podium.apiserver.admission.webhooks.identities import Identities
+from podium.client.kubeconfig import Connection
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.resources.admissionregistration.expressions import BOOLEAN, Compiler, Scope
@@ -27,6 +29,8 @@ class Hook:
     configuration: str
     client: Object
     """Its `clientConfig`."""
+    identity: Connection | None
+    """Who the server is to it."""
     matcher: Matcher
     conditions: Sequence[Condition]
     ignores_failure: bool
@@ -39,18 +43,18 @@ class Hook:
     """Whether it wants to see again what changes behind it."""
 
 
-def hooks_of(configuration: Object) -> Sequence[Hook]:
+def hooks_of(configuration: Object, identities: Identities) -> Sequence[Hook]:
     """Compile the webhooks of a configuration of either kind, in their order."""
     name, seen = meta.name(configuration), Counter[str]()
     made = []
     for webhook in configuration.get("webhooks") or ():
         hook_name = webhook.get("name") or ""
-        made.append(_hook(webhook, name, f"{name}/{hook_name}/{seen[hook_name]}"))
+        made.append(_hook(webhook, name, f"{name}/{hook_name}/{seen[hook_name]}", identities))
         seen[hook_name] += 1
     return made
 
 
-def _hook(webhook: Object, configuration: str, uid: str) -> Hook:
+def _hook(webhook: Object, configuration: str, uid: str, identities: Identities) -> Hook:
     versions = webhook.get("admissionReviewVersions") or ()
     effects = webhook.get("sideEffects")
     return Hook(
@@ -58,6 +62,7 @@ def _hook(webhook: Object, configuration: str, uid: str) -> Hook:
         uid=uid,
         configuration=configuration,
         client=webhook.get("clientConfig") or {},
+        identity=identities.of(webhook.get("clientConfig") or {}),
         matcher=Matcher(
             webhook.get("rules") or (),
             equivalent=webhook.get("matchPolicy") != "Exact",

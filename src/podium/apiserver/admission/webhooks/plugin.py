@@ -12,6 +12,7 @@ from podium.apiserver.admission.dynamic import DynamicPlugin
 from podium.apiserver.admission.matching import is_exempt
 from podium.apiserver.chain import Attributes, Authorizer, Reader, ViewChange
 from podium.machinery import meta
+from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.admissionregistration.mutatingwebhookconfigurations import MUTATINGWEBHOOKCONFIGURATIONS
 from podium.resources.admissionregistration.validatingwebhookconfigurations import (
@@ -21,23 +22,38 @@ from podium.resources.core.namespaces import NAMESPACES
 
 if TYPE_CHECKING:
     from podium.apiserver.admission.webhooks.hook import Hook
+    from podium.apiserver.admission.webhooks.identities import Identities
 
 
 class _Webhooks(DynamicPlugin):
     """Follows the configurations of one kind."""
 
-    def __init__(self, reader: Reader, authorizer: Authorizer | None, resource: Resource) -> None:
+    def __init__(
+        self, reader: Reader, authorizer: Authorizer | None, resource: Resource, configuration: Object | None
+    ) -> None:
+        """`configuration` is a WebhookAdmissionConfiguration. Raises ValueError for one that is none."""
+        self._configuration = configuration or {}
+        self._identities: Identities | None = None
+        if self._configuration:
+            self._identify()
         self._by_configuration: dict[str, Sequence[Hook]] = {}
         self._hooks: tuple[Hook, ...] = ()
         self._namespaces = reader.cached(NAMESPACES)
         self._authorizer = authorizer
         reader.cached(resource).subscribe(self._follow)
 
+    def _identify(self) -> Identities:
+        from podium.apiserver.admission.webhooks.identities import Identities  # noqa: PLC0415
+
+        if self._identities is None:
+            self._identities = Identities(self._configuration)
+        return self._identities
+
     def _follow(self, change: ViewChange) -> None:
         from podium.apiserver.admission.webhooks.hook import hooks_of  # noqa: PLC0415
 
         if change.new is not None:
-            self._by_configuration[meta.name(change.new)] = hooks_of(change.new)
+            self._by_configuration[meta.name(change.new)] = hooks_of(change.new, self._identify())
         elif change.old is not None:
             self._by_configuration.pop(meta.name(change.old), None)
         # Webhooks of one configuration keep their order, configurations go by their names.
@@ -48,8 +64,13 @@ class _Webhooks(DynamicPlugin):
 class MutatingAdmissionWebhook(_Webhooks):
     name = "MutatingAdmissionWebhook"
 
-    def __init__(self, reader: Reader, authorizer: Authorizer | None = None) -> None:
-        super().__init__(reader, authorizer, MUTATINGWEBHOOKCONFIGURATIONS)
+    def __init__(
+        self,
+        reader: Reader,
+        authorizer: Authorizer | None = None,
+        configuration: Object | None = None,
+    ) -> None:
+        super().__init__(reader, authorizer, MUTATINGWEBHOOKCONFIGURATIONS, configuration)
 
     async def admit(self, attributes: Attributes) -> None:
         if self._hooks and not is_exempt(attributes):
@@ -61,8 +82,13 @@ class MutatingAdmissionWebhook(_Webhooks):
 class ValidatingAdmissionWebhook(_Webhooks):
     name = "ValidatingAdmissionWebhook"
 
-    def __init__(self, reader: Reader, authorizer: Authorizer | None = None) -> None:
-        super().__init__(reader, authorizer, VALIDATINGWEBHOOKCONFIGURATIONS)
+    def __init__(
+        self,
+        reader: Reader,
+        authorizer: Authorizer | None = None,
+        configuration: Object | None = None,
+    ) -> None:
+        super().__init__(reader, authorizer, VALIDATINGWEBHOOKCONFIGURATIONS, configuration)
 
     async def validate(self, attributes: Attributes) -> None:
         if self._hooks and not is_exempt(attributes):
