@@ -44,7 +44,10 @@ METRICS: dict[str, Callable[[Registry], object]] = {
         SchedulerMetrics(registry, "default-scheduler"),
         ClientMetrics(registry),
     ),
-    "kubelet": lambda registry: KubeletMetrics(registry, "node", lambda: (0, 0, 0)),
+    "kubelet": lambda registry: (
+        KubeletMetrics(registry, "node", lambda: (0, 0, 0)),
+        ClientMetrics(registry),
+    ),
 }
 _MADE = "<!-- Made from the code by docs/generate.py; `make docs` makes it anew. -->\n"
 

@@ -30,6 +30,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     import asyncio  # noqa: PLC0415
 
     from podium.base.http.server import Server  # noqa: PLC0415
+    from podium.base.metrics import Registry  # noqa: PLC0415
     from podium.client.kubeconfig import client_from_kubeconfig  # noqa: PLC0415
     from podium.kubelet.cri.client import CriClient  # noqa: PLC0415
     from podium.kubelet.kubelet import Kubelet, KubeletSettings  # noqa: PLC0415
@@ -52,9 +53,12 @@ async def _run(arguments: argparse.Namespace) -> None:
         cluster_domain=arguments.cluster_domain,
         cgroup_root=arguments.cgroup_root or arguments.network_name,
     )
-    client = client_from_kubeconfig(arguments.kubeconfig, user_agent="kubelet/v1.36.2 (linux/amd64)")
+    figures = Registry()
+    client = client_from_kubeconfig(
+        arguments.kubeconfig, user_agent="kubelet/v1.36.2 (linux/amd64)", metrics=figures
+    )
     kubelet = Kubelet(client, runtime, settings)
-    server = Server(KubeletServer(kubelet).handle)
+    server = Server(KubeletServer(kubelet, figures).handle)
     try:
         await server.start(arguments.address, arguments.port, _server_tls(arguments))
         async with asyncio.TaskGroup() as group:

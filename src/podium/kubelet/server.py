@@ -37,9 +37,10 @@ ADMINISTRATORS = ("system:masters", "kubeadm:cluster-admins")
 class KubeletServer:
     """Answers requests about one kubelet's pods."""
 
-    def __init__(self, kubelet: Kubelet) -> None:
+    def __init__(self, kubelet: Kubelet, registry: Registry | None = None) -> None:
+        """`registry` holds what others in the process count; its figures are served with the server's."""
         self._kubelet = kubelet
-        self._registry = Registry()
+        self._registry = registry or Registry()
         add_process_metrics(self._registry)
         KubeletMetrics(self._registry, kubelet.settings.node_name, self._count)
         self._routes: dict[str, Callable[[Request, Sequence[str]], Awaitable[Response]]] = {
