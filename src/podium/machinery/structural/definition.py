@@ -1,7 +1,6 @@
-"""Whether a schema is structural, and otherwise sound: upstream's refusals, in its words.
+"""Whether the schema of a definition is sound: upstream's refusals, in its words.
 
-A schema is structural when every value in it has a type, and when what stands below allOf, anyOf, oneOf and
-not only restricts values that are specified outside of them. Only then is it clear what to prune and default.
+What makes it structural is in `structure.py`, rules are in `rule_definitions.py`.
 """
 
 from __future__ import annotations
@@ -9,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from podium.machinery.errors import FieldError, Json, Object
-from podium.machinery.regexp import PatternError, compiled
 from podium.machinery.structural.pruning import prune
 from podium.machinery.structural.rule_definitions import field_errors, rule_errors
 from podium.machinery.structural.rules import ROOT, Budget, default_errors
+from podium.machinery.structural.structure import children, nested, structure_errors
 from podium.machinery.structural.values import Validator
 
 Errors = list[FieldError]
@@ -22,23 +21,6 @@ _LIST_TYPES = ("atomic", "map", "set")
 _MAP_TYPES = ("atomic", "granular")
 _SCALARS = ("boolean", "integer", "number", "string")
 _UNSUPPORTED = ("$ref", "definitions", "dependencies", "id", "additionalItems", "patternProperties")
-_JUNCTORS = ("allOf", "anyOf", "oneOf")
-_METADATA_PROPERTIES = frozenset(("name", "generateName"))
-_EXTENSIONS = {
-    "x-kubernetes-preserve-unknown-fields": "must be undefined to be structural",
-    "x-kubernetes-embedded-resource": "must be false to be structural",
-    "x-kubernetes-int-or-string": "must be false to be structural",
-    "x-kubernetes-list-type": "must be undefined to be structural",
-    "x-kubernetes-list-map-keys": "must be empty to be structural",
-    "x-kubernetes-map-type": "must be undefined to be structural",
-    "x-kubernetes-validations": "must be empty to be structural",
-    "type": "must be empty to be structural",
-    "title": "must be empty to be structural",
-    "description": "must be empty to be structural",
-    "default": "must be undefined to be structural",
-    "nullable": "must be false to be structural",
-    "additionalProperties": "must be undefined to be structural",
-}
 
 
 def schema_errors(schema: Object, path: str, *, unchanged: bool = False) -> Errors:
@@ -46,44 +28,16 @@ def schema_errors(schema: Object, path: str, *, unchanged: bool = False) -> Erro
 
     `unchanged`: the definition had the schema before, so that its rules may cost what they cost.
     """
-    own, structural = _node(schema, path), _structure(schema, path, "root")
-    own += _forbidden_defaults(schema, path)
-    if structural:
-        return own + structural
-    errors = own
-    if not errors:
-        errors = list(_default_errors(schema, path, Budget(), whole=True))
-        if errors:
-            return errors
-    return errors + rule_errors(
-        schema, path, (lambda part, where: bool(_node(part, where))) if own else _sound, unchanged=unchanged
-    )
+    own = [*_node(schema, path), *_forbidden_defaults(schema, path)]
+    basic = structure_errors(schema, path) or list(_default_errors(schema, path, Budget(), whole=True))
+    if basic:
+        return basic + own
+    faulty = (lambda part, where: bool(_node(part, where))) if own else _sound
+    return own + rule_errors(schema, path, faulty, unchanged=unchanged)
 
 
 def _sound(_schema: Object, _path: str) -> bool:
     return False
-
-
-# --- one node after the other
-
-
-def children(schema: Object, path: str) -> Iterator[tuple[Object, str, str]]:
-    """Yield (schema, path, what it is) of what a schema specifies directly: property, items, values."""
-    for name in sorted(schema.get("properties") or {}):
-        yield schema["properties"][name], f"{path}.properties[{name}]", "property"
-    items, others = schema.get("items"), schema.get("additionalProperties")
-    if isinstance(items, dict):
-        yield items, f"{path}.items", "items"
-    if isinstance(others, dict):
-        yield others, f"{path}.additionalProperties", "values"
-
-
-def _nested(schema: Object, path: str) -> Iterator[tuple[Object, str]]:
-    for name in _JUNCTORS:
-        for index, part in enumerate(schema.get(name) or ()):
-            yield part, f"{path}.{name}[{index}]"
-    if isinstance(schema.get("not"), dict):
-        yield schema["not"], f"{path}.not"
 
 
 def _node(schema: Object, path: str) -> Errors:
@@ -93,10 +47,7 @@ def _node(schema: Object, path: str) -> Errors:
         detail = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
         errors.append(FieldError.forbidden(f"{path}.uniqueItems", detail))
     others = schema.get("additionalProperties")
-    if others is False:
-        detail = "additionalProperties cannot be set to false"
-        errors.append(FieldError.forbidden(f"{path}.additionalProperties", detail))
-    elif others and schema.get("properties"):
+    if others is not None and others is not True and schema.get("properties"):
         detail = "additionalProperties and properties are mutual exclusive"
         errors.append(FieldError.forbidden(f"{path}.additionalProperties", detail))
     for name in _UNSUPPORTED:
@@ -109,18 +60,11 @@ def _node(schema: Object, path: str) -> Errors:
     if schema.get("x-kubernetes-preserve-unknown-fields") is False:
         where = f"{path}.x-kubernetes-preserve-unknown-fields"
         errors.append(FieldError.invalid(where, False, "must be true or undefined"))
-    pattern = schema.get("pattern")
-    if pattern:
-        try:
-            compiled(pattern)
-        except PatternError as error:
-            detail = f"must be a valid regular expression, but isn't: {error}"
-            errors.append(FieldError.invalid(f"{path}.pattern", pattern, detail))
     errors += _map_type_errors(schema, path) + _list_type_errors(schema, path)
     errors += field_errors(schema, path)
     for inner, where, _ in children(schema, path):
         errors += _node(inner, where)
-    for inner, where in _nested(schema, path):
+    for inner, where in nested(schema, path):
         errors += _node(inner, where)
     return errors
 
@@ -231,108 +175,6 @@ def _set_errors(items: Object, path: str) -> Errors:
         return errors
     error = FieldError.required(where, detail) if found is None else FieldError.invalid(where, found, detail)
     return [*errors, error]
-
-
-# --- structure
-
-_MISSING_TYPE = {
-    "root": "must not be empty at the root",
-    "property": "must not be empty for specified object fields",
-    "items": "must not be empty for specified array items",
-    "values": "must not be empty for specified object fields",
-}
-
-
-def _structure(schema: Object, path: str, role: str) -> Errors:
-    errors: Errors = []
-    type = schema.get("type") or ""
-    any_type = schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-int-or-string")
-    embedded = bool(schema.get("x-kubernetes-embedded-resource"))
-    if not type and not (any_type and role != "root"):
-        errors.append(FieldError.required(f"{path}.type", _MISSING_TYPE[role]))
-    elif role == "root" and type != "object":
-        errors.append(FieldError.invalid(f"{path}.type", type, "must be object at the root"))
-    elif embedded and type != "object":
-        detail = "must be object if x-kubernetes-embedded-resource is true"
-        errors.append(FieldError.invalid(f"{path}.type", type, detail))
-    if type and schema.get("x-kubernetes-int-or-string"):
-        detail = "must be empty if x-kubernetes-int-or-string is true"
-        errors.append(FieldError.invalid(f"{path}.type", type, detail))
-    if type == "array" and not schema.get("items"):
-        errors.append(FieldError.required(f"{path}.items", "must be specified"))
-    preserves = schema.get("x-kubernetes-preserve-unknown-fields")
-    if embedded and not preserves and not schema.get("properties"):
-        detail = (
-            "must not be empty if x-kubernetes-embedded-resource is true without "
-            "x-kubernetes-preserve-unknown-fields"
-        )
-        errors.append(FieldError.required(f"{path}.properties", detail))
-    if role == "root" or embedded:
-        errors += _object_fields(schema, path)
-    for inner, where, what in children(schema, path):
-        errors += _structure(inner, where, what)
-    # An int-or-string says so in words that are exempt.
-    for inner, where in _nested(schema, path):
-        errors += _inside(
-            inner, where, schema, path, int_or_string=bool(schema.get("x-kubernetes-int-or-string"))
-        )
-    return errors
-
-
-def _object_fields(schema: Object, path: str) -> Errors:
-    properties = schema.get("properties") or {}
-    errors: Errors = []
-    metadata = properties.get("metadata")
-    if isinstance(metadata, dict):
-        where = f"{path}.properties[metadata]"
-        if metadata.get("type") != "object":
-            errors.append(FieldError.invalid(f"{where}.type", metadata.get("type") or "", "must be object"))
-        rest = set(metadata) - {"type", "properties", "description"}
-        names = set(metadata.get("properties") or {})
-        if rest or not names <= _METADATA_PROPERTIES:
-            detail = (
-                "must not specify anything other than name and generateName, but metadata is implicitly "
-                "specified"
-            )
-            errors.append(FieldError.forbidden(where, detail))
-    for name in ("apiVersion", "kind"):
-        part = properties.get(name)
-        if isinstance(part, dict) and part.get("type") != "string":
-            where = f"{path}.properties[{name}].type"
-            errors.append(FieldError.invalid(where, part.get("type") or "", "must be string"))
-    return errors
-
-
-def _inside(
-    schema: Object, path: str, outer: Object | None, outer_path: str, *, int_or_string: bool
-) -> Errors:
-    """Check a schema below a junctor, which may only restrict what `outer` specifies."""
-    errors: Errors = []
-    for name, detail in _EXTENSIONS.items():
-        if name == "type" and int_or_string:
-            continue
-        if schema.get(name) not in (None, "", False, [], {}):
-            errors.append(FieldError.forbidden(f"{path}.{name}", detail))
-    for name in sorted(schema.get("properties") or {}):
-        where = f"{path}.properties[{name}]"
-        specified = ((outer or {}).get("properties") or {}).get(name)
-        outside = f"{outer_path}.properties[{name}]"
-        if specified is None and isinstance((outer or {}).get("additionalProperties"), dict):
-            specified = (outer or {})["additionalProperties"]
-        elif specified is None and outer is not None:
-            errors.append(FieldError.required(outside, f"because it is defined in {where}"))
-        errors += _inside(schema["properties"][name], where, specified, outside, int_or_string=False)
-    items = schema.get("items")
-    if isinstance(items, dict):
-        specified = (outer or {}).get("items")
-        if specified is None and outer is not None:
-            errors.append(
-                FieldError.required(f"{outer_path}.items", f"because it is defined in {path}.items")
-            )
-        errors += _inside(items, f"{path}.items", specified, f"{outer_path}.items", int_or_string=False)
-    for inner, where in _nested(schema, path):
-        errors += _inside(inner, where, outer, outer_path, int_or_string=int_or_string)
-    return errors
 
 
 # --- defaults

@@ -16,7 +16,7 @@ from podium.resources.defaulting import given
 
 _PARTS = ("schema", "subresources", "additionalPrinterColumns", "selectableFields")
 
-_Read = Callable[[Object], Json]
+_Read = Callable[[Object, str], Json]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,48 +94,45 @@ def _column(column: Object) -> Object:
 # --- schemas
 
 
-def _text(name: str) -> _Read:
-    return lambda schema: schema.get(name) or ""
+def _text(schema: Object, key: str) -> Json:
+    return schema.get(key) or ""
 
 
-def _flag(name: str) -> _Read:
-    return lambda schema: bool(schema.get(name))
+def _flag(schema: Object, key: str) -> Json:
+    return bool(schema.get(key))
 
 
-def _plain(name: str) -> _Read:
-    return lambda schema: schema.get(name)
+def _plain(schema: Object, key: str) -> Json:
+    return schema.get(key)
 
 
-def _filled(name: str) -> _Read:
-    return lambda schema: schema.get(name) or None
+def _filled(schema: Object, key: str) -> Json:
+    return schema.get(key) or None
 
 
-def _one(name: str) -> _Read:
-    return lambda schema: shown_schema(schema.get(name))
+def _one(schema: Object, key: str) -> Json:
+    return shown_schema(schema.get(key))
 
 
-def _list(name: str) -> _Read:
-    return lambda schema: [shown_schema(part) for part in schema.get(name) or ()] or None
+def _list(schema: Object, key: str) -> Json:
+    return [shown_schema(part) for part in schema.get(key) or ()] or None
 
 
-def _map(name: str) -> _Read:
-    return lambda schema: {key: shown_schema(part) for key, part in (schema.get(name) or {}).items()} or None
+def _map(schema: Object, key: str) -> Json:
+    return {name: shown_schema(part) for name, part in (schema.get(key) or {}).items()} or None
 
 
-def _or_bool(name: str) -> _Read:
-    def read(schema: Object) -> Json:
-        value = schema.get(name)
-        if value is None:
-            return None
-        if isinstance(value, bool):
-            return {"Allows": value, "Schema": None}
-        return {"Allows": True, "Schema": shown_schema(value)}
-
-    return read
+def _or_bool(schema: Object, key: str) -> Json:
+    value = schema.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return {"Allows": value, "Schema": None}
+    return {"Allows": True, "Schema": shown_schema(value)}
 
 
-def _items(schema: Object) -> Json:
-    value = schema.get("items")
+def _items(schema: Object, key: str) -> Json:
+    value = schema.get(key)
     if value is None:
         return None
     if isinstance(value, list):
@@ -143,70 +140,75 @@ def _items(schema: Object) -> Json:
     return {"Schema": shown_schema(value), "JSONSchemas": None}
 
 
-def _documentation(schema: Object) -> Json:
-    value = schema.get("externalDocs")
+def _documentation(schema: Object, key: str) -> Json:
+    value = schema.get(key)
     if not isinstance(value, dict):
         return None
     return {"Description": value.get("description") or "", "URL": value.get("url") or ""}
 
 
-def _rules(schema: Object) -> Json:
-    return [internal_rule(rule) for rule in schema.get("x-kubernetes-validations") or ()] or None
+def _rules(schema: Object, key: str) -> Json:
+    return [internal_rule(rule) for rule in schema.get(key) or ()] or None
 
 
-_SCHEMA: tuple[tuple[str, _Read], ...] = (
-    ("ID", _text("id")),
-    ("Schema", _text("$schema")),
-    ("Ref", _plain("$ref")),
-    ("Description", _text("description")),
-    ("Type", _text("type")),
-    ("Nullable", _flag("nullable")),
-    ("Format", _text("format")),
-    ("Title", _text("title")),
-    ("Default", _plain("default")),
-    ("Maximum", _plain("maximum")),
-    ("ExclusiveMaximum", _flag("exclusiveMaximum")),
-    ("Minimum", _plain("minimum")),
-    ("ExclusiveMinimum", _flag("exclusiveMinimum")),
-    ("MaxLength", _plain("maxLength")),
-    ("MinLength", _plain("minLength")),
-    ("Pattern", _text("pattern")),
-    ("MaxItems", _plain("maxItems")),
-    ("MinItems", _plain("minItems")),
-    ("UniqueItems", _flag("uniqueItems")),
-    ("MultipleOf", _plain("multipleOf")),
-    ("Enum", _filled("enum")),
-    ("MaxProperties", _plain("maxProperties")),
-    ("MinProperties", _plain("minProperties")),
-    ("Required", _filled("required")),
-    ("Items", _items),
-    ("AllOf", _list("allOf")),
-    ("OneOf", _list("oneOf")),
-    ("AnyOf", _list("anyOf")),
-    ("Not", _one("not")),
-    ("Properties", _map("properties")),
-    ("AdditionalProperties", _or_bool("additionalProperties")),
-    ("PatternProperties", _map("patternProperties")),
-    ("Dependencies", _filled("dependencies")),
-    ("AdditionalItems", _or_bool("additionalItems")),
-    ("Definitions", _map("definitions")),
-    ("ExternalDocs", _documentation),
-    ("Example", _plain("example")),
-    ("XPreserveUnknownFields", _plain("x-kubernetes-preserve-unknown-fields")),
-    ("XEmbeddedResource", _flag("x-kubernetes-embedded-resource")),
-    ("XIntOrString", _flag("x-kubernetes-int-or-string")),
-    ("XListMapKeys", _filled("x-kubernetes-list-map-keys")),
-    ("XListType", _plain("x-kubernetes-list-type")),
-    ("XMapType", _plain("x-kubernetes-map-type")),
-    ("XValidations", _rules),
+_SCHEMA: tuple[tuple[str, str, _Read], ...] = (
+    ("ID", "id", _text),
+    ("Schema", "$schema", _text),
+    ("Ref", "$ref", _plain),
+    ("Description", "description", _text),
+    ("Type", "type", _text),
+    ("Nullable", "nullable", _flag),
+    ("Format", "format", _text),
+    ("Title", "title", _text),
+    ("Default", "default", _plain),
+    ("Maximum", "maximum", _plain),
+    ("ExclusiveMaximum", "exclusiveMaximum", _flag),
+    ("Minimum", "minimum", _plain),
+    ("ExclusiveMinimum", "exclusiveMinimum", _flag),
+    ("MaxLength", "maxLength", _plain),
+    ("MinLength", "minLength", _plain),
+    ("Pattern", "pattern", _text),
+    ("MaxItems", "maxItems", _plain),
+    ("MinItems", "minItems", _plain),
+    ("UniqueItems", "uniqueItems", _flag),
+    ("MultipleOf", "multipleOf", _plain),
+    ("Enum", "enum", _filled),
+    ("MaxProperties", "maxProperties", _plain),
+    ("MinProperties", "minProperties", _plain),
+    ("Required", "required", _filled),
+    ("Items", "items", _items),
+    ("AllOf", "allOf", _list),
+    ("OneOf", "oneOf", _list),
+    ("AnyOf", "anyOf", _list),
+    ("Not", "not", _one),
+    ("Properties", "properties", _map),
+    ("AdditionalProperties", "additionalProperties", _or_bool),
+    ("PatternProperties", "patternProperties", _map),
+    ("Dependencies", "dependencies", _filled),
+    ("AdditionalItems", "additionalItems", _or_bool),
+    ("Definitions", "definitions", _map),
+    ("ExternalDocs", "externalDocs", _documentation),
+    ("Example", "example", _plain),
+    ("XPreserveUnknownFields", "x-kubernetes-preserve-unknown-fields", _plain),
+    ("XEmbeddedResource", "x-kubernetes-embedded-resource", _flag),
+    ("XIntOrString", "x-kubernetes-int-or-string", _flag),
+    ("XListMapKeys", "x-kubernetes-list-map-keys", _filled),
+    ("XListType", "x-kubernetes-list-type", _plain),
+    ("XMapType", "x-kubernetes-map-type", _plain),
+    ("XValidations", "x-kubernetes-validations", _rules),
 )
 
 
 def shown_schema(schema: Json) -> Json:
     """Return a schema as upstream prints it: every field, in the order of its type."""
-    return {name: read(schema) for name, read in _SCHEMA} if isinstance(schema, dict) else None
+    return {name: read(schema, key) for name, key, read in _SCHEMA} if isinstance(schema, dict) else None
 
 
 def fields_set(schema: Object) -> list[str]:
     """Return the names of the internal fields that a schema sets, in their order."""
-    return [name for name, read in _SCHEMA if read(schema) not in (None, "", False)]
+    return [name for name, key, _ in _SCHEMA if _is_set(schema.get(key))]
+
+
+def _is_set(value: Json) -> bool:
+    """Whether Go has something else there than a type's zero value; numbers stand behind pointers."""
+    return value is not None and value is not False and (bool(value) or isinstance(value, int | float))
