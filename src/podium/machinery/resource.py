@@ -175,6 +175,8 @@ class Resource:
     generation_fields: tuple[str, ...] = ("spec",)
     """Top-level fields whose change counts as a change of the spec; "metadata.annotations" may be one, and
     "*" stands for all but the metadata, and the status where that is a subresource."""
+    checks_in_thread: bool = False
+    """Checks may take so long that others should not wait for them."""
     create_on_update: bool = False
     """PUT on a missing name creates it."""
     unconditional_update: bool = True

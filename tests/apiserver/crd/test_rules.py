@@ -170,3 +170,18 @@ def test_a_definition_whose_rules_cost_too_much_is_refused(tmp_path: Path) -> No
         assert "estimated rule cost exceeds budget by factor of more than 100x" in found[0][1]
 
     run(tmp_path, test)
+
+
+def test_nobody_waits_for_a_costly_rule(tmp_path: Path) -> None:
+    numbers = {"type": "array", "maxItems": 200, "items": {"type": "integer"}}
+    rule = {"rule": "self.l.all(x, self.l.all(y, x + y >= 0))"}
+    costly = {"type": "object", "properties": {"l": numbers}, "x-kubernetes-validations": [rule]}
+
+    async def test(running: Api) -> None:
+        slow = asyncio.create_task(running.call("POST", THINGS, thing(l=list(range(200)))))
+        await asyncio.sleep(0)
+        await running.ok("GET", "/api/v1/namespaces/default/configmaps")
+        assert not slow.done()
+        assert (await slow)[0] == 201
+
+    run(tmp_path, test, costly)

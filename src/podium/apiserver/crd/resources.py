@@ -10,12 +10,14 @@ from podium.apiserver.registry.versions import preference
 from podium.machinery.errors import FieldError, Json, Object
 from podium.machinery.resource import Column, Resource, Scale
 from podium.machinery.structural.jsonpath import PathError, compile_path
+from podium.machinery.structural.rules import has_rules
 from podium.machinery.structural.schema import StructuralSchema
 from podium.machinery.table import age, since
 from podium.resources.selecting import text as _selectable_text
 
 VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 _INT32_MAX = 2**31 - 1
+KEPT_MAX = 64
 
 _NAME = Column(
     name="Name",
@@ -69,6 +71,8 @@ def resource_of(definition: Object, version: Object, schema: StructuralSchema) -
         validate_update=checks.update,
         validate_status_update=checks.update,
         warnings=checks.warnings,
+        warns_of_status=True,
+        checks_in_thread=has_rules(schema.source),
         generation=True,
         generation_fields=("*",),
         unconditional_update=False,
@@ -117,7 +121,8 @@ class _Checks:
         self._kind = kind
         self._schema = schema
         self._scale = scale
-        self._ratcheted: list[str] = []
+        self._ratcheted: dict[int, tuple[Object, list[str]]] = {}
+        """By the identity of the object, until its warnings are asked for."""
 
     def create(self, obj: Object) -> list[FieldError]:
         return self._errors(obj, None)
@@ -128,17 +133,23 @@ class _Checks:
     def _errors(self, obj: Object, old: Object | None) -> list[FieldError]:
         if obj.get("kind") != self._kind:
             return [FieldError.invalid("kind", obj.get("kind"), f"must be {self._kind}")]
-        self._ratcheted = []
         errors = self._schema.validate(obj, old, between=self._scale_errors(obj))
         verdict = self._schema.rule_verdict(obj, old, errors)
         if verdict is not None:
             errors += verdict.errors
-            self._ratcheted = [str(error) for error in verdict.ratcheted]
+            if verdict.ratcheted:
+                self._keep(obj, [str(error) for error in verdict.ratcheted])
         return errors
 
-    def warnings(self, _new: Object, old: Object | None) -> list[str]:
+    def _keep(self, obj: Object, warnings: list[str]) -> None:
+        # Of an object that is refused after all nobody asks for warnings: the oldest of these go.
+        while len(self._ratcheted) >= KEPT_MAX:
+            self._ratcheted.pop(next(iter(self._ratcheted)), None)
+        self._ratcheted[id(obj)] = (obj, warnings)
+
+    def warnings(self, new: Object, _old: Object | None) -> list[str]:
         """Return the rules that the object just checked breaks as it did before."""
-        return self._ratcheted if old is not None else []
+        return self._ratcheted.pop(id(new), (new, []))[1]
 
     def _scale_errors(self, obj: Object) -> list[FieldError]:
         if self._scale is None:

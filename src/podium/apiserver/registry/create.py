@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.apiserver.cacher.entry import Entry
 from podium.apiserver.chain import Attributes
 from podium.apiserver.registry.call import Call
+from podium.apiserver.registry.checking import checked
 from podium.apiserver.registry.fields import track_create
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
@@ -75,7 +76,7 @@ async def _create_once(registry: Registry, call: Call, obj: Object, *, tracked: 
 
 async def _finish(registry: Registry, call: Call, stored: Object, attributes: Attributes | None) -> Result:
     prepare_create(registry, call, stored)
-    check_create(call, stored)
+    await checked(call.served.storage, lambda: check_create(call, stored))
     for warning in call.served.storage.warnings(stored, None):
         call.warn(warning)
     registry.schema_of(call.served.storage.schema).seal(stored)

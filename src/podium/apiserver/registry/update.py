@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from podium.apiserver.cacher.entry import Entry
 from podium.apiserver.chain import Attributes
 from podium.apiserver.registry.call import Call
+from podium.apiserver.registry.checking import checked
 from podium.apiserver.registry.create import create, match_namespace
 from podium.apiserver.registry.errors import OPTIMISTIC_LOCK
 from podium.apiserver.registry.fields import track_update
@@ -131,8 +132,8 @@ async def _finish(
     attributes: Attributes | None,
 ) -> Result:
     prepare_update(registry, call, stored, stored_old)
-    check_update(call, stored, stored_old)
     storage = call.served.storage
+    await checked(storage, lambda: check_update(call, stored, stored_old))
     if not call.subresource or (call.subresource == "status" and storage.warns_of_status):
         for warning in storage.warnings(stored, stored_old):
             call.warn(warning)

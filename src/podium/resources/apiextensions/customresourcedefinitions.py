@@ -93,6 +93,7 @@ CUSTOMRESOURCEDEFINITIONS = Resource(
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
     unconditional_update=False,
+    checks_in_thread=True,
     prepare_delete=_prepare_delete,
     delete_returns_object=True,
     validate=deferred.check("apiextensions.validation", "validate_definition"),
