@@ -142,6 +142,8 @@ def test_is_true(expression: str) -> None:
         ("any.k[5] == 1", "index out of bounds: 5"),
         ("optional.none().value() == 1", "optional.none() dereference"),
         ("any.k + 1 == 2", "no such overload"),
+        ("dyn(1).compareTo(dyn(2)) == 1", "no such overload"),
+        ("dyn({'a': 1}).sort() == []", "no such overload"),
         ("'abc'.charAt(7) == ''", "index out of range: 7"),
         ("[].max() == 1", "max called on empty list"),
         ("'a'.matches('(' + 'a')", "error parsing regexp: missing closing ): `(a`"),

@@ -556,12 +556,13 @@ def _alternative(target: Run, other: Run, whole: bool) -> Run:
 def _calling(function: str, overloads: tuple[Overload, ...], arguments: list[Run], extra: int) -> Run:
     """Return the call; the overload is chosen now when it can be, else by the values."""
     run = overloads[0].run
-    if len(overloads) > 1 and any(overload.run is not run for overload in overloads):
+    # Operators look at their operands themselves.
+    is_operator = function.startswith(("_", "@in", "!", "-"))
+    same = all(overload.run is run for overload in overloads)
+    if len(overloads) > 1 and not (same and is_operator):
         return _dispatching(function, overloads, arguments)
     cost = cost_of(function, overloads[0].id if len(overloads) == 1 else "")
-    kinds = (
-        overloads[0].kinds if len(overloads) == 1 and not function.startswith(("_", "@in", "!", "-")) else ()
-    )
+    kinds = overloads[0].kinds if len(overloads) == 1 and not is_operator else ()
     checked = tuple((at, kind) for at, kind in enumerate(kinds) if kind is not None)
 
     if cost is None and len(arguments) == 2 and not checked:
@@ -629,15 +630,25 @@ def _paying(arguments: list[Run], invoke: Callable[[list[Any]], Any], cost: Cost
         result: Any = None
         try:
             result = invoke(values)
-        except (TypeError, AttributeError):
+        except CelRuntimeError:
+            raise
+        except SURPRISES:
             raise CelRuntimeError(NO_SUCH_OVERLOAD) from None
         finally:
-            frame[COST] += extra + (1 if cost is None else cost(values, result))
+            frame[COST] += extra + (1 if cost is None else _cost(cost, values, result))
         if frame[COST] > frame[LIMIT]:
             raise CostExceeded
         return result
 
     return call
+
+
+def _cost(cost: Cost, values: list[Any], result: Any) -> int:
+    """Return what the call costs; one where the values are not of the kind that it goes by."""
+    try:
+        return cost(values, result)
+    except SURPRISES:
+        return 1
 
 
 def _dispatching(function: str, overloads: tuple[Overload, ...], arguments: list[Run]) -> Run:
