@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from threading import Lock
 
 from podium.apiserver.crd.names import is_deleting
 from podium.apiserver.registry.versions import preference
@@ -121,6 +122,7 @@ class _Checks:
         self._kind = kind
         self._schema = schema
         self._scale = scale
+        self._lock = Lock()
         self._ratcheted: dict[int, tuple[Object, list[str]]] = {}
         """By the identity of the object, until its warnings are asked for."""
 
@@ -143,13 +145,18 @@ class _Checks:
 
     def _keep(self, obj: Object, warnings: list[str]) -> None:
         # Of an object that is refused after all nobody asks for warnings: the oldest of these go.
-        while len(self._ratcheted) >= KEPT_MAX:
-            self._ratcheted.pop(next(iter(self._ratcheted)), None)
-        self._ratcheted[id(obj)] = (obj, warnings)
+        # Checks run in threads.
+        with self._lock:
+            while len(self._ratcheted) >= KEPT_MAX:
+                del self._ratcheted[next(iter(self._ratcheted))]
+            self._ratcheted[id(obj)] = (obj, warnings)
 
     def warnings(self, new: Object, _old: Object | None) -> list[str]:
         """Return the rules that the object just checked breaks as it did before."""
-        return self._ratcheted.pop(id(new), (new, []))[1]
+        if not self._ratcheted:
+            return []
+        with self._lock:
+            return self._ratcheted.pop(id(new), (new, []))[1]
 
     def _scale_errors(self, obj: Object) -> list[FieldError]:
         if self._scale is None:
