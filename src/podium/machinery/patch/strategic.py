@@ -46,7 +46,10 @@ def _merged_map(original: Object, patch: Object, shape: Shape) -> Object:
         if key in ordered or key == _RETAIN_KEYS or key.startswith(_SET_ORDER):
             continue
         if key.startswith(_DELETE_FROM):
-            _delete_from(result, key.removeprefix(_DELETE_FROM), value)
+            if value is None:
+                result.pop(key.removeprefix(_DELETE_FROM), None)
+            else:
+                _delete_from(result, key.removeprefix(_DELETE_FROM), value)
         elif value is None:
             result.pop(key, None)
         else:
@@ -175,8 +178,10 @@ def _apply_orders(result: Object, patch: Object, shape: Shape) -> frozenset[str]
             merged = before or []
         elif before is None:
             merged = _without_directives(changes)
-        else:
+        elif "merge" in field.strategies:
             merged = _merged_list(before, changes, field)
+        else:
+            merged = changes
         result[key] = _in_order(merged, order, before or [], field.merge_key)
         done.add(key)
     return frozenset(done)
