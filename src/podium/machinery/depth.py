@@ -31,4 +31,4 @@ def too_deep(value: Json) -> bool:
 
 def text_too_deep(text: bytes, value: Json) -> bool:
     """As `too_deep`, for a value that `text`, JSON, decoded to: most texts are told by their brackets."""
-    return text.count(b"{") + text.count(b"[") > DEPTH_MAX and too_deep(value)
+    return len(text) > 2 * DEPTH_MAX and text.count(b"{") + text.count(b"[") > DEPTH_MAX and too_deep(value)
