@@ -31,6 +31,7 @@ from podium.base.http.server import Server
 from podium.machinery.errors import ApiError, NotFound, Object, TooManyRequests
 from podium.machinery.meta import deep_copy
 from podium.machinery.resource import Resource
+from podium.resources.certificates.clustertrustbundles import CLUSTERTRUSTBUNDLES
 from podium.resources.core.configmaps import CONFIGMAPS
 from podium.resources.core.events import EVENTS
 from podium.resources.core.namespaces import NAMESPACES
@@ -266,16 +267,6 @@ class Allowing:
         return Decision(allowed=(info.verb, resource, info.name) in self.allowed, reason="no")
 
 
-BUNDLES = Resource(
-    group="certificates.k8s.io",
-    version="v1beta1",
-    kind="ClusterTrustBundle",
-    plural="clustertrustbundles",
-    namespaced=False,
-    schema="x",
-)
-
-
 @pytest.mark.parametrize(
     ("spec", "allowed", "fine"),
     [
@@ -288,12 +279,14 @@ BUNDLES = Resource(
 def test_trust_bundles_of_signers(spec: Object, allowed: tuple[Any, ...], fine: bool) -> None:
     plugin = ClusterTrustBundleAttest(Allowing(*allowed))
     made = {"metadata": {"name": "b"}, "spec": spec}
-    error = admit(plugin, attributes_for(BUNDLES, made))
+    error = admit(plugin, attributes_for(CLUSTERTRUSTBUNDLES, made))
     assert (error is None) is fine
     if error is not None:
         assert why(error) == 'user not permitted to attest for signerName "a.com/s"'
     again = {"metadata": {"name": "b", "finalizers": ["f"]}, "spec": spec}
-    assert admit(plugin, attributes_for(BUNDLES, again, old=made)) is None, "only for the garbage collector"
+    assert admit(plugin, attributes_for(CLUSTERTRUSTBUNDLES, again, old=made)) is None, (
+        "only for the garbage collector"
+    )
 
 
 class Serving:

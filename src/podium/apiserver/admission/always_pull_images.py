@@ -16,6 +16,7 @@ _LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 class AlwaysPullImages(Plugin):
     name = "AlwaysPullImages"
+    resources = (PODS,)
 
     async def admit(self, attributes: Attributes) -> None:
         pod = _concerned(attributes)

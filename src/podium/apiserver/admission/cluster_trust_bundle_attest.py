@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from podium.apiserver.admission.certificates import may_for_signer
 from podium.apiserver.admission.plugin import Plugin
-from podium.apiserver.admission.writes import refused
+from podium.apiserver.admission.writes import concerns, refused
 from podium.apiserver.chain import Attributes, Authorizer
 from podium.machinery.errors import Object
+from podium.resources.certificates.clustertrustbundles import CLUSTERTRUSTBUNDLES
 
-GROUP, PLURAL = "certificates.k8s.io", "clustertrustbundles"
 _OF_GARBAGE_COLLECTION = ("ownerReferences", "finalizers", "managedFields", "resourceVersion", "generation")
 
 
 class ClusterTrustBundleAttest(Plugin):
     name = "ClusterTrustBundleAttest"
+    resources = (CLUSTERTRUSTBUNDLES,)
 
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
 
     async def validate(self, attributes: Attributes) -> None:
-        resource, bundle = attributes.resource, attributes.object
-        if resource.plural != PLURAL or resource.group != GROUP or bundle is None:
-            return
-        if attributes.operation not in ("CREATE", "UPDATE"):
+        bundle = concerns(attributes, CLUSTERTRUSTBUNDLES, "CREATE", "UPDATE")
+        if bundle is None:
             return
         signer = (bundle.get("spec") or {}).get("signerName") or ""
         if not signer:

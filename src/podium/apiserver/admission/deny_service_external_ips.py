@@ -11,6 +11,7 @@ from podium.resources.core.services import SERVICES
 
 class DenyServiceExternalIPs(Plugin):
     name = "DenyServiceExternalIPs"
+    resources = (SERVICES,)
 
     async def validate(self, attributes: Attributes) -> None:
         service = concerns(attributes, SERVICES, "CREATE", "UPDATE")

@@ -6,9 +6,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from podium.apiserver.admission.plugin import Plugin
+from podium.apiserver.admission.writes import concerns
 from podium.apiserver.chain import Attributes
 from podium.base.clock import Clock
 from podium.machinery.errors import FieldError, Object, TooManyRequests
+from podium.resources.core.events import EVENTS
 
 CACHE_SIZE = 4096
 
@@ -17,8 +19,7 @@ Key = Callable[[Attributes], str]
 
 def _source_and_object(attributes: Attributes) -> str:
     event = attributes.object or {}
-    source = event.get("source") or event.get("deprecatedSource") or {}
-    about = event.get("involvedObject") or event.get("regarding") or {}
+    source, about = event.get("source") or {}, event.get("involvedObject") or {}
     parts = [source.get("component"), source.get("host")]
     parts += [about.get(key) for key in ("kind", "namespace", "name", "uid", "apiVersion")]
     return "".join(part or "" for part in parts)
@@ -34,6 +35,7 @@ _KEYS: Mapping[str, Key] = {
 
 class EventRateLimit(Plugin):
     name = "EventRateLimit"
+    resources = (EVENTS,)
 
     def __init__(self, clock: Clock, configuration: Object) -> None:
         """Raises ValueError for a configuration that makes no sense."""
@@ -43,9 +45,8 @@ class EventRateLimit(Plugin):
         self._limits = [_Limit(limit, clock) for limit in limits]
 
     async def validate(self, attributes: Attributes) -> None:
-        if attributes.resource.kind != "Event" or attributes.operation not in ("CREATE", "UPDATE"):
-            return
-        if attributes.dry_run:
+        # As upstream, not of those of events.k8s.io, although they are the same.
+        if concerns(attributes, EVENTS, "CREATE", "UPDATE") is None or attributes.dry_run:
             return
         reached = [why for limit in self._limits if (why := limit.take(attributes))]
         if reached:

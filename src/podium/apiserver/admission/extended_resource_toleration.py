@@ -12,6 +12,7 @@ from podium.resources.core.resource_names import is_extended
 
 class ExtendedResourceToleration(Plugin):
     name = "ExtendedResourceToleration"
+    resources = (PODS,)
 
     async def admit(self, attributes: Attributes) -> None:
         pod = concerns(attributes, PODS, "CREATE", "UPDATE")

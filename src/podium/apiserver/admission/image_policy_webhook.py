@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from podium.apiserver.admission.plugin import Plugin
-from podium.apiserver.admission.writes import refused
+from podium.apiserver.admission.writes import concerns, refused
 from podium.apiserver.chain import Attributes
 from podium.base.clock import Clock
 from podium.base.http.client import HttpTransport
@@ -44,6 +44,7 @@ class _Failed(Exception):
 
 class ImagePolicyWebhook(Plugin):
     name = "ImagePolicyWebhook"
+    resources = (PODS,)
 
     def __init__(self, clock: Clock, configuration: Object) -> None:
         """Raises ValueError for a configuration that makes no sense, OSError for files that are not there."""
@@ -62,14 +63,13 @@ class ImagePolicyWebhook(Plugin):
         self._known: OrderedDict[bytes, tuple[Object, float]] = OrderedDict()
 
     async def validate(self, attributes: Attributes) -> None:
-        resource, pod = attributes.resource, attributes.object
-        if resource.plural != PODS.plural or resource.group or pod is None:
+        subresource = attributes.subresource
+        if subresource not in ("", "ephemeralcontainers"):
             return
-        if attributes.operation not in ("CREATE", "UPDATE"):
+        pod = concerns(attributes, PODS, "CREATE", "UPDATE", subresource=subresource)
+        if pod is None:
             return
-        if attributes.subresource not in ("", "ephemeralcontainers"):
-            return
-        spec = review_spec(pod, attributes.subresource, attributes.namespace)
+        spec = review_spec(pod, subresource, attributes.namespace)
         try:
             status = await self._ask(spec)
         except _Failed as error:

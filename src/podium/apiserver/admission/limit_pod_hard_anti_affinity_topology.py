@@ -13,6 +13,7 @@ HOSTNAME = "kubernetes.io/hostname"
 
 class LimitPodHardAntiAffinityTopology(Plugin):
     name = "LimitPodHardAntiAffinityTopology"
+    resources = (PODS,)
 
     async def validate(self, attributes: Attributes) -> None:
         pod = concerns(attributes, PODS, "CREATE", "UPDATE")

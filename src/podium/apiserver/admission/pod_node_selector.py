@@ -20,6 +20,7 @@ Labels = Mapping[str, str]
 
 class PodNodeSelector(Plugin):
     name = "PodNodeSelector"
+    resources = (PODS,)
 
     def __init__(self, reader: Reader, configuration: Object) -> None:
         self._namespaces = reader.cached(NAMESPACES)

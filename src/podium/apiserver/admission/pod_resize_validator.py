@@ -17,6 +17,7 @@ OS_LABEL = "kubernetes.io/os"
 
 class PodResizeValidator(Plugin):
     name = "PodResizeValidator"
+    resources = (PODS,)
 
     def __init__(self, reader: Reader) -> None:
         self._nodes = reader.cached(NODES)

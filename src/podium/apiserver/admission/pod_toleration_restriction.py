@@ -31,6 +31,7 @@ Tolerations = Sequence[Object]
 
 class PodTolerationRestriction(Plugin):
     name = "PodTolerationRestriction"
+    resources = (PODS,)
 
     def __init__(self, reader: Reader, configuration: Object) -> None:
         self._namespaces = reader.cached(NAMESPACES)
