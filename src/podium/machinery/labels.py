@@ -7,7 +7,7 @@ BadRequest with upstream's messages; `from_label_selector` reads a metav1.LabelS
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -86,6 +86,12 @@ class Selector:
     def empty(self) -> bool:
         """Tell whether everything matches."""
         return not self.requirements and not self.nothing
+
+    def exacts(self) -> Iterator[tuple[str, str]]:
+        """Yield the keys that must have one certain value, and that."""
+        for requirement in self.requirements:
+            if requirement.operator in ("=", "==", "in") and len(requirement.values) == 1:
+                yield requirement.key, next(iter(requirement.values))
 
     def exact(self, key: str) -> str | None:
         """Return the value that `key` must have, if exactly one can match."""

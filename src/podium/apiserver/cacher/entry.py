@@ -24,12 +24,18 @@ from podium.store.protocol import Record
 _METADATA = b'{"metadata":{"resourceVersion":"'
 _MARK = b'"metadata":{"resourceVersion":"'
 _MARK_LENGTH = len(_MARK)
+_LABELS = b',"labels":{'
 _VERSION = b'"apiVersion":"'
 
 
 def encode(obj: Object, kind: str, api_version: str) -> bytes:
     """Return `obj` as it is stored. The object itself stays as it is."""
-    metadata = {"resourceVersion": "", **obj["metadata"]}
+    given = obj["metadata"]
+    # Labels come next, so that they can be read without the rest.
+    metadata: Object = {"resourceVersion": ""}
+    if given.get("labels"):
+        metadata["labels"] = given["labels"]
+    metadata.update(given)
     metadata["resourceVersion"] = ""
     body: Object = {"kind": kind, "apiVersion": api_version, "metadata": metadata}
     for key, value in obj.items():
@@ -74,6 +80,17 @@ def _foreign_item(value: bytes, revision: int) -> bytes:
 def _at_revision(item: bytes, revision: int) -> bytes:
     end = item.index(b'"', len(_METADATA))
     return b"%s%d%s" % (_METADATA, revision, item[end:])
+
+
+def _labels_of(item: bytes) -> Mapping[str, str] | None:
+    """Return an object's labels where they can be told from its first bytes, else None."""
+    start = item.index(b'"', len(_METADATA)) + 1
+    if item.startswith(_LABELS, start):
+        start += len(_LABELS) - 1
+        # No label has a brace in it.
+        labels: Mapping[str, str] = orjson.loads(item[start : item.index(b"}", start) + 1])
+        return labels
+    return None if _LABELS[1:] in item else {}
 
 
 class Entry:
@@ -131,7 +148,9 @@ class Entry:
     @property
     def labels(self) -> Mapping[str, str]:
         if self._labels is None:
-            self._labels = self._peek()["metadata"].get("labels") or {}
+            self._labels = _labels_of(self.item)
+            if self._labels is None:
+                self._labels = self._peek()["metadata"].get("labels") or {}
         return self._labels
 
     def value(self, path: str, getter: Callable[[Object], str]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 from podium.apiserver.cacher.entry import Entry, Event
-from podium.apiserver.cacher.selection import Selection
+from podium.apiserver.cacher.index import INDEXED_FROM, INDEXES_MAX, Index
+from podium.apiserver.cacher.selection import Selection, Term
 from podium.apiserver.cacher.watcher import Lines, Watcher
 from podium.machinery.errors import Expired
 
@@ -33,6 +34,8 @@ class Root:
         self._events_bytes = 0
         self._complete_after = complete_after
         """Every event with a revision above this is still kept."""
+        self._indexes: dict[str, Index] = {}
+        """By the name of a term; none until a selector asks."""
         self._subscribers: list[Callable[[Event], None]] = []
         self._watchers: set[Watcher] = set()
         self._by_namespace: _Index = {}
@@ -66,6 +69,8 @@ class Root:
             del self.keys[bisect_left(self.keys, key)]
         self.changed_revision = revision
         self.events_count += 1
+        for index in self._indexes.values():
+            index.change(previous, entry)
         event = Event(revision, entry, previous)
         self._keep(event)
         for subscriber in self._subscribers:
@@ -98,6 +103,28 @@ class Root:
         for key in keys[start:stop]:
             yield entries[key]
 
+    def candidates(self, selection: Selection, *, after: str = "") -> Sequence[Entry] | None:
+        """Return the entries that an index says may be selected, in key order; None when none helps."""
+        if len(self.entries) < INDEXED_FROM:
+            return None
+        found: Set[str] | None = None
+        for term in selection.terms():
+            index = self._index(term)
+            if index is not None:
+                keys = index.keys(term.value)
+                if found is None or len(keys) < len(found):
+                    found = keys
+        if found is None:
+            return None
+        prefix, entries = selection.prefix, self.entries
+        return [entries[key] for key in sorted(found) if key.startswith(prefix) and key > after]
+
+    def _index(self, term: Term) -> Index | None:
+        index = self._indexes.get(term.name)
+        if index is None and len(self._indexes) < INDEXES_MAX:
+            index = self._indexes[term.name] = Index(term.value_of, self.entries.values())
+        return index
+
     def count(self, prefix: str, *, after: str = "") -> int:
         """Return how many entries `range` would yield."""
         start = bisect_left(self.keys, prefix) if prefix else 0
@@ -114,7 +141,9 @@ class Root:
         if selection.everything:
             return list(self.range(selection.prefix))
         matches = selection.matches
-        return [entry for entry in self.range(selection.prefix) if matches(entry)]
+        candidates = self.candidates(selection)
+        looked_at = self.range(selection.prefix) if candidates is None else candidates
+        return [entry for entry in looked_at if matches(entry)]
 
     # --- followers
 

@@ -53,6 +53,8 @@ class Listing:
     revision: int
     continue_token: str = ""
     remaining: int | None = None
+    looked_at: int = 0
+    """How many objects were looked at for it."""
 
 
 async def fresh(registry: Registry, revision: int) -> None:
@@ -98,7 +100,7 @@ async def _list_entries(registry: Registry, call: Call, options: ListOptions) ->
     at = revision if exact else registry.cacher.revision
     listing = _from_cache(registry, call, options, at, start_after)
     if (metrics := registry.metrics) is not None:
-        metrics.listed(call.served.resource, root.count(options.selection.prefix), len(listing.entries))
+        metrics.listed(call.served.resource, listing.looked_at, len(listing.entries))
     return listing
 
 
@@ -107,14 +109,19 @@ def _from_cache(
 ) -> Listing:
     selection, limit = options.selection, options.limit
     root = call.served.root
-    if limit <= 0 and not start_after:
-        return Listing(entries=root.select(selection), revision=revision)
-    entries: list[Entry] = []
-    more, remaining = False, 0
-    for entry in root.range(selection.prefix, after=start_after):
+    if selection.everything and not selection.name and limit <= 0 and not start_after:
+        entries = root.select(selection)
+        return Listing(entries=entries, revision=revision, looked_at=len(entries))
+    if selection.name:
+        entry = root.entries.get(selection.prefix + selection.name)
+        candidates: Sequence[Entry] | None = [entry] if entry is not None and entry.key > start_after else []
+    else:
+        candidates = root.candidates(selection, after=start_after)
+    entries = []
+    more, remaining, looked_at = False, 0, 0
+    for entry in root.range(selection.prefix, after=start_after) if candidates is None else candidates:
+        looked_at += 1
         if not selection.everything and not selection.matches(entry):
-            continue
-        if selection.name and entry.name != selection.name:
             continue
         entries.append(entry)
         if limit > 0 and len(entries) == limit:
@@ -122,18 +129,30 @@ def _from_cache(
             remaining = root.count(selection.prefix, after=entry.key)
             more = remaining > 0
             break
-    return _page(selection, entries, revision, more=more, remaining=remaining)
+    return _page(selection, entries, revision, more=more, remaining=remaining, looked_at=looked_at)
 
 
 def _page(
-    selection: Selection, entries: list[Entry], revision: int, *, more: bool, remaining: int
+    selection: Selection,
+    entries: list[Entry],
+    revision: int,
+    *,
+    more: bool,
+    remaining: int,
+    looked_at: int = 0,
 ) -> Listing:
     if not more:
-        return Listing(entries=entries, revision=revision)
+        return Listing(entries=entries, revision=revision, looked_at=looked_at)
     token = paging.encode(paging.Token(revision=revision, start_after=entries[-1].key), selection.prefix)
     # With a selector nobody knows how many of the rest match.
     counted = remaining if selection.everything and not selection.name else None
-    return Listing(entries=entries, revision=revision, continue_token=token, remaining=counted)
+    return Listing(
+        entries=entries,
+        revision=revision,
+        continue_token=token,
+        remaining=counted,
+        looked_at=looked_at,
+    )
 
 
 async def _from_store(
