@@ -50,6 +50,7 @@ docs: $(STAMP) ## Write docs/reference anew from the code
 
 bench: $(STAMP) ## Print how fast and how large
 	$(BIN)/python -m bench.start
+	$(BIN)/python -m bench.api
 
 # Debian's packages; elsewhere, or without root, `podium up` says what is missing.
 system:

@@ -8,8 +8,8 @@ durable writes (Debian: `apt install nginx-light etcd-server`; what is missing i
 `--full` everything is small, for a look; with it, as large as the aims that docs/performance.md speaks of.
 
 Rates depend on the machine and on what else it does; the server's processor time for one request does so far
-less. So figures compare by CPU-ms a request and by their ratio to the yardstick, and of the slices that a load
-is cut into the best one counts: the others tell what else the machine was busy with.
+less. So figures compare by CPU-ms a request and by their ratio to the yardstick, and of the slices that a
+load is cut into the best one counts: the others tell what else the machine was busy with.
 """
 
 from __future__ import annotations

@@ -90,18 +90,16 @@ class Root:
 
     def range(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         """Yield entries whose key begins with `prefix` and sorts after `after`, in key order."""
-        keys = self.keys
-        start = bisect_left(keys, prefix) if prefix else 0
+        start, stop = self._bounds(prefix, after)
+        return map(self.entries.__getitem__, self.keys[start:stop])
+
+    def _bounds(self, prefix: str, after: str) -> tuple[int, int]:
+        """Return where in `keys` those are that begin with `prefix` and sort after `after`."""
+        start = bisect_left(self.keys, prefix) if prefix else 0
         if after:
-            start = max(start, bisect_right(keys, after))
-        entries = self.entries
-        if not prefix:
-            for key in keys[start:]:
-                yield entries[key]
-            return
-        stop = bisect_left(keys, prefix[:-1] + chr(ord(prefix[-1]) + 1))
-        for key in keys[start:stop]:
-            yield entries[key]
+            start = max(start, bisect_right(self.keys, after))
+        stop = bisect_left(self.keys, prefix[:-1] + chr(ord(prefix[-1]) + 1)) if prefix else len(self.keys)
+        return start, stop
 
     def candidates(self, selection: Selection, *, after: str = "") -> Sequence[Entry] | None:
         """Return the entries that an index says may be selected, in key order; None when none helps."""
@@ -127,10 +125,7 @@ class Root:
 
     def count(self, prefix: str, *, after: str = "") -> int:
         """Return how many entries `range` would yield."""
-        start = bisect_left(self.keys, prefix) if prefix else 0
-        if after:
-            start = max(start, bisect_right(self.keys, after))
-        stop = bisect_left(self.keys, prefix[:-1] + chr(ord(prefix[-1]) + 1)) if prefix else len(self.keys)
+        start, stop = self._bounds(prefix, after)
         return max(0, stop - start)
 
     def select(self, selection: Selection) -> list[Entry]:
