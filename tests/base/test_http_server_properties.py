@@ -190,3 +190,33 @@ def test_the_wire_of_these_tests_shows_failures(quiet: pytest.LogCaptureFixture)
     assert asyncio.run(converse([b"GET /x HTTP/1.1\r\nHost: a\r\n"], seen)) == b""
     assert [target for _, target, _ in seen] == ["/x"]
     assert not quiet.records
+
+
+@pytest.mark.parametrize("reads_at_once", [True, False])
+def test_a_peer_that_takes_no_answers_gets_no_more_of_them(reads_at_once: bool) -> None:
+    asked: list[str] = []
+
+    async def handler(request: Request) -> Response:
+        asked.append(request.target)
+        return Response(body=b"x")
+
+    async def main() -> None:
+        server = Server(handler, reads_at_once=reads_at_once)
+        server.loop = asyncio.get_running_loop()
+        connection, wire = Connection(server), Wire()
+        connection.connection_made(cast(Any, wire))
+        connection.pause_writing()
+        for number in range(5000):
+            if wire.reading:
+                _deliver(connection, b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+        await _settle(server, lambda: False)
+        assert asked == []
+        assert not wire.reading, "what is asked meanwhile waits with the peer"
+        connection.resume_writing()
+        while not wire.reading or len(asked) < 1000:
+            await asyncio.sleep(0)
+        assert asked == [f"/{number}" for number in range(len(asked))]
+        connection.connection_lost(None)
+        await server.stop()
+
+    asyncio.run(main())

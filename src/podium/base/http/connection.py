@@ -174,7 +174,7 @@ class Connection(asyncio.BufferedProtocol):
             self._raw.feed(bytes(data))
         elif self._lingering or self._failure is not None:
             pass
-        elif self._incoming is not None or (self._current is None and not self._unparsed):
+        elif self._incoming is not None or not (self._current or self._unparsed or self._waiting):
             self._read(bytes(data))
         else:
             self._hold(data)
@@ -213,6 +213,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self.flow.resume()
+        if self._current is None and (self._waiting or self._unparsed):
+            self._go_on()
 
     def pause_reading(self) -> None:
         if self._reading and not self._transport.is_closing():
@@ -418,7 +420,10 @@ class Connection(asyncio.BufferedProtocol):
         """Start the next request's handler if none runs; end the connection if nothing can follow."""
         if self._current is not None or self._transport.is_closing():
             return
-        if self._waiting:
+        if self._waiting and self.flow.paused:
+            # A peer that asks on without taking its answers would have us keep them all.
+            self.deadline = self.server.loop.time() + self.server.write_timeout_s
+        elif self._waiting:
             self._current = self._waiting.popleft()
             self.deadline = 0.0
             self._task = self.server.begin(self, self._current)
