@@ -103,7 +103,12 @@ APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
     ],
 )
 def test_profiles_of_annotations(value: str, profile: Object | None) -> None:
-    pod = created(a_pod(annotations={f"{APPARMOR}c": value}))
+    pod = a_pod(annotations={f"{APPARMOR}c": value})
+    assert PODS.warnings_as_sent(pod, None) == [
+        f'metadata.annotations[{APPARMOR}c]: deprecated since v1.30; use the "appArmorProfile" field instead'
+    ]
+    created(pod)
+    assert bool(PODS.warnings_as_sent(pod, None)) == (profile is None)
     context = pod["spec"]["containers"][0].get("securityContext") or {}
     assert context.get("appArmorProfile") == profile
 

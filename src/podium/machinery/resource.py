@@ -159,6 +159,8 @@ class Resource:
     judged by `validate_update` (pods/resize, namespaces/finalize, ...)."""
     tolerates: Callable[[FieldError], bool] = _nothing_tolerated
     """Whether a version that is stored as another allows what the storage resource finds wrong."""
+    warnings_as_sent: Callable[[Object, Object | None], list[str]] = _no_warnings
+    """What creators are told about an object before `prepare_create` completes it."""
     warnings: Callable[[Object, Object | None], list[str]] = _no_warnings
     """(new, old; None on create): what clients should know of an object that is valid all the same."""
     warns_of_status: bool = False

@@ -150,7 +150,9 @@ def difference(old: Json, new: Json) -> str:
 
 def objects(values: Json) -> list[Object]:
     """Return the objects of a list that may be absent."""
-    return [value for value in values or () if isinstance(value, dict)]
+    if not values:
+        return []
+    return [value for value in values if isinstance(value, dict)]
 
 
 def spec_of(obj: Object) -> Object:

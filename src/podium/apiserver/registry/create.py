@@ -75,6 +75,8 @@ async def _create_once(registry: Registry, call: Call, obj: Object, *, tracked: 
 
 
 async def _finish(registry: Registry, call: Call, stored: Object, attributes: Attributes | None) -> Result:
+    for warning in call.served.storage.warnings_as_sent(stored, None):
+        call.warn(warning)
     prepare_create(registry, call, stored)
     await checked(call.served.storage, lambda: check_create(call, stored))
     for warning in call.served.storage.warnings(stored, None):

@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
-
 from podium.base.clock import Clock, rfc3339
 from podium.machinery.errors import FieldError, Object
 from podium.machinery.validation import qualified_name_errors
-from podium.resources.core.pod_validation import validate_pod
-from podium.resources.core.qos import qos_class
 
 Narrow = Callable[[Object, Object, Clock], None]
 """(new, old, clock): take back, in place, everything that `new` may not change."""
 
 Check = Callable[[Object, Object], list[FieldError]]
 """(new, old): what is wrong with a narrowed update."""
-
-_RESIZABLE = ("cpu", "memory")
 
 
 def narrow_to_status(new: Object, old: Object, _clock: Clock) -> None:
@@ -223,50 +217,7 @@ def _check_approval(new: Object, old: Object) -> list[FieldError]:
     return errors
 
 
-def _check_ephemeral_containers(new: Object, old: Object) -> list[FieldError]:
-    errors = validate_pod(new)
-    field = "spec.ephemeralContainers"
-    containers = {one["name"]: one for one in new["spec"].get("ephemeralContainers") or ()}
-    for existing in old["spec"].get("ephemeralContainers") or ():
-        name = existing["name"]
-        if name not in containers:
-            detail = f'existing ephemeral containers "{name}" may not be removed\n'
-            errors.append(FieldError.forbidden(field, detail))
-        elif containers[name] != existing:
-            shown_old, shown_new = orjson.dumps(existing).decode(), orjson.dumps(containers[name]).decode()
-            detail = (
-                f'existing ephemeral containers "{name}" may not be changed'
-                f"\n@@ -1,1 +1,1 @@\n-{shown_old}\n+{shown_new}\n"
-            )
-            errors.append(FieldError.forbidden(field, detail))
-    return errors
-
-
-def _check_resources(new: Object, old: Object) -> list[FieldError]:
-    before = (old.get("status") or {}).get("qosClass")
-    if before and qos_class(new["spec"]) != before:
-        detail = "Pod QOS Class may not change as a result of resizing"
-        return [FieldError.invalid("spec", before, detail)]
-    for part in ("containers", "initContainers"):
-        for container, existing in zip(new["spec"].get(part) or (), old["spec"].get(part) or (), strict=True):
-            if _unresizable(container) != _unresizable(existing):
-                return [FieldError.forbidden("spec", "only cpu and memory resources are mutable")]
-    return validate_pod(new)
-
-
-def _unresizable(container: Object) -> Object:
-    resources = container.get("resources") or {}
-    kept: Object = {name: value for name, value in resources.items() if name not in ("limits", "requests")}
-    for part in ("limits", "requests"):
-        kept[part] = {
-            name: value for name, value in (resources.get(part) or {}).items() if name not in _RESIZABLE
-        }
-    return kept
-
-
 CHECKS: Mapping[tuple[str, str], Check] = {
     ("namespaces", "finalize"): _check_finalizers,
     ("certificatesigningrequests.certificates.k8s.io", "approval"): _check_approval,
-    ("pods", "ephemeralcontainers"): _check_ephemeral_containers,
-    ("pods", "resize"): _check_resources,
 }

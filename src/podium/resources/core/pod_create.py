@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from podium.machinery.errors import Object
 from podium.resources.core.qos import qos_class
 from podium.resources.defaulting import child, given, items
@@ -66,16 +68,36 @@ def _narrow(term: Object, labels: Object) -> None:
 
 def _settle_profiles(spec: Object, annotations: Object) -> None:
     """Put AppArmor profiles that annotations name into the fields that took their place."""
+    for container, _, profile in _profiles(spec, annotations):
+        if profile is not None:
+            child(container, "securityContext")["appArmorProfile"] = profile
+
+
+def profile_warnings(pod: Object, _old: Object | None) -> list[str]:
+    """Return the warnings about annotations that say what fields should."""
+    annotations = (pod.get("metadata") or {}).get("annotations")
+    if not annotations or not any(key.startswith(APPARMOR_PREFIX) for key in annotations):
+        return []
+    return [
+        f'metadata.annotations[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead'
+        for _, key, _ in _profiles(pod.get("spec") or {}, annotations)
+    ]
+
+
+def _profiles(spec: Object, annotations: Object) -> Iterator[tuple[Object, str, Object | None]]:
+    """Yield containers whose annotation says more than the fields, with its key and what it names."""
     if (given(spec, "os") or {}).get("name") == "windows":
         return
     whole = given(given(spec, "securityContext") or {}, "appArmorProfile")
-    for key in _CONTAINER_LISTS:
-        for container in items(spec, key):
-            text = annotations.get(f"{APPARMOR_PREFIX}{container.get('name')}")
+    for kind in _CONTAINER_LISTS:
+        for container in items(spec, kind):
+            key = f"{APPARMOR_PREFIX}{container.get('name')}"
             own = given(given(container, "securityContext") or {}, "appArmorProfile")
-            profile = profile_of(text) if text is not None and own is None else None
-            if profile is not None and profile != whole:
-                child(container, "securityContext")["appArmorProfile"] = profile
+            if key not in annotations or own is not None:
+                continue
+            profile = profile_of(str(annotations[key]))
+            if profile is None or profile != whole:
+                yield container, key, profile
 
 
 def profile_of(annotation: str) -> Object | None:

@@ -6,7 +6,7 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
 from podium.resources import deferred
 from podium.resources.core import pod_columns, pod_spec
-from podium.resources.core.pod_create import prepare_pod
+from podium.resources.core.pod_create import prepare_pod, profile_warnings
 from podium.resources.core.pod_gates import POD_FIELDS
 from podium.resources.defaulting import child, items
 from podium.resources.selecting import field, fields, flag
@@ -86,6 +86,7 @@ PODS = Resource(
     grace_period_s=_grace_period_s,
     selectable=_SELECTABLE,
     prepare_create=prepare_pod,
+    warnings_as_sent=profile_warnings,
     warnings=deferred.warnings("core.pod_warnings", "pod_warnings"),
     validate=deferred.check("core.pod_validation", "validate_new_pod"),
     validate_update=deferred.update_check("core.pod_update", "validate_update"),
