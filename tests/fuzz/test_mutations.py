@@ -31,7 +31,7 @@ from tests.fuzz.served import Served, served
 
 pytestmark = pytest.mark.fuzz
 
-REQUESTS = int(os.environ.get("PODIUM_FUZZ_REQUESTS", "6000"))
+REQUESTS = int(os.environ.get("PODIUM_FUZZ_REQUESTS", "4000"))
 SEED = int(os.environ.get("PODIUM_FUZZ_SEED", "1"))
 ROUNDS = 4
 MEMORY_GROWTH_BYTES_MAX = 400 * 1024 * 1024

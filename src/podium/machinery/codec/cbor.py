@@ -18,11 +18,12 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
+from podium.machinery.depth import DEPTH_MAX
 from podium.machinery.errors import Json
 
 MAGIC = b"\xd9\xd9\xf7"
 """The head of tag 55799, which stands before every item that is written."""
-NESTING_MAX = 250
+NESTING_MAX = DEPTH_MAX
 """Upstream stops at 10,000. What nests deeper than this cannot be stored, which is done as JSON."""
 
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
