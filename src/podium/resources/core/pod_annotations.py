@@ -20,6 +20,8 @@ _LOCAL = "localhost/"
 
 def validate_annotations(annotations: Object, spec: Object, path: str) -> Errors:
     """Check the annotations at `path` against the pod's spec."""
+    if not annotations:
+        return []
     errors: Errors = []
     mirrored, cost = annotations.get(MIRROR), annotations.get(DELETION_COST)
     if mirrored is not None and not spec.get("nodeName"):

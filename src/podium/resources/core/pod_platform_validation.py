@@ -82,8 +82,10 @@ def validate_host_processes(spec: Object, path: str) -> Errors:
 
 
 def _mentions_windows(spec: Object) -> bool:
-    holders = (spec, *(container for _, container in containers_of(spec, "")))
-    return any((given(holder, "securityContext") or {}).get("windowsOptions") for holder in holders)
+    lists = ([spec], *(objects(spec.get(kind)) for kind in _CONTAINERS))
+    return any(
+        (given(holder, "securityContext") or {}).get("windowsOptions") for some in lists for holder in some
+    )
 
 
 def _host_process(holder: Object) -> bool | None:
@@ -193,12 +195,15 @@ def validate_scheduling_group(spec: Object, path: str) -> Errors:
 def validate_file_volumes(spec: Object, path: str) -> Errors:
     """Ask for empty volumes behind variables that are read from files."""
     errors: Errors = []
-    volumes = {volume.get("name"): volume for volume in objects(spec.get("volumes"))}
+    volumes: dict[object, Object] | None = None
     for here, container in containers_of(spec, path):
         for index, variable in enumerate(objects(container.get("env"))):
-            reference = given(given(variable, "valueFrom") or {}, "fileKeyRef")
+            source = variable.get("valueFrom")
+            reference = given(source, "fileKeyRef") if source else None
             if reference is None:
                 continue
+            if volumes is None:
+                volumes = {volume.get("name"): volume for volume in objects(spec.get("volumes"))}
             field = f"{here}.env[{index}].valueFrom.fileKeyRef.volumeName"
             name = str(reference.get("volumeName") or "")
             if name not in volumes:

@@ -63,13 +63,15 @@ def validate_pod_spec(
     errors += one_of(f"{path}.dnsPolicy", spec.get("dnsPolicy"), DNS_POLICIES)
     errors += validation.validate_labels(spec.get("nodeSelector"), f"{path}.nodeSelector")
     errors += _security_context(spec, f"{path}.securityContext")
-    errors += validate_affinity(given(spec, "affinity"), f"{path}.affinity")
+    if spec.get("affinity"):
+        errors += validate_affinity(given(spec, "affinity"), f"{path}.affinity")
     errors += _dns_config(spec, f"{path}.dnsConfig")
     for index, gate in enumerate(objects(spec.get("readinessGates"))):
         here = f"{path}.readinessGates[{index}].conditionType"
         errors += named(here, str(gate.get("conditionType") or ""), validation.qualified_name_errors)
     errors += _scheduling_gates(spec, f"{path}.schedulingGates")
-    errors += validate_spread_constraints(spec, f"{path}.topologySpreadConstraints")
+    if spec.get("topologySpreadConstraints"):
+        errors += validate_spread_constraints(spec, f"{path}.topologySpreadConstraints")
     errors += platform.validate_host_processes(spec, path)
     errors += platform.validate_host_users(spec, path)
     errors += platform.validate_hostname(spec, path)
