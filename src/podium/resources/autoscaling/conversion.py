@@ -149,6 +149,8 @@ def status_from_v2(metric: Object) -> Object:
 def _flattened(metric: Object, part: str, table: dict[str, dict[str, str]]) -> Object:
     kind = str(metric.get("type") or "")
     name = _source_field(kind)
+    if not name:
+        return dict(metric)
     source = dict(metric.get(name) or {})
     values = source.pop(part, None) or {}
     if kind == "Object":
@@ -175,6 +177,8 @@ def status_to_v2(metric: Object) -> Object:
 def _nested(metric: Object, part: str, table: dict[str, dict[str, str]]) -> Object:
     kind = str(metric.get("type") or "")
     name = _source_field(kind)
+    if not name:
+        return dict(metric)
     source = dict(metric.get(name) or {})
     result: Object = {}
     if kind == "Object":
