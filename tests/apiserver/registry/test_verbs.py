@@ -206,3 +206,20 @@ def test_an_eviction_asks_the_budget(tmp_path: Path) -> None:
             assert "p" in spent["status"]["disruptedPods"]
 
     asyncio.run(main())
+
+
+def test_an_apply_of_an_object_that_is_gone_does_not_create_another(tmp_path: Path) -> None:
+    """Whoever names a uid means that object and no other."""
+
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "uid": "x"}}
+            target = "/api/v1/namespaces/default/configmaps/a?fieldManager=m"
+            status, answer = await server.call("PATCH", target, body, type="application/apply-patch+yaml")
+            assert status == 409
+            assert answer["message"] == (
+                'Operation cannot be fulfilled on configmaps "a": uid mismatch: '
+                "the provided object specified uid x, and no existing object was found"
+            )
+
+    asyncio.run(main())

@@ -8,7 +8,7 @@ from podium.apiserver.registry.decode import DecodeError, prune
 from podium.apiserver.registry.fields import ignored, translator
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
-from podium.apiserver.registry.update import check_name, modify
+from podium.apiserver.registry.update import check_name, conflict, modify
 from podium.machinery.codec import yaml
 from podium.machinery.errors import BadRequest, Object
 from podium.machinery.managed_fields import fields_of
@@ -21,6 +21,10 @@ async def apply(registry: Registry, call: Call, config: Object, *, force: bool) 
     if registry.entry(call.served, call.namespace, call.name) is None and not call.subresource:
         await registry.authorize_create(call)
         obj = _applied(registry, call, None, config, force=force)
+        uid = obj["metadata"].get("uid")
+        if uid:
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise conflict(call, why)
         obj["metadata"].pop("resourceVersion", None)
         return await create(registry, call, obj, tracked=True)
 
