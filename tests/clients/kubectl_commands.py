@@ -209,6 +209,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("k create token none; test $? = 1", r'serviceaccounts "none" not found'),
     ("k apply -f csr.yaml && k certificate approve $NS", r"approved"),
     ("k get csr $NS", r"Approved"),
+    ("k wait csr $NS --for=jsonpath='{.status.certificate}' --timeout=20s", r"condition met"),
     ("k certificate deny $NS-denied && k get csr $NS-denied", r"Denied"),
     # Nodes.
     ("k taint node $NODE k=v:PreferNoSchedule", r"tainted"),

@@ -39,7 +39,13 @@ def test_names_are_unique() -> None:
 def test_controllers_without_their_settings_do_not_run() -> None:
     names = {c.name for c in ALL}
     assert without_settings(Settings()) <= names
-    complete = Settings(root_ca="x", service_account_key="y", cluster_cidr="10.0.0.0/16")
+    complete = Settings(
+        root_ca="x",
+        service_account_key="y",
+        cluster_cidr="10.0.0.0/16",
+        signing_certificate="c",
+        signing_key="k",
+    )
     assert without_settings(complete) == frozenset()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import ssl
@@ -56,6 +57,49 @@ def running(directory: Path, *more_flags: str) -> Iterator[Running]:
         process.wait(timeout=10)
 
 
+@contextlib.contextmanager
+def controllers(server: Running, directory: Path) -> Iterator[None]:
+    """Run a controller manager for the server that keeps its keys in `directory`."""
+    kubeconfig = directory / "kubeconfig"
+    cluster = {"server": server.url, "certificate-authority": str(server.ca_file)}
+    kubeconfig.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "c", "cluster": cluster}],
+                "users": [{"name": "u", "user": {"token": server.token}}],
+                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+                "current-context": "c",
+            }
+        )
+    )
+    flags = [
+        f"--kubeconfig={kubeconfig}",
+        f"--service-account-private-key-file={directory / 'sa.key'}",
+        f"--root-ca-file={server.ca_file}",
+        "--cluster-cidr=10.244.0.0/16",
+        "--allocate-node-cidrs=true",
+        "--leader-elect=false",
+        f"--cluster-signing-cert-file={server.ca_file}",
+        f"--cluster-signing-key-file={directory / 'ca.key'}",
+    ]
+    log = directory / "kube-controller-manager.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "podium.cmd.kube_controller_manager", *flags],
+            stderr=output,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+    try:
+        yield
+        if process.poll() is not None:
+            raise RuntimeError(f"the controllers ended by themselves:\n{log.read_text()}")
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -69,6 +113,7 @@ def _prepare(directory: Path, port: int) -> list[str]:
     serving = pki.issue(ca, common_name="kube-apiserver", ip_addresses=["127.0.0.1"], server=True)
     for name, content in (
         ("ca.crt", ca.certificate_pem),
+        ("ca.key", ca.key_pem),
         ("tls.crt", serving.certificate_pem),
         ("tls.key", serving.key_pem),
         ("sa.key", pki.create_signing_key()),

@@ -114,6 +114,77 @@ def issue(
     return _pair(builder.sign(authority_key, hashes.SHA256()), key)
 
 
+def sign(
+    ca: KeyPair,
+    request: x509.CertificateSigningRequest,
+    *,
+    usages: Iterable[str],
+    lifetime: timedelta,
+    now: datetime | None = None,
+) -> bytes:
+    """Return the certificate (PEM) that a signing request asks for; it never outlives the authority.
+
+    Subject, names and key are the request's; `usages` are those of the certificates API. Raises ValueError
+    when the request is not signed with its own key.
+    """
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415
+    from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: PLC0415
+
+    if not request.is_signature_valid:
+        raise ValueError("the request is not signed with its own key")
+    authority = x509.load_pem_x509_certificate(ca.certificate_pem)
+    authority_key = serialization.load_pem_private_key(ca.key_pem, password=None)
+    if not isinstance(authority_key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise ValueError("the authority's key is neither an elliptic-curve nor an RSA key")
+    wanted = set(usages)
+    start = _moment(now)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(request.subject)
+        .issuer_name(authority.subject)
+        .public_key(request.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start - BACKDATE)
+        .not_valid_after(min(start + lifetime, authority.not_valid_after_utc))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(
+            x509.KeyUsage(
+                digital_signature=bool(wanted & {"signing", "digital signature"}),
+                content_commitment="content commitment" in wanted,
+                key_encipherment="key encipherment" in wanted,
+                data_encipherment="data encipherment" in wanted,
+                key_agreement="key agreement" in wanted,
+                key_cert_sign=False,
+                crl_sign=False,
+                encipher_only=False,
+                decipher_only=False,
+            ),
+            critical=True,
+        )
+        .add_extension(_authority_key_identifier(authority), critical=False)
+    )
+    known = {
+        "any": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+        "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
+        "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
+        "code signing": ExtendedKeyUsageOID.CODE_SIGNING,
+        "email protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+        "timestamping": ExtendedKeyUsageOID.TIME_STAMPING,
+        "ocsp signing": ExtendedKeyUsageOID.OCSP_SIGNING,
+    }
+    if extended := [oid for name, oid in known.items() if name in wanted]:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
+    try:
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        pass
+    else:
+        builder = builder.add_extension(names.value, critical=names.critical)
+    return builder.sign(authority_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
 def create_signing_key() -> bytes:
     """Return a new private key (PEM) for signing service-account tokens with ES256."""
     return _key_pem(_new_key())

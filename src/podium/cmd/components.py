@@ -60,6 +60,8 @@ def controller_manager(cluster: Cluster) -> Component:
             f"--kubeconfig={cluster.component_kubeconfig('kube-controller-manager')}",
             f"--service-account-private-key-file={cluster.pki_dir / 'sa.key'}",
             f"--root-ca-file={cluster.pki_dir / 'ca.crt'}",
+            f"--cluster-signing-cert-file={cluster.pki_dir / 'ca.crt'}",
+            f"--cluster-signing-key-file={cluster.pki_dir / 'ca.key'}",
             f"--cluster-cidr={cluster.cluster_cidr}",
             "--allocate-node-cidrs=true",
             f"--service-cluster-ip-range={cluster.service_cidr}",

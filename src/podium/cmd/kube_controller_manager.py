@@ -18,6 +18,7 @@ from podium.client.kubeconfig import client_from_kubeconfig
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.controllers.catalogue import Settings, catalogue, chosen, without_settings
+from podium.controllers.csr_signing import DEFAULT_DURATION_S
 from podium.resources.coordination.leases import LEASES
 from podium.runtime.controller import Environment
 from podium.runtime.events import Recorder
@@ -33,8 +34,6 @@ _WITHOUT_EFFECT = (
     "--authorization-kubeconfig",
     "--client-ca-file",
     "--cluster-name",
-    "--cluster-signing-cert-file",
-    "--cluster-signing-key-file",
     "--kube-api-burst",
     "--kube-api-qps",
     "--node-monitor-period",
@@ -62,6 +61,16 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--kubeconfig", required=True, help="how to reach the API server")
     made.add_argument("--service-account-private-key-file", default="", help="signs legacy token Secrets")
     made.add_argument("--root-ca-file", default="", help="the CA bundle published in every namespace")
+    made.add_argument(
+        "--cluster-signing-cert-file", default="", help="the CA that signs certificate requests"
+    )
+    made.add_argument("--cluster-signing-key-file", default="", help="the private key of that CA")
+    made.add_argument(
+        "--cluster-signing-duration",
+        type=duration_s,
+        default=DEFAULT_DURATION_S,
+        help="how long certificates last that do not ask for less",
+    )
     made.add_argument("--cluster-cidr", default="", help="the range that nodes' pod ranges are cut from")
     made.add_argument("--allocate-node-cidrs", type=_bool, nargs="?", const=True, default=False)
     made.add_argument("--node-cidr-mask-size", type=int, default=24)
@@ -115,6 +124,9 @@ async def _run(arguments: argparse.Namespace) -> None:
         node_cidr_mask_size=arguments.node_cidr_mask_size,
         service_cidr=arguments.service_cluster_ip_range,
         node_monitor_grace_s=arguments.node_monitor_grace_period,
+        signing_certificate=_read(arguments.cluster_signing_cert_file),
+        signing_key=_read(arguments.cluster_signing_key_file),
+        signing_duration_s=arguments.cluster_signing_duration,
     )
     idle = without_settings(settings)
     controllers = [c for c in chosen(catalogue(settings), arguments.controllers) if c.name not in idle]

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from podium.controllers.clusterrole_aggregation import CLUSTERROLE_AGGREGATION
 from podium.controllers.cronjob import CRONJOB
+from podium.controllers.csr_signing import DEFAULT_DURATION_S, csr_signing
 from podium.controllers.daemonset import daemonset
 from podium.controllers.deployment import DEPLOYMENT
 from podium.controllers.disruption import DISRUPTION
@@ -56,6 +57,9 @@ class Settings:
     node_cidr_mask_size: int = 24
     service_cidr: str = ""
     node_monitor_grace_s: float = 40.0
+    signing_certificate: str = ""
+    signing_key: str = ""
+    signing_duration_s: float = DEFAULT_DURATION_S
 
 
 def catalogue(settings: Settings) -> Sequence[Runnable]:
@@ -65,6 +69,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         root_ca_publisher(settings.root_ca),
         serviceaccount_token(settings.service_account_key, settings.root_ca),
         CLUSTERROLE_AGGREGATION,
+        csr_signing(settings.signing_certificate, settings.signing_key, settings.signing_duration_s),
         node_ipam(settings.cluster_cidr, settings.node_cidr_mask_size, settings.service_cidr),
         node_lifecycle(settings.node_monitor_grace_s),
         taint_eviction(),
@@ -99,6 +104,7 @@ def without_settings(settings: Settings) -> frozenset[str]:
         "root-ca-certificate-publisher-controller": settings.root_ca,
         "serviceaccount-token-controller": settings.service_account_key,
         "node-ipam-controller": settings.cluster_cidr,
+        "certificatesigningrequest-signing-controller": settings.signing_certificate and settings.signing_key,
     }
     return frozenset(name for name, need in needs.items() if not need)
 
