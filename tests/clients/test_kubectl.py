@@ -92,7 +92,7 @@ def write_files(work: Path, program: str, namespace: str) -> None:
         )
     )
     for name, script in (
-        ("editor", "sed -i 's/replicas: 3/replicas: 2/' \"$1\""),
+        ("editor", "sed -i '/^spec:/,/^status:/s/replicas: 3/replicas: 2/' \"$1\""),
         ("k", f'exec {program} -n {namespace} "$@"'),
     ):
         (work / name).write_text(f"#!/bin/sh\n{script}\n")
