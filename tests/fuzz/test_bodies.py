@@ -20,6 +20,7 @@ from tests.fuzz.served import Served, served
 pytestmark = pytest.mark.fuzz
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
+SERVICES = "/api/v1/namespaces/default/services"
 PODS = "/api/v1/namespaces/default/pods"
 THINGS = "/apis/fuzz.example.com/v1/namespaces/default/things"
 PATCH_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY)
@@ -223,6 +224,20 @@ def test_huge_bodies_of_small_parts_are_answered_in_time(tmp_path: Path, type: s
         finalizers = {"metadata": {"name": "f", "finalizers": names}}
         status, _ = await server.call("POST", CONFIG_MAPS, body(finalizers), type=type)
         assert status == 201
+        aliases = {
+            "metadata": {"name": "p"},
+            "spec": {
+                "containers": [{"name": "c", "image": "i"}],
+                "hostAliases": [{"ip": "10.0.0.1"}] * (count // 2),
+            },
+        }
+        status, _ = await server.call("POST", PODS, body(aliases), type=type)
+        assert status in (201, 403), "allowed, with a warning for each, or without its service account"
+        ports = [{"name": f"p{n}", "port": n % 60_000 + 1} for n in range(count // 4)]
+        service = {"metadata": {"name": "s"}, "spec": {"type": "NodePort", "ports": ports}}
+        status, content = await server.call("POST", SERVICES, body(service), type=type)
+        assert status in (201, 422, 500), content[:300]
+        assert status != 500 or b"range is full" in content
         tags = thing({"tags": names, "parts": [{"a": f"{n}", "b": n} for n in range(count // 10)]})
         status, content = await server.call("POST", THINGS, body(tags), type=type)
         assert status == 201, content[:300]

@@ -9,6 +9,9 @@ from podium.apiserver.chain import User
 from podium.apiserver.registry.served import Served
 from podium.machinery.errors import Object
 
+WARNINGS_MAX = 512
+"""More than these never fit into an answer's head; an object may deserve a hundred thousand."""
+
 FieldValidation = Literal["Ignore", "Warn", "Strict"]
 
 
@@ -31,5 +34,5 @@ class Call:
     """What admission leaves for the audit log."""
 
     def warn(self, text: str) -> None:
-        if text not in self.warnings:
+        if len(self.warnings) < WARNINGS_MAX and text not in self.warnings:
             self.warnings.append(text)
