@@ -317,8 +317,14 @@ def _references(value: Any) -> list[str]:
 
 @pytest.mark.parametrize(
     ("texts", "known"),
-    [([], False), (["api/beta=true"], False), (["api/legacy=true"], True), (["apps/v1beta1=true"], True)],
-    ids=["nothing", "a stage", "legacy", "a version"],
+    [
+        ([], False),
+        (["api/beta=true"], False),
+        (["api/legacy=true"], True),
+        (["api/all=true"], True),
+        (["apps/v1beta1=true"], True),
+    ],
+    ids=["nothing", "a stage", "legacy", "all", "a version"],
 )
 def test_old_versions_are_loaded_only_when_they_may_be_meant(texts: list[str], known: bool) -> None:
     assert RuntimeConfig.may_speak_of_legacy(texts) is known

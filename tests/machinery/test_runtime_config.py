@@ -48,7 +48,13 @@ DECLARED = (
         (
             ["api/all=true", "apps/v1=false"],
             "",
-            "/v1/pods certs/v1/requests certs/v1alpha1/bundles",
+            "/v1/pods apps/v1beta1/deployments certs/v1/requests certs/v1beta1/requests "
+            "certs/v1alpha1/bundles",
+        ),
+        (
+            ["api/all=true,api/legacy=false"],
+            "",
+            "/v1/pods apps/v1/deployments certs/v1/requests certs/v1alpha1/bundles",
         ),
         (["api/all=false,api/alpha=true"], "", "certs/v1alpha1/bundles"),
         (

@@ -61,7 +61,7 @@ def test_serves_exactly_what_upstream_serves_by_default() -> None:
 
 
 def test_serves_all_that_upstream_knows_with_every_gate_and_api_on() -> None:
-    ours = _served("api/all=true", "AllAlpha=true,AllBeta=true")
+    ours = _served("api/all=true,api/legacy=false", "AllAlpha=true,AllBeta=true")
     del ours["", "v1"]  # Not in the recorded document, which is that of /apis.
     assert list(ours.items()) == [(gv, list(resources)) for gv, resources in known().items()]
 

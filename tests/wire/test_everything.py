@@ -27,7 +27,7 @@ from tests.wire.server import Running, running
 
 UPSTREAM = SHARED / "upstream"
 TESTDATA = UPSTREAM / "api-testdata"
-EVERYTHING = ("--runtime-config=api/all=true,api/legacy=true", "--feature-gates=AllAlpha=true,AllBeta=true")
+EVERYTHING = ("--runtime-config=api/all=true", "--feature-gates=AllAlpha=true,AllBeta=true")
 NAMESPACE = "everything"
 JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -78,9 +78,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 def test_discovery_is_upstreams_with_everything_on(tmp_path: Path) -> None:
-    """Without what upstream has removed, which is asked for apart."""
+    """Without what upstream has removed."""
     upstream = json.loads((UPSTREAM / "discovery" / "aggregated_v2.json").read_bytes())
-    with running(tmp_path, "--runtime-config=api/all=true", EVERYTHING[1]) as server:
+    with running(tmp_path, "--runtime-config=api/all=true,api/legacy=false", EVERYTHING[1]) as server:
         status, body = connected(server).send("GET", "/apis", accept=AGGREGATED)
     assert status == 200
     assert json.loads(body) == upstream

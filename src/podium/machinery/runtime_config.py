@@ -3,7 +3,8 @@
 Stable versions are on, beta and alpha ones are off until asked for; a resource behind a gate needs that too.
 `api/all`, `api/ga`, `api/beta`, `api/alpha` speak of every version of a stage, in this order; a version named
 `group/version` prevails over them, and `group/version/resource` over both. `api/legacy` is Podium's own: what
-upstream has removed. It stands beside the others, so that `api/all=true` is what it is upstream.
+upstream has removed. `api/all` speaks of that too:
+upstream's `api/all=true` is `api/all=true,api/legacy=false`.
 """
 
 from __future__ import annotations
@@ -43,13 +44,17 @@ class RuntimeConfig:
     @property
     def may_name_legacy(self) -> bool:
         """Whether any of the resources that upstream has removed might be asked for."""
-        return self.stages.get(_LEGACY, False) or bool(self.versions or self.resources)
+        return self._legacy or bool(self.versions or self.resources)
+
+    @property
+    def _legacy(self) -> bool:
+        return self.stages.get(_LEGACY, self.stages.get("api/all", False))
 
     @staticmethod
     def may_speak_of_legacy(texts: Sequence[str]) -> bool:
         """Whether values of the flag can be understood only with what upstream has removed in mind."""
         keys = {part.partition("=")[0].strip() for part in ",".join(texts).split(",") if part}
-        return not keys <= set(_STAGES)
+        return not keys <= set(_STAGES) - {"api/all"}
 
     @staticmethod
     def parse(texts: Sequence[str], declared: Iterable[Resource]) -> RuntimeConfig:
@@ -104,7 +109,7 @@ class RuntimeConfig:
         if gv in self.versions and (not resource.legacy or gv not in living):
             return self.versions[gv]
         if resource.legacy:
-            return self.stages.get(_LEGACY, False)
+            return self._legacy
         on = bool(_STAGES["api/ga"].fullmatch(resource.version))
         for key, pattern in _STAGES.items():
             if key in self.stages and pattern.fullmatch(resource.version):
