@@ -67,8 +67,7 @@ def namespace(cluster: RunningCluster, request: pytest.FixtureRequest) -> str:
 def widgets(cluster: RunningCluster) -> dict[str, Any]:
     """The definition of a custom resource that is served: namespaced, with a status and a scale."""
     cluster.kubectl("apply", "-f", str(WIDGETS))
-    if not _established(cluster):
-        pytest.skip("custom resources are not served yet")
+    assert _established(cluster)
     definition: dict[str, Any] = yaml.safe_load(WIDGETS.read_text())
     return definition
 

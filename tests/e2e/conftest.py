@@ -94,7 +94,8 @@ def until(check: Callable[[], T], what: str, *, within_s: float = WAIT_S) -> T:
 
 def free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        # As the server binds it: a connection that lingers on another address is in its way too.
+        probe.bind(("", 0))
         return int(probe.getsockname()[1])
 
 
