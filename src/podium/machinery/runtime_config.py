@@ -3,8 +3,8 @@
 Stable versions are on, beta and alpha ones are off until asked for; a resource behind a gate needs that too.
 `api/all`, `api/ga`, `api/beta`, `api/alpha` speak of every version of a stage, in this order; a version named
 `group/version` prevails over them, and `group/version/resource` over both. `api/legacy` is Podium's own: what
-upstream has removed. `api/all` speaks of that too:
-upstream's `api/all=true` is `api/all=true,api/legacy=false`.
+upstream has removed. `api/all` speaks of that too: what upstream means by `api/all=true` is
+`api/all=true,api/legacy=false`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from podium.machinery.cel.errors import CelError, Issue, compile_error
+from podium.machinery.cel.types import RESERVED
 from podium.machinery.cel.values import Uint, int64
 
 DEPTH_MAX = 100
@@ -20,28 +21,6 @@ MACROS = frozenset(["all", "exists", "exists_one", "existsOne", "map", "filter",
 TWO_VARIABLE = frozenset(["all", "exists", "exists_one", "existsOne"])
 TRANSFORMS = frozenset(["transformList", "transformMap", "transformMapEntry"])
 OPTIONAL_MACROS = frozenset(["optMap", "optFlatMap"])
-
-_RESERVED = frozenset(
-    [
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ]
-)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -497,7 +476,7 @@ class _Parser:
                 raise self.unexpected(token, _OPERANDS)
         if (paren := self.takes("(")) is not None:
             return self.function(token, paren)
-        if token.text in _RESERVED:
+        if token.text in RESERVED:
             raise _Fault(token.at, f"reserved identifier: {token.text}")
         if self.peek.kind == "op" and self.peek.text == "{":
             return self.struct(token.text)

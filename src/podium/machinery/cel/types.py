@@ -16,12 +16,8 @@ REQUEST_BYTES_MAX = 3 * 1024 * 1024
 STRING_MAX = REQUEST_BYTES_MAX - 2  # less the quotation marks
 DEPTH_MAX = 128
 
-_RESERVED = frozenset(
+RESERVED = frozenset(
     [
-        "true",
-        "false",
-        "null",
-        "in",
         "as",
         "break",
         "const",
@@ -41,6 +37,8 @@ _RESERVED = frozenset(
         "while",
     ]
 )
+"""Words of the language, which no variable may have for a name."""
+_ESCAPED_WORDS = RESERVED | {"true", "false", "null", "in"}
 _SPECIAL = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
 _ESCAPED = re.compile(r"__|[-./]")
 _ESCAPABLE = re.compile(r"[a-zA-Z_./-][a-zA-Z0-9_./-]*", re.ASCII)
@@ -144,14 +142,14 @@ def object_of(name: str, fields: Mapping[str, Type], *, size_min: int = 2) -> Ty
     """Return an object type with `fields` by their names on the wire, less those that cannot be escaped."""
     wire = {escaped: key for key in fields if (escaped := escape(key)) is not None}
     # After a dot the parser takes most reserved words as they are.
-    wire |= {key: key for key in fields if key in _RESERVED}
+    wire |= {key: key for key in fields if key in _ESCAPED_WORDS}
     typed = {escaped: fields[key] for escaped, key in wire.items()}
     return Type(kind="object", name=name, fields=typed, wire=wire, size_min=size_min)
 
 
 def escape(name: str) -> str | None:
     """Return `name` as expressions write it (`__namespace__`, `a__dash__b`), None when they cannot."""
-    if name in _RESERVED:
+    if name in _ESCAPED_WORDS:
         return f"__{name}__"
     if not _ESCAPABLE.fullmatch(name):
         return None
