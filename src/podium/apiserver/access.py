@@ -9,6 +9,7 @@ from podium.apiserver.authn.impersonation import HeaderImpersonator
 from podium.apiserver.bootstrap import node_rules
 from podium.apiserver.chain import Access, AccessFactory, Reader
 from podium.base.clock import Clock
+from podium.base.metrics import Registry
 
 
 def access_factory(
@@ -21,8 +22,8 @@ def access_factory(
 ) -> AccessFactory:
     """Return what composes the access rooms once the server's reader is there."""
 
-    def build(reader: Reader) -> Access:
-        authentication = authn.build(reader, options, clock=clock)
+    def build(reader: Reader, registry: Registry | None = None) -> Access:
+        authentication = authn.build(reader, options, clock=clock, registry=registry)
         authorization = authz.build(reader, modes=modes, node_rules=node_rules())
         return Access(
             authenticator=authentication.authenticator,
@@ -39,6 +40,7 @@ def access_factory(
             token_issuer=authentication.token_issuer,
             # Where everything is allowed, at least somebody must have asked for it.
             anonymous=anonymous and "AlwaysAllow" not in modes,
+            background=authentication.background,
         )
 
     return build

@@ -8,7 +8,7 @@ file and import nothing else of the API server. Everything here is a value or a 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -19,6 +19,7 @@ from podium.machinery.resource import Resource
 if TYPE_CHECKING:
     from podium.apiserver.admission.metrics import AdmissionMetrics
     from podium.apiserver.webhook_client import WebhookClient
+    from podium.base.metrics import Registry as MetricsRegistry
 
 ANONYMOUS = "system:anonymous"
 ALL_AUTHENTICATED = "system:authenticated"
@@ -356,7 +357,14 @@ class Access:
     """Whether a user may, where that can be said at once; what is not permitted, the authorizer decides."""
     anonymous: bool = True
     """Requests without credentials are `system:anonymous`; otherwise they are Unauthorized."""
+    background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    """What runs as long as the server does: each waits for ever, and tidies up when it is cancelled."""
 
 
-AccessFactory = Callable[[Reader], Access]
-"""The server calls it once, before it starts, with the reader of its own caches."""
+class AccessFactory(Protocol):
+    """Composes access control."""
+
+    def __call__(self, reader: Reader, registry: MetricsRegistry | None = None) -> Access:
+        """The server calls it once, before it starts, with the reader of its own caches and the registry of
+        what it counts."""
+        ...

@@ -171,7 +171,9 @@ class ApiServer:
             schema_of=self._schema_of,
         )
         self.registry.metrics = self.metrics
-        self._access: Access | None = access(self.reader) if access is not None else None
+        self._access: Access | None = (
+            access(self.reader, self.metrics.registry) if access is not None else None
+        )
         if self._access is not None:
             self.registry.admission = self._access.admission
             self.registry.answers = self._access.answers
@@ -230,6 +232,8 @@ class ApiServer:
         self._tasks.append(asyncio.create_task(keeping, name="apiserver-bootstrap"))
         schemas, levels = self.catalog.of(FLOWSCHEMAS), self.catalog.of(PRIORITYLEVELCONFIGURATIONS)
         self._spawn(DanglingReferences(self.registry, schemas, levels).run(), "apiserver-flow-schemas")
+        for work in self._access.background if self._access is not None else ():
+            self._spawn(work(), "apiserver-access")
         self._ready = True
 
     def _follow_definition(self, event: Event) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from podium.apiserver.authn import keys, reviews
 from podium.apiserver.authn.bearer import BearerAuthenticator, TokenAuthenticator
@@ -19,6 +19,7 @@ from podium.apiserver.authn.token_file import TokenFileAuthenticator
 from podium.apiserver.chain import Answers, Authenticator, Reader, TokenIssuer, User
 from podium.base.clock import Clock, WallClock
 from podium.base.http.message import Request
+from podium.base.metrics import Registry
 from podium.machinery.errors import Unauthorized
 from podium.resources.core.nodes import NODES
 from podium.resources.core.pods import PODS
@@ -60,6 +61,7 @@ class Authentication:
     token_issuer: TokenIssuer | None
     recognise: Callable[[Request], User | None]
     answers: Answers = field(default_factory=dict)
+    background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
 
 
 class Union:
@@ -83,7 +85,9 @@ class Union:
         return None
 
 
-def build(reader: Reader, options: Options, *, clock: Clock | None = None) -> Authentication:
+def build(
+    reader: Reader, options: Options, *, clock: Clock | None = None, registry: Registry | None = None
+) -> Authentication:
     """Compose the authenticators: client certificate first, then bearer tokens, as upstream."""
     clock = clock or WallClock()
     audiences = tuple(options.audiences) or (options.issuer,)
