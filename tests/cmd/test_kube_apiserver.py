@@ -12,7 +12,6 @@ CERTIFICATE = ("--tls-cert-file=tls.crt", "--tls-private-key-file=tls.key")
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
-        ((), "--tls-cert-file is required"),
         (("--tls-cert-file=tls.crt",), "go together"),
         ((*CERTIFICATE, "--service-cluster-ip-range=nonsense"), "does not appear to be"),
         ((*CERTIFICATE, "--service-node-port-range=9-1"), "no range of ports"),
@@ -23,6 +22,9 @@ CERTIFICATE = ("--tls-cert-file=tls.crt", "--tls-private-key-file=tls.key")
         ((*CERTIFICATE, "--storage-backend=sqlite", "--etcd-servers=http://a"), "kept in SQLite"),
         ((*CERTIFICATE, "--etcd-cafile=ca.crt"), "need --etcd-servers"),
         ((*CERTIFICATE, "--etcd-servers=https://a", "--etcd-certfile=a.crt"), "go together"),
+        ((*CERTIFICATE, "--insecure-port=70000"), "must be between 0 and 65535, inclusive"),
+        ((*CERTIFICATE, "--insecure-bind-address=0.0.0.0"), "is no loopback address"),
+        ((*CERTIFICATE, "--insecure-bind-address=all"), "--insecure-bind-address: 'all' does not appear"),
         ((*CERTIFICATE, "--no-such-flag=1"), "unrecognized arguments: --no-such-flag=1"),
     ],
 )
@@ -37,4 +39,4 @@ def test_flags_that_cannot_work(
 
 def test_flags_that_are_gone_are_still_understood() -> None:
     arguments = kube_apiserver.parser().parse_args(["--insecure-port=0", "--enable-swagger-ui"])
-    assert arguments.insecure_port == "0"
+    assert arguments.insecure_port == 0

@@ -24,6 +24,7 @@ from podium.apiserver.streaming.proxy import Proxy
 from podium.base import log
 from podium.base.http.server import Server
 from podium.base.log import Log
+from podium.cmd import insecure_flags, serving_flags
 from podium.cmd.admission_flags import add_flags as add_admission_flags
 from podium.cmd.admission_flags import choice as admission_choice
 from podium.cmd.aggregation_flags import (
@@ -35,6 +36,7 @@ from podium.cmd.aggregation_flags import (
 )
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
+from podium.cmd.signing_key import signing_key
 from podium.cmd.storage_flags import add_storage, open_store, wrong_storage
 from podium.machinery.feature_gates import FeatureGates
 from podium.machinery.runtime_config import RuntimeConfig, RuntimeConfigError
@@ -59,13 +61,6 @@ _IGNORED = (
     "--kubelet-preferred-address-types",
 )
 
-# Flags that upstream once had: they are understood, and do nothing any more.
-_DROPPED = (
-    "--experimental-bootstrap-token-auth",
-    "--insecure-bind-address",
-    "--insecure-port",
-)
-
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="kube-apiserver", allow_abbrev=False)
@@ -81,8 +76,8 @@ def parser() -> argparse.ArgumentParser:
         help="history older than this, and than twice this at most, is removed; 0 keeps all of it",
     )
     add("--client-ca-file", default="", help="authorities of client certificates")
-    add("--tls-cert-file", default="", help="the server's certificate")
-    add("--tls-private-key-file", default="", help="its key")
+    serving_flags.add_flags(made)
+    insecure_flags.add_flags(made)
     add("--service-account-key-file", action="append", default=[], help="keys that verify tokens")
     add("--service-account-signing-key-file", default="", help="the key that signs tokens")
     add("--service-account-issuer", default="https://kubernetes.default.svc.cluster.local")
@@ -102,6 +97,14 @@ def parser() -> argparse.ArgumentParser:
         default="false",
         choices=("true", "false"),
         help="let the bootstrap tokens in kube-system authenticate",
+    )
+    add(
+        "--experimental-bootstrap-token-auth",
+        nargs="?",
+        const="true",
+        default="",
+        choices=("true", "false"),
+        help="deprecated: what --enable-bootstrap-token-auth was called",
     )
     add_aggregation(made)
     add_admission_flags(made)
@@ -124,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--kubernetes-version", default=Config().version, help="the version that is served")
     add("-v", "--v", type=int, default=0, dest="verbosity", help="log verbosity")
-    for flag in (*_IGNORED, *_DROPPED):
+    for flag in _IGNORED:
         add(flag, default=None, const="", nargs="?", help=argparse.SUPPRESS)
     return made
 
@@ -133,12 +136,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = parser()
     arguments = made.parse_args(argv)
     log.configure(verbosity=arguments.verbosity)
-    if bool(arguments.tls_cert_file) is not bool(arguments.tls_private_key_file):
-        made.error("--tls-cert-file and --tls-private-key-file go together")
-    if not arguments.tls_cert_file:
-        made.error("--tls-cert-file is required")
-    if wrong := wrong_aggregation(arguments) or wrong_storage(arguments):
-        made.error(wrong)
+    for find_wrong in (serving_flags.wrong, insecure_flags.wrong, wrong_aggregation, wrong_storage):
+        if wrong := find_wrong(arguments):
+            made.error(wrong)
     try:
         ports = _port_range(arguments.service_node_port_range)
         ipaddress.ip_network(arguments.service_cluster_ip_range)
@@ -162,9 +162,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for flag in _IGNORED:
         if _given(arguments, flag):
             _log.info("a flag of upstream's makes no difference here", flag=flag)
-    for flag in _DROPPED:
-        if _given(arguments, flag):
-            print(f"kube-apiserver: {flag} is deprecated and has no effect", file=sys.stderr)
+    if arguments.experimental_bootstrap_token_auth:
+        print(
+            "kube-apiserver: --experimental-bootstrap-token-auth is deprecated: "
+            "use --enable-bootstrap-token-auth",
+            file=sys.stderr,
+        )
+        arguments.enable_bootstrap_token_auth = arguments.experimental_bootstrap_token_auth
     return run_component(lambda: _run(arguments, ports, gates, runtime_config, plugins, swagger_ui))
 
 
@@ -225,14 +229,19 @@ async def _run(
         kubelets, proxy = KubeletConnections(_kubelet_tls(arguments)), Proxy()
         api = ApiServer(store, config, access=access, streams=Streams(kubelets, proxy))
         server = Server(api.handler, reads_at_once=True)
+        insecure = Server(insecure_flags.unsecured(api.handler), reads_at_once=True)
         await api.start()
         _settle_garbage_collection()
         try:
-            await server.start(arguments.bind_address, arguments.secure_port, _tls(arguments))
+            await server.start(
+                arguments.bind_address, arguments.secure_port, _tls(arguments, config.advertise_address)
+            )
+            if arguments.insecure_port:
+                await insecure.start(arguments.insecure_bind_address, arguments.insecure_port, None)
             _log.info("serving", address=arguments.bind_address, port=server.port, version=config.version)
             await api.run_until_failure()
         finally:
-            await asyncio.shield(_stop(server, api, kubelets, proxy))
+            await asyncio.shield(_stop([server, insecure], api, kubelets, proxy))
     except admission.Misconfigured as error:
         raise SystemExit(f"kube-apiserver: {error}") from None
     finally:
@@ -250,8 +259,10 @@ def _settle_garbage_collection() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-async def _stop(server: Server, api: ApiServer, kubelets: KubeletConnections, proxy: Proxy) -> None:
-    await server.stop(grace_s=STOP_GRACE_S)
+async def _stop(
+    servers: Sequence[Server], api: ApiServer, kubelets: KubeletConnections, proxy: Proxy
+) -> None:
+    await asyncio.gather(*(server.stop(grace_s=STOP_GRACE_S) for server in servers))
     await kubelets.close()
     await proxy.close()
     await api.stop()
@@ -259,11 +270,10 @@ async def _stop(server: Server, api: ApiServer, kubelets: KubeletConnections, pr
 
 def _authentication(arguments: argparse.Namespace) -> AuthenticationOptions:
     tokens = Path(arguments.token_auth_file).read_text().splitlines() if arguments.token_auth_file else None
-    signing = arguments.service_account_signing_key_file
     return AuthenticationOptions(
         issuer=arguments.service_account_issuer,
         service_account_keys=[_read(path) for path in arguments.service_account_key_file],
-        signing_key=_read(signing) if signing else None,
+        signing_key=signing_key(arguments),
         audiences=_names(arguments.api_audiences),
         token_file=tokens,
         bootstrap_tokens=arguments.enable_bootstrap_token_auth == "true",
@@ -294,10 +304,11 @@ def _read(path: str) -> bytes:
     return Path(path).read_bytes()
 
 
-def _tls(arguments: argparse.Namespace) -> ssl.SSLContext:
+def _tls(arguments: argparse.Namespace, advertise_address: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(arguments.tls_cert_file, arguments.tls_private_key_file)
+    pair = serving_flags.serving_pair(arguments, advertise_address)
+    context.load_cert_chain(pair.certificate, pair.key)
     context.set_alpn_protocols(["http/1.1"])
     for authorities in (arguments.client_ca_file, arguments.requestheader_client_ca_file):
         if authorities:

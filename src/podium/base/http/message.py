@@ -162,6 +162,7 @@ class Request:
         "remote",
         "target",
         "tls",
+        "unsecured",
     )
 
     def __init__(
@@ -192,6 +193,8 @@ class Request:
         self.remote = remote
         """The peer's address, `host:port`."""
         self.tls = tls
+        self.unsecured = False
+        """Set for what came by a port without access control: its sender is trusted with everything."""
         self._query: dict[str, list[str]] | None = None
 
     @property
