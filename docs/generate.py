@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from podium.apiserver import admission
+from podium.apiserver.authz.metrics import AuthorizationMetrics
 from podium.apiserver.metrics import ApiServerMetrics
 from podium.apiserver.state_metrics import HealthMetrics
 from podium.base.metrics import Registry
@@ -37,7 +38,7 @@ PROGRAMS = {
 }
 METRICS: dict[str, Callable[[Registry], object]] = {
     "every program": add_process_metrics,
-    "kube-apiserver": ApiServerMetrics,
+    "kube-apiserver": lambda registry: (ApiServerMetrics(registry), AuthorizationMetrics(registry)),
     "kube-apiserver, at /metrics/slis": HealthMetrics,
     "kube-controller-manager": lambda registry: (QueueMetrics(registry), ClientMetrics(registry)),
     "kube-scheduler": lambda registry: (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from podium.apiserver import authn
+from podium.apiserver import authn, authz
 from podium.apiserver.access import access_factory
 from podium.apiserver.admission import Choice
+from podium.apiserver.authz.configuration import of_modes
 from podium.resources.catalogue import BUILTIN
 from tests.apiserver.fakes import FakeReader
 
@@ -13,7 +14,8 @@ OPTIONS = authn.Options(issuer="https://issuer")
 
 def test_nobody_is_anonymous_where_everything_is_allowed() -> None:
     assert access_factory(OPTIONS)(FakeReader()).anonymous
-    assert not access_factory(OPTIONS, modes=["AlwaysAllow"])(FakeReader()).anonymous
+    always = authz.Options(chain=of_modes(["AlwaysAllow"]))
+    assert not access_factory(OPTIONS, authorization=always)(FakeReader()).anonymous
     assert not access_factory(OPTIONS, anonymous=False)(FakeReader()).anonymous
 
 

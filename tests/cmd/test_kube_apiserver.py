@@ -15,7 +15,7 @@ CERTIFICATE = ("--tls-cert-file=tls.crt", "--tls-private-key-file=tls.key")
         (("--tls-cert-file=tls.crt",), "go together"),
         ((*CERTIFICATE, "--service-cluster-ip-range=nonsense"), "does not appear to be"),
         ((*CERTIFICATE, "--service-node-port-range=9-1"), "no range of ports"),
-        ((*CERTIFICATE, "--authorization-mode=Node,Magic"), "unknown Magic"),
+        ((*CERTIFICATE, "--authorization-mode=Node,Magic"), '"Magic" is not a valid mode'),
         ((*CERTIFICATE, "--kubernetes-version=1.7.3"), "no schemas for 1.7"),
         ((*CERTIFICATE, "--bind-address=everywhere"), "does not appear to be"),
         ((*CERTIFICATE, "--storage-backend=etcd3"), "needs --etcd-servers"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from podium.apiserver import admission, authn, authz
 from podium.apiserver.authn.impersonation import HeaderImpersonator
 from podium.apiserver.bootstrap import node_rules
@@ -15,7 +13,7 @@ from podium.base.metrics import Registry
 def access_factory(
     options: authn.Options,
     *,
-    modes: Sequence[str] = ("Node", "RBAC"),
+    authorization: authz.Options | None = None,
     anonymous: bool = True,
     plugins: admission.Choice | None = None,
     clock: Clock | None = None,
@@ -24,23 +22,26 @@ def access_factory(
 
     def build(reader: Reader, registry: Registry | None = None) -> Access:
         authentication = authn.build(reader, options, clock=clock, registry=registry)
-        authorization = authz.build(reader, modes=modes, node_rules=node_rules())
+        authorizing = authz.build(
+            reader, authorization, node_rules=node_rules(), clock=clock, registry=registry
+        )
+        always = any(one.type == "AlwaysAllow" for one in (authorization or authz.Options()).chain)
         return Access(
             authenticator=authentication.authenticator,
-            authorizer=authorization.authorizer,
+            authorizer=authorizing.authorizer,
             recognise=authentication.recognise,
-            permits=authorization.permits,
-            impersonator=HeaderImpersonator(authorization.authorizer),
+            permits=authorizing.permits,
+            impersonator=HeaderImpersonator(authorizing.authorizer),
             # The escalation checks judge what the plugins have made of an object.
             admission=(
-                *admission.build(reader, authorization.authorizer, clock=clock, choice=plugins),
-                *authorization.admission,
+                *admission.build(reader, authorizing.authorizer, clock=clock, choice=plugins),
+                *authorizing.admission,
             ),
-            answers={**authentication.answers, **authorization.answers},
+            answers={**authentication.answers, **authorizing.answers},
             token_issuer=authentication.token_issuer,
             # Where everything is allowed, at least somebody must have asked for it.
-            anonymous=anonymous and "AlwaysAllow" not in modes,
-            background=authentication.background,
+            anonymous=anonymous and not always,
+            background=(*authentication.background, *authorizing.background),
         )
 
     return build

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from podium.base.http.message import Request
 from podium.machinery.errors import Object
+from podium.machinery.labels import Requirement
 from podium.machinery.resource import Resource
 
 if TYPE_CHECKING:
@@ -43,6 +44,18 @@ class User:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What selectors require of the objects that a request is about; whatever else they say is not known.
+
+    Requirements narrow, so that one that is missing makes a decision no wider than it has to be.
+    """
+
+    fields: tuple[tuple[str, str, str], ...] = ()
+    """(path, `=` or `!=`, value)"""
+    labels: tuple[Requirement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestInfo:
     """What a request asks for, read from its method, path and query alone (upstream's RequestInfo).
 
@@ -64,16 +77,34 @@ class RequestInfo:
     name: str = ""
     label_selector: str = ""
     field_selector: str = ""
+    selection: Selection | None = None
+    """What the selectors require, where that did not come as text."""
     parts: tuple[str, ...] = ()
     """The path's segments from the resource on: `("pods", "a", "proxy", "x")`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """An authorizer's word. `reason` is shown to the client when access is denied."""
+    """An authorizer's word: it allows, denies, or has no opinion and leaves it to those behind it.
+
+    `reason` is shown to the client when access is denied. `error` is what kept the authorizer from a better
+    decision; with it, a request that nobody allows fails rather than being forbidden.
+    """
 
     allowed: bool
+    denied: bool = False
+    """Nobody else is asked."""
     reason: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRules:
+    """The rules that a user holds in a namespace, as far as they can be told."""
+
+    rules: tuple[Object, ...] = ()
+    incomplete: bool = False
+    errors: tuple[str, ...] = ()
 
 
 class Authenticator(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 
 from podium.apiserver.admission.metrics import ADMISSION_BOUNDS, AdmissionMetrics
-from podium.apiserver.chain import RequestInfo, User
+from podium.apiserver.chain import Decision, RequestInfo, User
 from podium.apiserver.state_metrics import StateMetrics
 from podium.base.http.message import RawConnection, Request, Response, StreamWriter
 from podium.base.metrics import Counter, Gauge, Registry, exponential
@@ -156,7 +156,7 @@ class ApiServerMetrics:
         }
         self._authorization = {
             result: (self.authorizations.labels(result), self.authorization_time.labels(result))
-            for result in ("allowed", "no-opinion", "error")
+            for result in ("allowed", "denied", "no-opinion", "error")
         }
         self._users: dict[str, Counter] = {}
         self.admission_plugins = make.histogram(
@@ -266,7 +266,7 @@ class ApiServerMetrics:
     ) -> None:
         """Record all that the chain records of a read by somebody who is known and may."""
         self.authenticated(user, started)
-        self.authorized(True, started)
+        self._authorized("allowed", started)
         self.answered(request, info, response, started)
 
     def _when_over(self, seen: _Seen, response: Response, started: float) -> None:
@@ -369,8 +369,16 @@ class ApiServerMetrics:
                     self._users[user.name] = counter
             counter.value += 1
 
-    def authorized(self, allowed: bool, started: float) -> None:
-        count, time = self._authorization["allowed" if allowed else "no-opinion"]
+    def authorized(self, decision: Decision, started: float) -> None:
+        if decision.allowed:
+            self._authorized("allowed", started)
+        elif decision.error:
+            self._authorized("error", started)
+        else:
+            self._authorized("denied" if decision.denied else "no-opinion", started)
+
+    def _authorized(self, result: str, started: float) -> None:
+        count, time = self._authorization[result]
         count.value += 1
         time.observe(perf_counter() - started)
 

@@ -12,14 +12,14 @@ import contextlib
 import platform
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from podium.apiserver import bootstrap
 from podium.apiserver.authn.certificate import read_identity
-from podium.apiserver.authz.messages import forbidden
+from podium.apiserver.authz.messages import Undecided, forbidden
 from podium.apiserver.cacher.cacher import Cacher
 from podium.apiserver.cacher.entry import Event
 from podium.apiserver.cacher.views import CachedReader
@@ -240,11 +240,6 @@ class ApiServer:
             self._spawn(work(), "apiserver-access")
         self._ready = True
 
-    async def publish_authorities(self, client_ca_pem: str, front_proxies: Mapping[str, str]) -> None:
-        """Tell extension servers of other authorities than those of the start."""
-        self._config = replace(self._config, client_ca_pem=client_ca_pem, front_proxies=front_proxies)
-        await bootstrap.run(self._store, self.reader, self._bootstrap_options(), clock=self._clock)
-
     def _follow_definition(self, event: Event) -> None:
         """Take a change of a definition: most clusters have some, small ones load nothing for it."""
         if self._definitions is None:
@@ -374,6 +369,8 @@ class ApiServer:
             response = failure(error, request, self.registry.media_types)
         except BodyTooLarge as error:
             response = failure(TooLarge(error.message), request)
+        except Undecided as error:
+            response = text(str(error), status=500)
         except (HttpError, ConnectionError):
             raise
         except Exception:
@@ -430,8 +427,10 @@ class ApiServer:
             user = await access.impersonator.impersonate(user, request, info)
         started = perf_counter()
         decision = await access.authorizer.authorize(user, info)
-        self.metrics.authorized(decision.allowed, started)
+        self.metrics.authorized(decision, started)
         if not decision.allowed:
+            if decision.error:
+                raise Undecided(request.target, decision.error)
             raise forbidden(user, info, decision.reason)
         return user
 

@@ -109,26 +109,12 @@ class WebhookClient:
         except TimeoutError:
             raise CallFailed(f"{shown}: context deadline exceeded") from None
         except ConnectionError as error:
-            raise CallFailed(f"{shown}: {_reason(error, target)}") from None
+            raise CallFailed(f"{shown}: {reason(error, target.connect)}") from None
 
     async def _exchange(
         self, target: Target, bundle: str, identity: Connection | None, query: str, body: bytes
     ) -> bytes:
-        transport = self._transport(target, bundle, identity)
-        try:
-            return await self._once(transport, target.path + query, body)
-        except ConnectionResetError:
-            # The webhook may have closed a kept connection just when it was used. Once more on a new one.
-            transport.close_idle()
-            return await self._once(transport, target.path + query, body)
-
-    async def _once(self, transport: HttpTransport, path: str, body: bytes) -> bytes:
-        async with transport.request("POST", path, headers=_HEADERS, body=body) as response:
-            raw = await _read(response)
-            status = response.status
-        if not 200 <= status <= 206:
-            raise CallFailed(_meaning(status, raw), status)
-        return raw
+        return await exchange(self._transport(target, bundle, identity), target.path + query, body)
 
     def _transport(self, target: Target, bundle: str, identity: Connection | None) -> HttpTransport:
         key = (target.connect, target.server_name, bundle, identity)
@@ -192,6 +178,25 @@ def _path(service: Object) -> str:
     return "/" + str(service.get("path") or "").lstrip("/")
 
 
+async def exchange(transport: HttpTransport, path: str, body: bytes) -> bytes:
+    """Post `body`, return the answer. Raises ConnectionError, and `CallFailed` for an answer that is none."""
+    try:
+        return await _once(transport, path, body)
+    except ConnectionResetError:
+        # The webhook may have closed a kept connection just when it was used. Once more on a new one.
+        transport.close_idle()
+        return await _once(transport, path, body)
+
+
+async def _once(transport: HttpTransport, path: str, body: bytes) -> bytes:
+    async with transport.request("POST", path, headers=_HEADERS, body=body) as response:
+        raw = await _read(response)
+        status = response.status
+    if not 200 <= status <= 206:
+        raise CallFailed(_meaning(status, raw), status)
+    return raw
+
+
 async def _read(response: HttpResponse) -> bytes:
     parts, size = [], 0
     async for chunk in response.chunks():
@@ -242,20 +247,20 @@ def _meaning(status: int, raw: bytes) -> str:
     return f"the server responded with the status code {status} but did not return more information"
 
 
-def _reason(error: ConnectionError, target: Target) -> str:
-    """Return what Go's client says when no answer came."""
+def reason(error: ConnectionError, url: str) -> str:
+    """Return what Go's client says when no answer came from the server at `url`."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             told = _CERTIFICATE_FAULTS.get(cause.verify_code, cause.verify_message)
             return f"tls: failed to verify certificate: {told}"
         if isinstance(cause, socket.gaierror):
-            return f"dial tcp: lookup {urlsplit(target.connect).hostname}: no such host"
+            return f"dial tcp: lookup {urlsplit(url).hostname}: no such host"
         refused = isinstance(cause, ConnectionRefusedError) or (
             isinstance(cause, OSError) and cause.errno == errno.ECONNREFUSED
         )
         if refused:
-            address = urlsplit(target.connect)
+            address = urlsplit(url)
             return f"dial tcp {address.hostname}:{address.port or DEFAULT_PORT}: connect: connection refused"
         cause = cause.__cause__
     if isinstance(error, ConnectionResetError):

@@ -7,39 +7,36 @@ import asyncio
 import gc
 import ipaddress
 import socket
+import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from podium.apiserver import admission
+from podium.apiserver import admission, authz
 from podium.apiserver.access import access_factory
 from podium.apiserver.authn import Options as AuthenticationOptions
-from podium.apiserver.authz import MODES
 from podium.apiserver.http.subresources.streams import Streams
 from podium.apiserver.server import COMPACTION_INTERVAL_S, ApiServer, Config
 from podium.apiserver.streaming.kubelet import KubeletConnections
 from podium.apiserver.streaming.proxy import Proxy
 from podium.base import log
-from podium.base.clock import WallClock
-from podium.base.http.door import Contexts
 from podium.base.http.server import Server
 from podium.base.log import Log
-from podium.base.tasks import beside
-from podium.cmd import insecure_flags, kubelet_flags, serving_flags
+from podium.cmd import authorization_flags, insecure_flags, serving_flags
 from podium.cmd.admission_flags import add_flags as add_admission_flags
 from podium.cmd.admission_flags import choice as admission_choice
 from podium.cmd.aggregation_flags import (
     add_aggregation,
     aggregation,
+    front_proxies,
+    request_header,
     wrong_aggregation,
 )
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
-from podium.cmd.serving_tls import Following, contexts
 from podium.cmd.signing_key import signing_key
 from podium.cmd.storage_flags import add_storage, open_store, wrong_storage
-from podium.cmd.trust import Trust
 from podium.machinery.feature_gates import FeatureGates
 from podium.machinery.runtime_config import RuntimeConfig, RuntimeConfigError
 from podium.machinery.schema import Schemas
@@ -60,6 +57,7 @@ _IGNORED = (
     "--max-requests-inflight",
     "--max-mutating-requests-inflight",
     "--profiling",
+    "--kubelet-preferred-address-types",
 )
 
 
@@ -85,8 +83,10 @@ def parser() -> argparse.ArgumentParser:
     add("--api-audiences", default="", help="audiences of tokens meant for this server, comma-separated")
     add("--service-cluster-ip-range", default="10.96.0.0/16", help="addresses of services")
     add("--service-node-port-range", default="30000-32767", help="ports of services on nodes")
-    kubelet_flags.add_flags(made)
-    add("--authorization-mode", default="Node,RBAC", help="authorizers, comma-separated")
+    add("--kubelet-certificate-authority", default="", help="authorities of kubelets' certificates")
+    add("--kubelet-client-certificate", default="", help="certificate shown to kubelets")
+    add("--kubelet-client-key", default="", help="its key")
+    authorization_flags.add_flags(made)
     add("--anonymous-auth", default="true", choices=("true", "false"))
     add("--token-auth-file", default="", help="CSV of static tokens")
     add(
@@ -135,13 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = parser()
     arguments = made.parse_args(argv)
     log.configure(verbosity=arguments.verbosity)
-    for find_wrong in (
-        serving_flags.wrong,
-        insecure_flags.wrong,
-        kubelet_flags.wrong,
-        wrong_aggregation,
-        wrong_storage,
-    ):
+    for find_wrong in (serving_flags.wrong, insecure_flags.wrong, wrong_aggregation, wrong_storage):
         if wrong := find_wrong(arguments):
             made.error(wrong)
     try:
@@ -159,9 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         runtime_config = RuntimeConfig.parse(arguments.runtime_config, known)
     except RuntimeConfigError as error:
         made.error(f"--runtime-config: {error}")
-    unknown = [mode for mode in _names(arguments.authorization_mode) if mode not in MODES]
-    if unknown:
-        made.error(f"--authorization-mode: unknown {', '.join(unknown)}; known are {', '.join(MODES)}")
+    authorization = authorization_flags.options(made, arguments, minor)
     swagger_ui = _swagger_ui(made, arguments)
     plugins = admission_choice(made, arguments)
     for flag in _IGNORED:
@@ -174,7 +166,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         arguments.enable_bootstrap_token_auth = arguments.experimental_bootstrap_token_auth
-    return run_component(lambda: _run(arguments, ports, gates, runtime_config, plugins, swagger_ui))
+    return run_component(
+        lambda: _run(arguments, ports, gates, runtime_config, authorization, plugins, swagger_ui)
+    )
 
 
 def _swagger_ui(made: argparse.ArgumentParser, arguments: argparse.Namespace) -> SwaggerUi | None:
@@ -205,28 +199,21 @@ async def _run(
     ports: tuple[int, int],
     gates: FeatureGates,
     runtime_config: RuntimeConfig,
+    authorization: authz.Options,
     plugins: admission.Choice,
     swagger_ui: SwaggerUi | None,
 ) -> None:
-    advertise_address = arguments.advertise_address or _own_address(arguments.bind_address)
-    try:
-        trust = Trust.of(arguments)
-        files = serving_flags.serving_files(arguments, advertise_address)
-        made = contexts(files)
-        kubelet_tls = kubelet_flags.kubelet_tls(arguments)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f"kube-apiserver: {error}") from None
-    client_ca_pem, front_proxies = trust.published()
+    authorities = arguments.client_ca_file
     config = Config(
         version=arguments.kubernetes_version,
-        advertise_address=advertise_address,
+        advertise_address=arguments.advertise_address or _own_address(arguments.bind_address),
         port=arguments.secure_port,
         service_cluster_ip_range=arguments.service_cluster_ip_range,
         service_node_port_range=ports,
         compaction_interval_s=arguments.etcd_compaction_interval,
-        client_ca_pem=client_ca_pem,
-        front_proxies=front_proxies,
-        aggregation=aggregation(arguments, trust.request_header),
+        client_ca_pem=_read(authorities).decode() if authorities else "",
+        front_proxies=front_proxies(arguments),
+        aggregation=aggregation(arguments),
         swagger_ui=swagger_ui,
         feature_gates=gates,
         runtime_config=runtime_config,
@@ -234,39 +221,28 @@ async def _run(
     store = await open_store(arguments)
     try:
         access = access_factory(
-            _authentication(arguments, trust),
-            modes=_names(arguments.authorization_mode),
+            _authentication(arguments),
+            authorization=authorization,
             anonymous=arguments.anonymous_auth == "true",
             plugins=plugins,
         )
-        kubelets = KubeletConnections(kubelet_tls, address_types=kubelet_flags.address_types(arguments))
-        proxy = Proxy()
+        kubelets, proxy = KubeletConnections(_kubelet_tls(arguments)), Proxy()
         api = ApiServer(store, config, access=access, streams=Streams(kubelets, proxy))
         server = Server(api.handler, reads_at_once=True)
         insecure = Server(insecure_flags.unsecured(api.handler), reads_at_once=True)
-
-        async def replace_tls(made: Contexts, authorities: bool) -> None:
-            if authorities:
-                trust.read()
-                await api.publish_authorities(*trust.published())
-            server.replace_tls(made, certified_again=authorities)
-
         await api.start()
         _settle_garbage_collection()
         try:
-            await server.start(arguments.bind_address, arguments.secure_port, made)
+            await server.start(
+                arguments.bind_address, arguments.secure_port, _tls(arguments, config.advertise_address)
+            )
             if arguments.insecure_port:
                 await insecure.start(arguments.insecure_bind_address, arguments.insecure_port, None)
             _log.info("serving", address=arguments.bind_address, port=server.port, version=config.version)
-            clock = WallClock()
-            async with beside(
-                Following(files=files, replace=replace_tls).run(clock),
-                kubelet_flags.follow_files(arguments, kubelets.replace_tls, clock),
-            ):
-                await api.run_until_failure()
+            await api.run_until_failure()
         finally:
             await asyncio.shield(_stop([server, insecure], api, kubelets, proxy))
-    except admission.Misconfigured as error:
+    except (admission.Misconfigured, authz.Misconfigured) as error:
         raise SystemExit(f"kube-apiserver: {error}") from None
     finally:
         await store.close()
@@ -292,7 +268,7 @@ async def _stop(
     await api.stop()
 
 
-def _authentication(arguments: argparse.Namespace, trust: Trust) -> AuthenticationOptions:
+def _authentication(arguments: argparse.Namespace) -> AuthenticationOptions:
     tokens = Path(arguments.token_auth_file).read_text().splitlines() if arguments.token_auth_file else None
     return AuthenticationOptions(
         issuer=arguments.service_account_issuer,
@@ -301,8 +277,8 @@ def _authentication(arguments: argparse.Namespace, trust: Trust) -> Authenticati
         audiences=_names(arguments.api_audiences),
         token_file=tokens,
         bootstrap_tokens=arguments.enable_bootstrap_token_auth == "true",
-        client_ca=trust.client_ca,
-        request_header=trust.request_header,
+        client_ca_pem=_read(arguments.client_ca_file) if arguments.client_ca_file else b"",
+        request_header=request_header(arguments),
     )
 
 
@@ -326,6 +302,32 @@ def _names(text: str) -> list[str]:
 
 def _read(path: str) -> bytes:
     return Path(path).read_bytes()
+
+
+def _tls(arguments: argparse.Namespace, advertise_address: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    pair = serving_flags.serving_pair(arguments, advertise_address)
+    context.load_cert_chain(pair.certificate, pair.key)
+    context.set_alpn_protocols(["http/1.1"])
+    for authorities in (arguments.client_ca_file, arguments.requestheader_client_ca_file):
+        if authorities:
+            context.load_verify_locations(authorities)
+            context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def _kubelet_tls(arguments: argparse.Namespace) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if arguments.kubelet_certificate_authority:
+        context.load_verify_locations(arguments.kubelet_certificate_authority)
+    else:
+        # As upstream without this flag: the API server then believes whoever answers at a node's address.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if arguments.kubelet_client_certificate:
+        context.load_cert_chain(arguments.kubelet_client_certificate, arguments.kubelet_client_key)
+    return context
 
 
 if __name__ == "__main__":

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from podium.apiserver import authz
 from podium.apiserver.authn.impersonation import HeaderImpersonator, Wanted, modes, take_wanted
+from podium.apiserver.authz.configuration import of_modes
 from podium.apiserver.authz.messages import forbidden
+from podium.apiserver.authz.metrics import AuthorizationMetrics
+from podium.apiserver.authz.union import Chain, Link
 from podium.apiserver.bootstrap import node_rules
-from podium.apiserver.chain import Attributes, Question, RequestInfo, User
+from podium.apiserver.chain import Attributes, Decision, HeldRules, Question, RequestInfo, User
 from podium.base.http.message import Headers, Request
+from podium.base.metrics import Registry
 from podium.machinery.errors import ApiError, BadRequest, Forbidden, Invalid, NotFound, Object
 from podium.machinery.resource import Resource
 from podium.resources.authorization.localsubjectaccessreviews import LOCALSUBJECTACCESSREVIEWS
@@ -40,7 +45,8 @@ def granting(**rules: Object) -> FakeReader:
 
 
 def decide(reader: FakeReader, who: User, info: RequestInfo, *modes: str) -> tuple[bool, str]:
-    built = authz.build(reader, modes=modes or ("Node", "RBAC"), node_rules=node_rules())
+    options = authz.Options(chain=of_modes(modes or ("Node", "RBAC")))
+    built = authz.build(reader, options, node_rules=node_rules())
     decision = asyncio.run(built.authorizer.authorize(who, info))
     return decision.allowed, decision.reason
 
@@ -57,6 +63,56 @@ def test_modes_in_order() -> None:
     assert decide(reader, user("bob"), pods, "AlwaysDeny") == (False, "Everything is forbidden.")
     assert decide(reader, user("bob"), pods, "RBAC", "AlwaysAllow") == (True, "")
     assert decide(reader, MASTER, pods, "AlwaysDeny") == (True, ""), "masters are never asked"
+
+
+def test_messages_are_no_markup() -> None:
+    message = forbidden(user("<b>"), asks_path("/<script>&"), "<why>").message
+    assert message == 'forbidden: User "&lt;b&gt;" cannot get path "/&lt;script&gt;&amp;": <why>'
+
+
+class Says:
+    """An authorizer of a test."""
+
+    def __init__(self, decision: Decision) -> None:
+        self.decision = decision
+
+    async def authorize(self, user: User, info: RequestInfo) -> Decision:
+        return self.decision
+
+    def decide(self, user: User, info: RequestInfo) -> Decision:
+        return self.decision
+
+    def rules_for(self, user: User, namespace: str) -> HeldRules:
+        return HeldRules(errors=(self.decision.reason,), incomplete=self.decision.denied)
+
+
+NO_OPINION, YES = Decision(allowed=False, reason="a", error="x"), Decision(allowed=True, reason="yes")
+NEVER = Decision(allowed=False, denied=True, reason="never")
+
+
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [
+        ((NO_OPINION, YES), YES),
+        ((NO_OPINION, NEVER, YES), NEVER),
+        ((YES, NEVER), YES),
+        ((NO_OPINION, NO_OPINION), Decision(allowed=False, reason="a\na", error="x")),
+        (
+            (NO_OPINION, replace(NO_OPINION, reason="", error="y")),
+            Decision(allowed=False, reason="a", error="[x, y]"),
+        ),
+        ((), Decision(allowed=False)),
+    ],
+    ids=str,
+)
+def test_the_first_opinion_counts(says: tuple[Decision, ...], expected: Decision) -> None:
+    links = [Link(type="Webhook", name=str(at), mode=Says(one)) for at, one in enumerate(says)]
+    chain = Chain(links, AuthorizationMetrics(Registry()))
+    who, info = user("bob"), asks("get", "pods")
+    assert asyncio.run(chain.authorize(who, info)) == expected
+    assert chain.permits(who, info) is expected.allowed
+    held = chain.rules_for(who, "a")
+    assert (held.incomplete, held.errors) == (NEVER in says, tuple(one.reason for one in says))
 
 
 def test_every_reason_is_told() -> None:
@@ -78,8 +134,8 @@ def test_what_a_node_may_not_by_itself_rbac_may_still_allow() -> None:
 
 
 def test_unknown_mode() -> None:
-    with pytest.raises(ValueError, match="unknown authorization mode 'ABAC'"):
-        authz.build(FakeReader(), modes=("ABAC",))
+    with pytest.raises(authz.Misconfigured, match="authorizer type Foo is not allowed"):
+        authz.build(FakeReader(), authz.Options(chain=of_modes(("Foo",))))
 
 
 @pytest.mark.parametrize(
@@ -268,6 +324,35 @@ def test_self_and_local_reviews() -> None:
     assert ask(LOCALSUBJECTACCESSREVIEWS, spec, MASTER, reader, "a")["status"] == {"allowed": False}
 
 
+NODE_NAMED = {"key": "spec.nodeName", "operator": "In", "values": ["n1"]}
+
+
+@pytest.mark.parametrize(
+    ("selector", "allowed", "error"),
+    [
+        ({"rawSelector": "spec.nodeName=n1"}, True, None),
+        ({"rawSelector": "spec.nodeName=n2"}, False, None),
+        ({"requirements": [NODE_NAMED]}, True, None),
+        ({"rawSelector": "nonsense"}, False, "ignored"),
+        (
+            {"requirements": [NODE_NAMED, {"key": "x", "operator": "Near", "values": ["y"]}]},
+            True,
+            "partially",
+        ),
+        ({"requirements": [{**NODE_NAMED, "values": ["n1", "n2"]}]}, False, "ignored"),
+        ({"requirements": [{"key": "spec.nodeName", "operator": "Exists"}]}, False, "ignored"),
+    ],
+    ids=str,
+)
+def test_reviews_with_selectors(selector: Object, allowed: bool, error: str | None) -> None:
+    about = {"verb": "list", "resource": "pods", "version": "v1", "fieldSelector": selector}
+    spec = {"user": NODE.name, "groups": list(NODE.groups), "resourceAttributes": about}
+    status = ask(SUBJECTACCESSREVIEWS, spec, MASTER, FakeReader())["status"]
+    how = {"ignored": "ignored", "partially": "partially ignored"}.get(error or "")
+    told = how and f"spec.resourceAttributes.fieldSelector {how} due to parse error"
+    assert (status["allowed"], status.get("evaluationError")) == (allowed, told)
+
+
 BOTH = "cannot be specified in combination with resourceAttributes"
 NEITHER = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
 
@@ -300,6 +385,56 @@ NEITHER = "exactly one of nonResourceAttributes or resourceAttributes must be sp
             {"user": "x", "nonResourceAttributes": {"path": "/"}},
             "spec.nonResourceAttributes",
             "disallowed on this kind of request",
+        ),
+        (
+            SELFSUBJECTACCESSREVIEWS,
+            {"resourceAttributes": {**PODS, "fieldSelector": {}}},
+            "spec.resourceAttributes.fieldSelector.requirements",
+            "spec.resourceAttributes.fieldSelector is specified, requirements or rawSelector is required",
+        ),
+        (
+            SELFSUBJECTACCESSREVIEWS,
+            {
+                "resourceAttributes": {
+                    **PODS,
+                    "fieldSelector": {"rawSelector": "a=b", "requirements": [NODE_NAMED]},
+                }
+            },
+            "spec.resourceAttributes.fieldSelector.rawSelector",
+            "may not specified at the same time as requirements",
+        ),
+        (
+            SELFSUBJECTACCESSREVIEWS,
+            {
+                "resourceAttributes": {
+                    **PODS,
+                    "fieldSelector": {"requirements": [{"key": "", "operator": "Exists"}]},
+                }
+            },
+            "spec.resourceAttributes.fieldSelector.requirements[0].key",
+            "must be specified",
+        ),
+        (
+            SELFSUBJECTACCESSREVIEWS,
+            {
+                "resourceAttributes": {
+                    **PODS,
+                    "labelSelector": {"requirements": [{"key": "a", "operator": "In"}]},
+                }
+            },
+            "spec.resourceAttributes.labelSelector.requirements[0].values",
+            "must be specified when `operator` is 'In' or 'NotIn'",
+        ),
+        (
+            SELFSUBJECTACCESSREVIEWS,
+            {
+                "resourceAttributes": {
+                    **PODS,
+                    "labelSelector": {"requirements": [{"key": "a", "operator": "Exists", "values": ["b"]}]},
+                }
+            },
+            "spec.resourceAttributes.labelSelector.requirements[0].values",
+            "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
         ),
     ],
     ids=str,

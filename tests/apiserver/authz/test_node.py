@@ -174,8 +174,9 @@ def test_who_is_no_node() -> None:
     authorizer = NodeAuthorizer(cluster(), node_rules())
     info = asks("get", "secrets", namespace="a", name="mine-vs")
     assert authorizer.decide(user("system:node:n1"), info).reason == ""
-    stranger = authorizer.decide(user("x", "system:nodes"), info)
-    assert (stranger.allowed, stranger.reason) == (False, 'unknown node for user "x"')
+    assert authorizer.decide(user("x", "system:nodes"), info).reason == ""
+    nameless = authorizer.decide(user("system:node:", "system:nodes"), info)
+    assert (nameless.allowed, nameless.reason) == (False, 'unknown node for user "system:node:"')
 
 
 def test_follows_pods() -> None:

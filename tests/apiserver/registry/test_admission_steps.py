@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from podium.apiserver import admission
-from podium.apiserver.authz import AlwaysAllow
+from podium.apiserver.authz.union import AlwaysAllow
 from podium.apiserver.registry.admission_steps import Steps
 from podium.machinery.resource import Resource
 from podium.resources.core.configmaps import CONFIGMAPS

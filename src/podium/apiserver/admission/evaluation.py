@@ -138,7 +138,9 @@ class Write:
         if "serviceAccount" in question:
             user = _service_account(question["serviceAccount"])
         decision = await self._authorizer.authorize(user, info)
-        self._answers[_key(question)] = asking.Decision(allowed=decision.allowed, reason=decision.reason)
+        self._answers[_key(question)] = asking.Decision(
+            allowed=decision.allowed, reason=decision.reason, error=decision.error
+        )
 
 
 def _key(question: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -81,7 +81,7 @@ class EscalationCheck:
         return (await self._authorizer.authorize(attributes.user, info)).allowed
 
     def _missing(self, attributes: Attributes, wanted: tuple[Object, ...]) -> list[Object]:
-        return uncovered(self._rbac.held(attributes.user, attributes.namespace).rules, wanted)
+        return uncovered(self._rbac.rules_for(attributes.user, attributes.namespace).rules, wanted)
 
     def _confirm(self, attributes: Attributes, wanted: tuple[Object, ...]) -> None:
         missing = self._missing(attributes, wanted)
@@ -92,7 +92,7 @@ class EscalationCheck:
             f'user "{user.name}" (groups={quoted_list(user.groups)}) is attempting to grant RBAC permissions '
             "not currently held:\n" + "\n".join(described(missing))
         )
-        errors = self._rbac.held(user, attributes.namespace).errors
+        errors = self._rbac.rules_for(user, attributes.namespace).errors
         if errors:
             why += f"; resolution errors: [{' '.join(errors)}]"
         raise _refused(attributes, why)

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 
 from podium.apiserver.authn.names import NODE_PREFIX, NODES
 from podium.apiserver.authz.rules import Rules
-from podium.apiserver.chain import Decision, Reader, RequestInfo, User, View, ViewChange
+from podium.apiserver.authz.selectors import requires
+from podium.apiserver.chain import Decision, HeldRules, Reader, RequestInfo, User, View, ViewChange
 from podium.machinery import meta
-from podium.machinery.errors import ApiError, Object
-from podium.machinery.fields import parse as parse_fields
+from podium.machinery.errors import Object
 from podium.resources.core.persistentvolumes import PERSISTENTVOLUMES
 from podium.resources.core.pods import PODS
 from podium.resources.storage.volumeattachments import VOLUMEATTACHMENTS
@@ -26,6 +26,7 @@ Reference = tuple[str, str, str]
 """(resource, namespace, name)"""
 
 _ALLOWED = Decision(allowed=True)
+_NO_OPINION = Decision(allowed=False)
 
 
 class NodeAuthorizer:
@@ -43,10 +44,10 @@ class NodeAuthorizer:
         return self.decide(user, info)
 
     def decide(self, user: User, info: RequestInfo) -> Decision:
-        if NODES not in user.groups:
-            return _denied("")
+        if not _is_node(user):
+            return _NO_OPINION
         node = user.name.removeprefix(NODE_PREFIX)
-        if not user.name.startswith(NODE_PREFIX) or not node:
+        if not node:
             return _denied(f'unknown node for user "{user.name}"')
         if info.is_resource:
             match info.api_group, info.resource:
@@ -72,6 +73,11 @@ class NodeAuthorizer:
                 case "", "pods":
                     return self._pod(node, info)
         return _ALLOWED if self._rules.allow(info) else _denied("")
+
+    def rules_for(self, user: User, namespace: str) -> HeldRules:
+        if not _is_node(user):
+            return HeldRules()
+        return HeldRules(incomplete=True, errors=("node authorizer does not support user rule resolution",))
 
     def related(self, node: str, reference: Reference) -> bool:
         """Tell whether some pod on `node` refers to the object."""
@@ -127,7 +133,7 @@ class NodeAuthorizer:
             case "", "get":
                 return self._related_or_denied(node, info)
             case "", "list" | "watch":
-                if _selects(info, "spec.nodeName", node):
+                if requires(info, "spec.nodeName", node):
                     return _ALLOWED
                 if info.name:
                     return self._related_or_denied(node, info)
@@ -257,21 +263,15 @@ def _node(node: str, info: RequestInfo) -> Decision:
         case ("", "create" | "update" | "patch") | ("status", "update" | "patch"):
             return _ALLOWED
         case "", "get" | "list" | "watch":
-            if info.name == node or _selects(info, "metadata.name", node):
+            if info.name == node or requires(info, "metadata.name", node):
                 return _ALLOWED
             what = f"'{info.name}'" if info.name else "all nodes"
             return _denied(f"node '{node}' cannot read {what}, only its own Node object")
     return _denied("")
 
 
-def _selects(info: RequestInfo, path: str, value: str) -> bool:
-    """Tell whether the request's field selector lets only objects through whose `path` is `value`."""
-    if not info.field_selector:
-        return False
-    try:
-        return parse_fields(info.field_selector).exact(path) == value
-    except ApiError:
-        return False
+def _is_node(user: User) -> bool:
+    return NODES in user.groups and user.name.startswith(NODE_PREFIX)
 
 
 def _denied(reason: str) -> Decision:

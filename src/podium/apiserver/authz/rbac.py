@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from podium.apiserver.authn.names import service_account_user
+from podium.apiserver.authz.messages import aggregate as aggregate_text
 from podium.apiserver.authz.rules import Rules
-from podium.apiserver.chain import Decision, Reader, RequestInfo, User, ViewChange
+from podium.apiserver.chain import Decision, HeldRules, Reader, RequestInfo, User, ViewChange
 from podium.machinery import labels, meta
 from podium.machinery.errors import ApiError, Object
 from podium.resources.rbac.clusterrolebindings import CLUSTERROLEBINDINGS
@@ -52,14 +53,6 @@ class Grant:
         return f'{binding} of {self.role_kind} "{self.role}" to {kind} "{name}"'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldRules:
-    """All rules that a user holds in a namespace, and what is missing of them."""
-
-    rules: tuple[Object, ...]
-    errors: tuple[str, ...] = ()
-
-
 @dataclass(slots=True)
 class _Scope:
     """The bindings of one namespace, or those of the cluster."""
@@ -95,9 +88,9 @@ class RbacAuthorizer:
                 missing.append(_not_found(grant))
             elif rules.allow(info):
                 return Decision(allowed=True, reason=f"RBAC: allowed by {grant}")
-        return Decision(allowed=False, reason=f"RBAC: {_aggregate(missing)}" if missing else "")
+        return Decision(allowed=False, reason=f"RBAC: {aggregate_text(missing)}" if missing else "")
 
-    def held(self, user: User, namespace: str) -> HeldRules:
+    def rules_for(self, user: User, namespace: str) -> HeldRules:
         """Return every rule that binds `user` in `namespace` ("": at cluster scope)."""
         rules: list[Object] = []
         errors: list[str] = []
@@ -260,8 +253,3 @@ def _subject_key(subject: Object, namespace: str) -> SubjectKey | None:
 
 def _not_found(grant: Grant) -> str:
     return f'{grant.role_kind.lower()}.{GROUP} "{grant.role}" not found'
-
-
-def _aggregate(errors: list[str]) -> str:
-    unique = list(dict.fromkeys(errors))
-    return unique[0] if len(unique) == 1 else "[" + ", ".join(unique) + "]"
