@@ -74,7 +74,7 @@ CREATE = (
 EVENT = (
     ("cache: apply, without the create around it", "root.py:apply"),
     ("  encode the event, once", "representation.py:line"),
-    ("  each watcher: offer", "watcher.py:offer"),
+    ("  audiences: decide, note for each watcher", "audience.py:offer"),
     ("each watcher: chunk and write", "stream.py:flush"),
 )
 

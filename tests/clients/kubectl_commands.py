@@ -125,7 +125,12 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("k get nonsense; test $? = 1", r'the server doesn.t have a resource type "nonsense"'),
     ("k get pods none; test $? = 1", r'pods "none" not found'),
     # Replacing.
-    ("k get deploy web -o yaml > live.yaml && k replace -f live.yaml", r"web replaced"),
+    # As a person does: once more, when a controller wrote between the two.
+    (
+        "until k get deploy web -o yaml > live.yaml && k replace -f live.yaml 2> why; "
+        "do grep 'has been modified' why || exit 1; done",
+        r"web replaced",
+    ),
     ("k replace --force -f web.yaml", r"(?s)deleted.*replaced"),
     # Creating, one by one.
     ("k create deployment dry --image=x --dry-run=server -o yaml", r"uid: "),
@@ -182,6 +187,8 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("k set image deploy/web main=podium.local/none:2", r"image updated"),
     ("k set resources deploy/web --limits=cpu=100m,memory=64Mi", r"requirements updated"),
     ("k set serviceaccount deploy/web robot", r"serviceaccount updated"),
+    # Until here each change may be part of one revision; there must be two to go back to the first.
+    ("k rollout status deploy/web --timeout=60s", r"successfully rolled out"),
     ("k set selector svc web app=web2", r"selector updated"),
     ("k set subject rolebinding binding --user=bob", r"subjects updated"),
     # Rollouts.
@@ -263,6 +270,8 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("k delete deploy web --cascade=orphan", r"deleted"),
     ("k get rs -o name", r"replicaset\.apps/web-"),
     ("k apply -f web.yaml", r"created"),
+    # It takes along what it has adopted.
+    ("k rollout status deploy/web --timeout=60s", r"successfully rolled out"),
     ("k delete deploy web --cascade=foreground", r"deleted"),
     ("k get rs,pods -l app=web", r"No resources found"),
     ("k delete pod one --now", r"deleted"),

@@ -84,13 +84,24 @@ def test_a_pod_runs_and_has_logs(api: Any, namespace: str) -> None:
     pod.delete()
 
 
+def scale(deployment: Any, replicas: int) -> None:
+    """Scale as this library does: by a patch with the resourceVersion it has read, which may be old."""
+    while True:
+        try:
+            deployment.scale(replicas)
+        except pykube.exceptions.HTTPError as error:
+            assert error.code == 409
+            deployment.reload()
+        else:
+            return
+
+
 def test_a_deployment_scales_and_rolls(api: Any, namespace: str) -> None:
     manifest = deployment_manifest("scaled")
     manifest["metadata"]["namespace"] = namespace
     deployment = pykube.Deployment(api, manifest)
     deployment.create()
-    deployment.scale(2)
-    deployment.reload()
+    scale(deployment, 2)
     assert deployment.replicas == 2
 
     def settled() -> bool:

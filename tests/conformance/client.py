@@ -116,6 +116,16 @@ class Api:
         answer = self.send("PATCH", path, body, headers={"Content-Type": type})
         return self._wanted(answer, f"PATCH {path}", 200, 201)
 
+    def update(self, path: str, change: Callable[[Any], object]) -> Any:
+        """Read, change and replace an object; again whenever somebody else, a controller, was faster."""
+        deadline = time.monotonic() + WITHIN_S
+        while True:
+            current = self.get(path)
+            change(current)
+            answer = self.send("PUT", path, current)
+            if answer.status != 409 or time.monotonic() > deadline:
+                return self._wanted(answer, f"PUT {path}", 200, 201)
+
     def delete(self, path: str, options: Any = None, **parameters: Any) -> Any:
         path = with_parameters(path, parameters)
         return self._wanted(self.send("DELETE", path, options), f"DELETE {path}", 200, 202)

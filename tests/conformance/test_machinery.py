@@ -294,6 +294,9 @@ def test_cascades(
     path, below = collection(api_version, plural, namespace), collection(*dependents, namespace)
     made = api.post(path, example)
     wanted = 1 if plural == "deployments" else example["spec"]["replicas"]
+    # The owner's status says that its controller has seen them, and so that the garbage collector has.
+    replicas = example["spec"]["replicas"]
+    api.until(f"{path}/g", lambda o: o["status"].get("replicas") == replicas, "the dependents, seen")
     listed = api.until(below, lambda o: len(o["items"]) == wanted, "the dependents")
     uid = made["metadata"]["uid"]
     version = listed["metadata"]["resourceVersion"]
@@ -330,7 +333,8 @@ def test_one_living_owner_is_enough(api: Api, namespace: str) -> None:
     dying, staying = (
         api.post(path, replication_controller(name, count)) for name, count in (("d", 4), ("s", 0))
     )
-    listed = api.until(pods, lambda o: len(o["items"]) == 4, "four pods")["items"]
+    api.until(f"{path}/d", lambda o: o["status"].get("replicas") == 4, "four pods, seen")
+    listed = api.get(pods)["items"]
     shared = [p["metadata"]["name"] for p in listed[:2]]
     for name in shared:
         current = api.get(f"{pods}/{name}")
@@ -396,9 +400,8 @@ def test_a_namespace_is_patched_updated_and_finalized(api: Api, namespace: str) 
         ]
         == "testValue"
     )
-    current = api.get(path)
-    current["metadata"]["labels"]["updated"] = "yes"
-    assert api.put(path, current)["metadata"]["labels"]["updated"] == "yes"
+    updated = api.update(path, lambda o: o["metadata"]["labels"].update(updated="yes"))
+    assert updated["metadata"]["labels"]["updated"] == "yes"
     new = {"type": "StatusPatch", "status": "True", "reason": "E2E", "message": "Patched by a test"}
     patched = api.patch(
         f"{path}/status", {"metadata": {"annotations": {"p": "1"}}, "status": {"conditions": [new]}}
@@ -490,9 +493,8 @@ def test_quotas_count_what_pods_ask_for(api: Api, namespace: str) -> None:
 @covers("[sig-api-machinery] ResourceQuota should be able to update and delete ResourceQuota.")
 def test_a_quota_is_changed(api: Api, namespace: str) -> None:
     path = quota(api, namespace, {"pods": "1", "configmaps": "5"})
-    current = api.get(path)
-    current["spec"]["hard"]["pods"] = "9"
-    assert api.put(path, current)["spec"]["hard"]["pods"] == "9"
+    updated = api.update(path, lambda o: o["spec"]["hard"].update(pods="9"))
+    assert updated["spec"]["hard"]["pods"] == "9"
     api.until(path, lambda o: o["status"]["hard"]["pods"] == "9", "the new limit in the status")
     api.delete(path)
     api.until_gone(path)
@@ -598,9 +600,8 @@ def test_definitions(api: Api, namespace: str) -> None:
     assert [o["spec"]["names"]["kind"] for o in listed] == ["Bar", "Foo"]
     path = f"{CRDS}/foos.{group}"
     new = {"type": "StatusUpdate", "status": "True", "reason": "E2E", "message": "Set by a test"}
-    current = api.get(f"{path}/status")
-    current["status"]["conditions"].append(new)
-    assert condition(api.put(f"{path}/status", current), "StatusUpdate") is not None
+    updated = api.update(f"{path}/status", lambda o: o["status"]["conditions"].append(new))
+    assert condition(updated, "StatusUpdate") is not None
     patch = [{"op": "add", "path": "/status/conditions/-", "value": new | {"type": "StatusPatch"}}]
     assert (
         condition(api.patch(f"{path}/status", patch, "application/json-patch+json"), "StatusPatch")

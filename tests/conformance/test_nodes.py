@@ -187,12 +187,8 @@ def test_the_life_of_a_node(api: Api, namespace: str) -> None:
         path, {"metadata": {"name": name}, "spec": {"unschedulable": True}, "status": {"phase": "Pending"}}
     )
     api.patch(f"{path}/{name}", {"metadata": {"labels": {"e2e": "patched"}}})
-    for _ in range(10):
-        current = api.get(f"{path}/{name}")
-        current["metadata"]["labels"]["e2e"] = "updated"
-        if (answer := api.send("PUT", f"{path}/{name}", current)).status != 409:
-            break
-    assert answer.body["metadata"]["labels"]["e2e"] == "updated"
+    updated = api.update(f"{path}/{name}", lambda o: o["metadata"]["labels"].update(e2e="updated"))
+    assert updated["metadata"]["labels"]["e2e"] == "updated"
     new = {"type": "Patched", "status": "True", "reason": "E2E", "message": "m"}
     assert condition(api.patch(f"{path}/{name}/status", {"status": {"conditions": [new]}}), "Patched")
     api.delete(path, label_selector="e2e=updated")
@@ -447,7 +443,8 @@ def test_endpoints_follow_pods(api: Api, namespace: str) -> None:
     assert not api.until(slices, lambda o: o["items"], "an empty slice")["items"][0].get("endpoints")
     api.post(pods, pod("p", {"app": "web"}))
     ip = api.until(f"{pods}/p", lambda o: condition(o, "Ready"), "the pod")["status"]["podIP"]
-    filled = api.until(endpoints, lambda o: o.get("subsets"), "endpoints")
+    # Until the controller has seen that the pod is ready, it is among those that are not.
+    filled = api.until(endpoints, lambda o: o.get("subsets", [{}])[0].get("addresses"), "endpoints")
     assert filled["subsets"][0]["addresses"][0]["ip"] == ip
     assert filled["subsets"][0]["addresses"][0]["targetRef"]["name"] == "p"
 
@@ -496,15 +493,17 @@ def test_services_change_their_type(api: Api, namespace: str, before: str, after
     path = collection("v1", "services", namespace)
     outside = {"externalName": "clusterip.example.com"}
     api.post(path, service("s", type=before, **(outside if before == "ExternalName" else {})))
-    current = api.get(f"{path}/s")
-    current["spec"]["type"] = after
-    if after == "ExternalName":
-        current["spec"] |= outside
-        current["spec"].pop("clusterIP")
-        current["spec"].pop("clusterIPs")
-    else:
-        current["spec"].pop("externalName")
-    changed = api.put(f"{path}/s", current)["spec"]
+
+    def change(current: Object) -> None:
+        current["spec"]["type"] = after
+        if after == "ExternalName":
+            current["spec"] |= outside
+            current["spec"].pop("clusterIP")
+            current["spec"].pop("clusterIPs")
+        else:
+            current["spec"].pop("externalName")
+
+    changed = api.update(f"{path}/s", change)["spec"]
     assert ("clusterIP" in changed) is (after != "ExternalName")
     assert ("nodePort" in changed["ports"][0]) is (after == "NodePort")
 

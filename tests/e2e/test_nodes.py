@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from tests.e2e.conftest import ROOT, RunningCluster, build_and_load, running_cluster, until
-from tests.e2e.test_transcript import fetch
+from tests.e2e.test_transcript import answer
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +28,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
 def pods_by_node(cluster: RunningCluster) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for pod in cluster.get("pods", *NS)["items"]:
-        found.setdefault(pod["spec"]["nodeName"], []).append(pod["metadata"]["name"])
+        found.setdefault(pod["spec"].get("nodeName", ""), []).append(pod["metadata"]["name"])
     return found
 
 
@@ -40,13 +41,22 @@ def test_pods_spread_over_nodes_and_reach_each_other(nodes: RunningCluster) -> N
     everyone = {name for names in placed.values() for name in names}
 
     address = nodes.get("service", "hello", *NS)["spec"]["clusterIP"]
-    seen = {re.findall(r"hello-\S+", fetch(f"http://{address}/"))[0] for _ in range(80)}
-    assert seen == everyone
+
+    def seen(text: str) -> set[str]:
+        return set(re.findall(r"hello-\S+", text))
+
+    # Each node's proxy learns of the pods in its own time.
+    def from_here() -> bool:
+        return seen("".join(answer(f"http://{address}/") for _ in range(80))) == everyone
+
+    until(from_here, "every pod, asked from this machine")
+
+    def from_pod(name: str) -> bool:
+        script = "for i in $(seq 40); do wget -qO- http://hello.hello/; done"
+        return seen(nodes.kubectl("exec", *NS, name, "--", "sh", "-c", script, check=False)) == everyone
 
     for names in placed.values():
-        script = "for i in $(seq 40); do wget -qO- http://hello.hello/; done"
-        answers = nodes.kubectl("exec", *NS, names[0], "--", "sh", "-c", script)
-        assert set(re.findall(r"hello-\S+", answers)) == everyone
+        until(partial(from_pod, names[0]), "every pod, asked from a pod")
         assert "listening" in nodes.kubectl("logs", *NS, names[0])
 
 

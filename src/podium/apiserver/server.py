@@ -12,7 +12,7 @@ import contextlib
 import platform
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -239,6 +239,11 @@ class ApiServer:
         for work in self._access.background if self._access is not None else ():
             self._spawn(work(), "apiserver-access")
         self._ready = True
+
+    async def publish_authorities(self, client_ca_pem: str, front_proxies: Mapping[str, str]) -> None:
+        """Tell extension servers of other authorities than those of the start."""
+        self._config = replace(self._config, client_ca_pem=client_ca_pem, front_proxies=front_proxies)
+        await bootstrap.run(self._store, self.reader, self._bootstrap_options(), clock=self._clock)
 
     def _follow_definition(self, event: Event) -> None:
         """Take a change of a definition: most clusters have some, small ones load nothing for it."""

@@ -1,4 +1,4 @@
-"""Coroutines that run at once, and become tasks only when they have to wait.
+"""Coroutines that run at once, and become tasks only when they have to wait; others that run beside.
 
 Most reads wait for nothing: a task for each, and the turn of the event loop that starts it, would cost more
 than some of the stops on their way.
@@ -7,7 +7,8 @@ than some of the stops on their way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager
 from functools import partial
 from types import coroutine
 from typing import Any
@@ -53,3 +54,13 @@ def in_task() -> Generator[None, None, None]:
     """Return inside a task: at once where there is one, else after a turn of the loop."""
     if asyncio.current_task() is None:
         yield
+
+
+@asynccontextmanager
+async def beside(*works: Work) -> AsyncIterator[None]:
+    """Run `works`, which wait for ever, for as long as the body does; what one of them raises, ends both."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+        yield
+        for task in tasks:
+            task.cancel()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import orjson
 
+from podium.apiserver.authn.issued import Bundle
 from podium.apiserver.authn.request_header import RequestHeaderOptions
 from podium.apiserver.server import Aggregation
 
@@ -50,11 +50,11 @@ def wrong_aggregation(arguments: argparse.Namespace) -> str:
 
 
 def request_header(arguments: argparse.Namespace) -> RequestHeaderOptions | None:
-    """Return which front proxies to believe; None for none at all."""
+    """Return which front proxies to believe, their authorities yet to be read; None for none at all."""
     if not arguments.requestheader_client_ca_file:
         return None
     return RequestHeaderOptions(
-        client_ca_pem=Path(arguments.requestheader_client_ca_file).read_bytes(),
+        client_ca=Bundle(),
         allowed_names=_names(arguments.requestheader_allowed_names),
         username_headers=_names(arguments.requestheader_username_headers),
         uid_headers=_names(arguments.requestheader_uid_headers),
@@ -63,14 +63,13 @@ def request_header(arguments: argparse.Namespace) -> RequestHeaderOptions | None
     )
 
 
-def front_proxies(arguments: argparse.Namespace) -> dict[str, str]:
+def front_proxies(options: RequestHeaderOptions | None) -> dict[str, str]:
     """Return what extension servers are told of front proxies: entries of their ConfigMap."""
-    options = request_header(arguments)
     if options is None:
         return {}
     entries = {
         "requestheader-allowed-names": _json(options.allowed_names),
-        "requestheader-client-ca-file": options.client_ca_pem.decode(),
+        "requestheader-client-ca-file": options.client_ca.pem.decode(),
         "requestheader-extra-headers-prefix": _json(options.extra_prefixes),
         "requestheader-group-headers": _json(options.group_headers),
         "requestheader-username-headers": _json(options.username_headers),
@@ -80,8 +79,7 @@ def front_proxies(arguments: argparse.Namespace) -> dict[str, str]:
     return entries
 
 
-def aggregation(arguments: argparse.Namespace) -> Aggregation:
-    options = request_header(arguments)
+def aggregation(arguments: argparse.Namespace, options: RequestHeaderOptions | None) -> Aggregation:
     headers: Sequence[str] = ()
     if options is not None:
         headers = (

@@ -7,7 +7,6 @@ import asyncio
 import gc
 import ipaddress
 import socket
-import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,22 +20,25 @@ from podium.apiserver.server import COMPACTION_INTERVAL_S, ApiServer, Config
 from podium.apiserver.streaming.kubelet import KubeletConnections
 from podium.apiserver.streaming.proxy import Proxy
 from podium.base import log
+from podium.base.clock import WallClock
+from podium.base.http.door import Contexts
 from podium.base.http.server import Server
 from podium.base.log import Log
-from podium.cmd import authorization_flags, insecure_flags, serving_flags
+from podium.base.tasks import beside
+from podium.cmd import authorization_flags, insecure_flags, kubelet_flags, serving_flags
 from podium.cmd.admission_flags import add_flags as add_admission_flags
 from podium.cmd.admission_flags import choice as admission_choice
 from podium.cmd.aggregation_flags import (
     add_aggregation,
     aggregation,
-    front_proxies,
-    request_header,
     wrong_aggregation,
 )
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
+from podium.cmd.serving_tls import Following, contexts
 from podium.cmd.signing_key import signing_key
 from podium.cmd.storage_flags import add_storage, open_store, wrong_storage
+from podium.cmd.trust import Trust
 from podium.machinery.feature_gates import FeatureGates
 from podium.machinery.runtime_config import RuntimeConfig, RuntimeConfigError
 from podium.machinery.schema import Schemas
@@ -57,7 +59,6 @@ _IGNORED = (
     "--max-requests-inflight",
     "--max-mutating-requests-inflight",
     "--profiling",
-    "--kubelet-preferred-address-types",
 )
 
 
@@ -83,9 +84,7 @@ def parser() -> argparse.ArgumentParser:
     add("--api-audiences", default="", help="audiences of tokens meant for this server, comma-separated")
     add("--service-cluster-ip-range", default="10.96.0.0/16", help="addresses of services")
     add("--service-node-port-range", default="30000-32767", help="ports of services on nodes")
-    add("--kubelet-certificate-authority", default="", help="authorities of kubelets' certificates")
-    add("--kubelet-client-certificate", default="", help="certificate shown to kubelets")
-    add("--kubelet-client-key", default="", help="its key")
+    kubelet_flags.add_flags(made)
     authorization_flags.add_flags(made)
     add("--anonymous-auth", default="true", choices=("true", "false"))
     add("--token-auth-file", default="", help="CSV of static tokens")
@@ -135,7 +134,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = parser()
     arguments = made.parse_args(argv)
     log.configure(verbosity=arguments.verbosity)
-    for find_wrong in (serving_flags.wrong, insecure_flags.wrong, wrong_aggregation, wrong_storage):
+    for find_wrong in (
+        serving_flags.wrong,
+        insecure_flags.wrong,
+        kubelet_flags.wrong,
+        wrong_aggregation,
+        wrong_storage,
+    ):
         if wrong := find_wrong(arguments):
             made.error(wrong)
     try:
@@ -203,17 +208,25 @@ async def _run(
     plugins: admission.Choice,
     swagger_ui: SwaggerUi | None,
 ) -> None:
-    authorities = arguments.client_ca_file
+    advertise_address = arguments.advertise_address or _own_address(arguments.bind_address)
+    try:
+        trust = Trust.of(arguments)
+        files = serving_flags.serving_files(arguments, advertise_address)
+        made = contexts(files)
+        kubelet_tls = kubelet_flags.kubelet_tls(arguments)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"kube-apiserver: {error}") from None
+    client_ca_pem, front_proxies = trust.published()
     config = Config(
         version=arguments.kubernetes_version,
-        advertise_address=arguments.advertise_address or _own_address(arguments.bind_address),
+        advertise_address=advertise_address,
         port=arguments.secure_port,
         service_cluster_ip_range=arguments.service_cluster_ip_range,
         service_node_port_range=ports,
         compaction_interval_s=arguments.etcd_compaction_interval,
-        client_ca_pem=_read(authorities).decode() if authorities else "",
-        front_proxies=front_proxies(arguments),
-        aggregation=aggregation(arguments),
+        client_ca_pem=client_ca_pem,
+        front_proxies=front_proxies,
+        aggregation=aggregation(arguments, trust.request_header),
         swagger_ui=swagger_ui,
         feature_gates=gates,
         runtime_config=runtime_config,
@@ -221,25 +234,36 @@ async def _run(
     store = await open_store(arguments)
     try:
         access = access_factory(
-            _authentication(arguments),
+            _authentication(arguments, trust),
             authorization=authorization,
             anonymous=arguments.anonymous_auth == "true",
             plugins=plugins,
         )
-        kubelets, proxy = KubeletConnections(_kubelet_tls(arguments)), Proxy()
+        kubelets = KubeletConnections(kubelet_tls, address_types=kubelet_flags.address_types(arguments))
+        proxy = Proxy()
         api = ApiServer(store, config, access=access, streams=Streams(kubelets, proxy))
         server = Server(api.handler, reads_at_once=True)
         insecure = Server(insecure_flags.unsecured(api.handler), reads_at_once=True)
+
+        async def replace_tls(made: Contexts, authorities: bool) -> None:
+            if authorities:
+                trust.read()
+                await api.publish_authorities(*trust.published())
+            server.replace_tls(made, certified_again=authorities)
+
         await api.start()
         _settle_garbage_collection()
         try:
-            await server.start(
-                arguments.bind_address, arguments.secure_port, _tls(arguments, config.advertise_address)
-            )
+            await server.start(arguments.bind_address, arguments.secure_port, made)
             if arguments.insecure_port:
                 await insecure.start(arguments.insecure_bind_address, arguments.insecure_port, None)
             _log.info("serving", address=arguments.bind_address, port=server.port, version=config.version)
-            await api.run_until_failure()
+            clock = WallClock()
+            async with beside(
+                Following(files=files, replace=replace_tls).run(clock),
+                kubelet_flags.follow_files(arguments, kubelets.replace_tls, clock),
+            ):
+                await api.run_until_failure()
         finally:
             await asyncio.shield(_stop([server, insecure], api, kubelets, proxy))
     except (admission.Misconfigured, authz.Misconfigured) as error:
@@ -268,7 +292,7 @@ async def _stop(
     await api.stop()
 
 
-def _authentication(arguments: argparse.Namespace) -> AuthenticationOptions:
+def _authentication(arguments: argparse.Namespace, trust: Trust) -> AuthenticationOptions:
     tokens = Path(arguments.token_auth_file).read_text().splitlines() if arguments.token_auth_file else None
     return AuthenticationOptions(
         issuer=arguments.service_account_issuer,
@@ -277,8 +301,8 @@ def _authentication(arguments: argparse.Namespace) -> AuthenticationOptions:
         audiences=_names(arguments.api_audiences),
         token_file=tokens,
         bootstrap_tokens=arguments.enable_bootstrap_token_auth == "true",
-        client_ca_pem=_read(arguments.client_ca_file) if arguments.client_ca_file else b"",
-        request_header=request_header(arguments),
+        client_ca=trust.client_ca,
+        request_header=trust.request_header,
     )
 
 
@@ -302,32 +326,6 @@ def _names(text: str) -> list[str]:
 
 def _read(path: str) -> bytes:
     return Path(path).read_bytes()
-
-
-def _tls(arguments: argparse.Namespace, advertise_address: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    pair = serving_flags.serving_pair(arguments, advertise_address)
-    context.load_cert_chain(pair.certificate, pair.key)
-    context.set_alpn_protocols(["http/1.1"])
-    for authorities in (arguments.client_ca_file, arguments.requestheader_client_ca_file):
-        if authorities:
-            context.load_verify_locations(authorities)
-            context.verify_mode = ssl.CERT_OPTIONAL
-    return context
-
-
-def _kubelet_tls(arguments: argparse.Namespace) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if arguments.kubelet_certificate_authority:
-        context.load_verify_locations(arguments.kubelet_certificate_authority)
-    else:
-        # As upstream without this flag: the API server then believes whoever answers at a node's address.
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if arguments.kubelet_client_certificate:
-        context.load_cert_chain(arguments.kubelet_client_certificate, arguments.kubelet_client_key)
-    return context
 
 
 if __name__ == "__main__":

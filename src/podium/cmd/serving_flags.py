@@ -1,15 +1,17 @@
-"""kube-apiserver's flags about what it serves with: its certificate, also one of its own making."""
+"""kube-apiserver's flags about what it serves with: its certificates, also one of its own making."""
 
 from __future__ import annotations
 
 import argparse
 import ipaddress
 import os
-from dataclasses import dataclass
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from podium.base import cipher_suites
 from podium.base.log import Log
+from podium.cmd.serving_tls import PairFiles, ServingFiles
 
 CERT_DIR = "/var/run/kubernetes"
 PAIR_NAME = "apiserver"
@@ -23,6 +25,21 @@ def add_flags(made: argparse.ArgumentParser) -> None:
     add("--tls-cert-file", default="", help="the server's certificate; without it one is made in --cert-dir")
     add("--tls-private-key-file", default="", help="its key")
     add(
+        "--tls-sni-cert-key",
+        action="append",
+        default=[],
+        metavar="CERTIFICATE,KEY[:NAME,...]",
+        help="a certificate for those who ask for one of these hosts, such as *.example.com; without names "
+        "those in the certificate; may be given several times",
+    )
+    add("--tls-min-version", default="", help="VersionTLS12, which is the default, or VersionTLS13")
+    add(
+        "--tls-cipher-suites",
+        default="",
+        help="what TLS 1.2 is served with, comma-separated, in Go's words such as "
+        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    )
+    add(
         "--cert-dir",
         default=CERT_DIR,
         help="where the server's certificate is, if no file is named, and what else it has to make",
@@ -33,22 +50,50 @@ def wrong(arguments: argparse.Namespace) -> str:
     """Return what is wrong with the flags taken together, "" when nothing is."""
     if bool(arguments.tls_cert_file) is not bool(arguments.tls_private_key_file):
         return "--tls-cert-file and --tls-private-key-file go together"
+    suites = _names(arguments.tls_cipher_suites)
+    for flag, read in (
+        ("--tls-min-version", lambda: cipher_suites.minimum_version(arguments.tls_min_version)),
+        ("--tls-cipher-suites", lambda: cipher_suites.openssl_names(suites)),
+        ("--tls-sni-cert-key", lambda: [_named_pair(text) for text in arguments.tls_sni_cert_key]),
+    ):
+        try:
+            read()
+        except ValueError as error:
+            return f"{flag}: {error}"
+    for suite in cipher_suites.insecure(suites):
+        print(f"kube-apiserver: --tls-cipher-suites: use of insecure cipher {suite}", file=sys.stderr)
     return ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairFiles:
-    """The files of a certificate and its key."""
+def serving_files(arguments: argparse.Namespace, advertise_address: str) -> ServingFiles:
+    """Return what the flags, which are right, say. Raises `OSError` when a certificate cannot be made."""
+    authorities = (arguments.client_ca_file, arguments.requestheader_client_ca_file)
+    return ServingFiles(
+        pair=_serving_pair(arguments, advertise_address),
+        named=[_named_pair(text) for text in arguments.tls_sni_cert_key],
+        authorities=[path for path in authorities if path],
+        minimum_version=cipher_suites.minimum_version(arguments.tls_min_version),
+        ciphers=cipher_suites.openssl_names(_names(arguments.tls_cipher_suites)),
+    )
 
-    certificate: str
-    key: str
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def serving_pair(arguments: argparse.Namespace, advertise_address: str) -> PairFiles:
-    """Return the server's certificate and key; make them where the flags name none and none is there yet.
+def _named_pair(text: str) -> PairFiles:
+    """Return what an element of `--tls-sni-cert-key` says. Raises ValueError."""
+    files, colon, names = text.partition(":")
+    if colon and not names.strip():
+        raise ValueError("empty names list is not allowed")
+    parts = [part.strip() for part in files.split(",")]
+    if len(parts) != 2:
+        raise ValueError("expected comma separated certificate and key file paths")
+    return PairFiles(certificate=parts[0], key=parts[1], names=_names(names))
 
-    Raises `OSError` when they cannot be written.
-    """
+
+def _serving_pair(arguments: argparse.Namespace, advertise_address: str) -> PairFiles:
+    """Return the server's certificate and key; make them where the flags name none and none is there yet."""
     if arguments.tls_cert_file:
         return PairFiles(certificate=arguments.tls_cert_file, key=arguments.tls_private_key_file)
     folder = Path(arguments.cert_dir)

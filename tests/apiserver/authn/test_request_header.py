@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from podium.apiserver.authn import Options, build
-from podium.apiserver.authn.issued import Authorities
+from podium.apiserver.authn.issued import Authorities, Bundle
 from podium.apiserver.authn.request_header import RequestHeaderOptions
 from podium.apiserver.chain import User
 from podium.base import pki
@@ -34,9 +34,9 @@ def authenticate(
 ) -> tuple[User | None, Headers]:
     options = Options(
         issuer="https://issuer",
-        client_ca_pem=CLIENTS.certificate_pem,
+        client_ca=Bundle(CLIENTS.certificate_pem),
         request_header=RequestHeaderOptions(
-            client_ca_pem=PROXIES.certificate_pem,
+            client_ca=Bundle(PROXIES.certificate_pem),
             allowed_names=names,
             username_headers=("X-Remote-User", "X-User"),
             uid_headers=("X-Remote-Uid",),
@@ -106,5 +106,14 @@ def test_any_name_will_do_where_none_are_listed() -> None:
 def test_authorities_of_the_same_name_are_told_apart_by_their_signatures() -> None:
     namesake = pki.create_ca("kubernetes")
     leaf = der(pki.issue(namesake, common_name="x", client=True))
-    assert Authorities(namesake.certificate_pem, CLIENTS.certificate_pem).issued(leaf)
-    assert not Authorities(CLIENTS.certificate_pem, namesake.certificate_pem).issued(leaf)
+    clients, others = Bundle(CLIENTS.certificate_pem), Bundle(namesake.certificate_pem)
+    assert Authorities(others, clients).issued(leaf)
+    assert not Authorities(clients, others).issued(leaf)
+
+
+def test_authorities_may_be_replaced() -> None:
+    clients, proxies = Bundle(CLIENTS.certificate_pem), Bundle(PROXIES.certificate_pem)
+    authorities = Authorities(clients, proxies)
+    assert authorities.issued(CLIENT)
+    clients.pem = pki.create_ca("another").certificate_pem
+    assert not authorities.issued(CLIENT)

@@ -171,3 +171,18 @@ def test_events_wait_while_the_initial_state_is_on_its_way() -> None:
     watcher.go_live()
     put(root, "n/a", 3)
     assert [line[2] for line in client.lines] == [2, 3]
+
+
+def test_each_watcher_of_an_audience_starts_where_it_asked_to() -> None:
+    root, form = Root("/registry/things/"), Plain()
+    early, _ = watch(root, Selection(), form)
+    late, watcher = watch(root, Selection(), form)
+    watcher.after_revision = 3
+    for revision in (2, 3, 4):
+        put(root, "n/a", revision)
+    assert [line[2] for line in early.lines] == [2, 3, 4]
+    assert [line[2] for line in late.lines] == [4]
+    root.remove(watcher)
+    put(root, "n/a", 5)
+    assert [line[2] for line in early.lines] == [2, 3, 4, 5]
+    assert [line[2] for line in late.lines] == [4]

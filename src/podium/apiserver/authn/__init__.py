@@ -11,7 +11,7 @@ from podium.apiserver.authn import keys, reviews
 from podium.apiserver.authn.bearer import BearerAuthenticator, TokenAuthenticator
 from podium.apiserver.authn.bootstrap_token import BootstrapTokenAuthenticator
 from podium.apiserver.authn.certificate import CertificateAuthenticator
-from podium.apiserver.authn.issued import Authorities
+from podium.apiserver.authn.issued import Authorities, Bundle
 from podium.apiserver.authn.issuer import ServiceAccountTokenIssuer
 from podium.apiserver.authn.keys import VerificationKey
 from podium.apiserver.authn.service_account import Bound, ServiceAccountAuthenticator
@@ -47,8 +47,8 @@ class Options:
     """The lines of --token-auth-file."""
     bootstrap_tokens: bool = False
     """--enable-bootstrap-token-auth"""
-    client_ca_pem: bytes = b""
-    """PEM of --client-ca-file."""
+    client_ca: Bundle = field(default_factory=Bundle)
+    """--client-ca-file"""
     request_header: RequestHeaderOptions | None = None
     """--requestheader-*; None where there is no authority of front proxies."""
 
@@ -150,8 +150,8 @@ def _by_certificate(
         return (), CertificateAuthenticator(clock=clock)
     from podium.apiserver.authn.request_header import RequestHeaderAuthenticator  # noqa: PLC0415
 
-    proxies = Authorities(headers.client_ca_pem, options.client_ca_pem)
-    clients = Authorities(options.client_ca_pem, headers.client_ca_pem)
+    proxies = Authorities(headers.client_ca, options.client_ca)
+    clients = Authorities(options.client_ca, headers.client_ca)
     return (
         (RequestHeaderAuthenticator(headers, proxies, clock=clock),),
         CertificateAuthenticator(authorities=clients, clock=clock),

@@ -15,16 +15,38 @@ from podium.apiserver.authn.der import elements
 _EXPLICIT_0 = 0xA0
 
 
+class Bundle:
+    """The certificates of a file of authorities, which may be replaced while the server runs."""
+
+    __slots__ = ("pem",)
+
+    def __init__(self, pem: bytes = b"") -> None:
+        self.pem = pem
+
+
 class Authorities:
     """The authorities of one purpose, told apart from those of the others."""
 
-    def __init__(self, own: bytes, others: bytes) -> None:
-        """Both PEM. Raises ValueError for what is none."""
+    def __init__(self, own: Bundle, others: Bundle) -> None:
+        """Raises ValueError for what is no PEM."""
+        self._bundles = own, others
+        self._read()
+
+    def _read(self) -> None:
+        own, others = (bundle.pem for bundle in self._bundles)
+        self._read_from = own, others
         self._own = certificates_of(own)
         self._names = frozenset(_names(one)[1] for one in self._own)
         other_names = {_names(one)[1] for one in certificates_of(others) if one not in self._own}
         self._ambiguous = self._names & other_names
-        self.issued = lru_cache(maxsize=1024)(self._issued)
+        self._known = lru_cache(maxsize=1024)(self._issued)
+
+    def issued(self, certificate: bytes) -> bool:
+        """Tell whether one of the authorities of now has issued it."""
+        (own, others), (own_read, others_read) = self._bundles, self._read_from
+        if own.pem is not own_read or others.pem is not others_read:
+            self._read()
+        return self._known(certificate)
 
     def _issued(self, certificate: bytes) -> bool:
         try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from podium.apiserver.authn.certificate import read_identity
-from podium.apiserver.authn.issued import Authorities
+from podium.apiserver.authn.issued import Authorities, Bundle
 from podium.apiserver.chain import ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, ANONYMOUS, User
 from podium.base.clock import Clock, WallClock
 from podium.base.http.message import Headers, Request
@@ -26,7 +26,7 @@ from podium.machinery.errors import Unauthorized
 class RequestHeaderOptions:
     """The flags --requestheader-*."""
 
-    client_ca_pem: bytes
+    client_ca: Bundle
     allowed_names: Sequence[str] = ()
     """Common names; empty allows every one that the authority has issued."""
     username_headers: Sequence[str] = ("x-remote-user",)

@@ -6,17 +6,20 @@ from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
+from podium.apiserver.cacher.audience import Audience, Lines
 from podium.apiserver.cacher.entry import Entry, Event
 from podium.apiserver.cacher.index import INDEXED_FROM, INDEXES_MAX, Index
 from podium.apiserver.cacher.selection import Selection, Term
-from podium.apiserver.cacher.watcher import Lines, Watcher
+from podium.apiserver.cacher.watcher import Watcher
 from podium.machinery.errors import Expired
 
 EVENTS_KEPT_MAX = 4096
 EVENTS_KEPT_BYTES_MAX = 4 * 1024 * 1024
 """How much of the past a root remembers, for watches that come back; older ones are told to list again."""
 
-_Index = dict[str, set[Watcher]]
+_Audiences = dict[tuple[Selection, int], Audience]
+"""By selection and rendering (its id)."""
+_Index = dict[str, _Audiences]
 
 
 class Root:
@@ -77,8 +80,8 @@ class Root:
             subscriber(event)
         if self._watchers:
             lines: Lines = {}
-            for watcher in self._interested(key, event):
-                watcher.offer(event, lines)
+            for audience in self._interested(key, event):
+                audience.offer(event, lines)
 
     def _keep(self, event: Event) -> None:
         self._events.append(event)
@@ -168,16 +171,22 @@ class Root:
         """Offer every later event of the watcher's range to it."""
         self._watchers.add(watcher)
         index, key = self._place(watcher)
-        if index is not None:
-            index.setdefault(key, set()).add(watcher)
+        audiences = index.setdefault(key, {})
+        same = _same(watcher)
+        if same not in audiences:
+            audiences[same] = Audience(watcher.selection, watcher.rendering)
+        audiences[same].add(watcher)
 
     def remove(self, watcher: Watcher) -> None:
         self._watchers.discard(watcher)
         index, key = self._place(watcher)
-        if index is not None and key in index:
-            index[key].discard(watcher)
-            if not index[key]:
-                del index[key]
+        audiences, same = index.get(key, {}), _same(watcher)
+        if same in audiences:
+            audiences[same].remove(watcher)
+            if not audiences[same]:
+                del audiences[same]
+                if not audiences:
+                    del index[key]
 
     def close(self) -> None:
         """Cut off every watcher: the resource is gone."""
@@ -188,7 +197,7 @@ class Root:
     def watcher_count(self) -> int:
         return len(self._watchers)
 
-    def _place(self, watcher: Watcher) -> tuple[_Index | None, str]:
+    def _place(self, watcher: Watcher) -> tuple[_Index, str]:
         """Return the narrowest index that holds `watcher`: a thousand kubelets that each watch the pods of
         their node must not each look at every pod."""
         selection = watcher.selection
@@ -199,22 +208,27 @@ class Root:
                 return self._by_field.setdefault(requirement.path, {}), requirement.value
         return self._by_namespace, selection.namespace
 
-    def _interested(self, key: str, event: Event) -> Iterator[Watcher]:
+    def _interested(self, key: str, event: Event) -> Iterator[Audience]:
         # Copies, because offering an event may abort a watcher, which removes it.
-        yield from tuple(self._by_namespace.get("", ()))
+        yield from tuple(self._by_namespace.get("", {}).values())
         if "/" in key:
-            yield from tuple(self._by_namespace.get(key.partition("/")[0], ()))
-        yield from tuple(self._by_key.get(key, ()))
+            yield from tuple(self._by_namespace.get(key.partition("/")[0], {}).values())
+        yield from tuple(self._by_key.get(key, {}).values())
         for path, index in self._by_field.items():
             if index:
                 yield from self._interested_by_field(path, index, key, event)
 
-    def _interested_by_field(self, path: str, index: _Index, key: str, event: Event) -> Iterator[Watcher]:
-        sample = next(iter(next(iter(index.values()))))
+    def _interested_by_field(self, path: str, index: _Index, key: str, event: Event) -> Iterator[Audience]:
+        sample = next(iter(next(iter(index.values())).values()))
         getter = next(field.getter for field in sample.selection.fields if field.path == path)
         assert getter is not None
         values = {entry.value(path, getter) for entry in (event.entry, event.previous) if entry is not None}
         for value in values:
-            for watcher in tuple(index.get(value, ())):
-                if watcher.selection.in_range(key):
-                    yield watcher
+            for audience in tuple(index.get(value, {}).values()):
+                if audience.selection.in_range(key):
+                    yield audience
+
+
+def _same(watcher: Watcher) -> tuple[Selection, int]:
+    """Return what watchers have in common that see the same."""
+    return watcher.selection, id(watcher.rendering)

@@ -1,10 +1,10 @@
-"""One watch: turns events into lines for one client, and cuts it off when it cannot keep up."""
+"""One watch: sends the lines of events to one client, and cuts it off when it cannot keep up."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from podium.apiserver.cacher.entry import Entry, Event
+from podium.apiserver.cacher.entry import Entry
 from podium.apiserver.cacher.selection import Selection
 from podium.base.http.message import StreamWriter
 from podium.base.metrics import Counter, Histogram
@@ -34,18 +34,13 @@ class Rendering(Protocol):
         ...
 
 
-Lines = dict[tuple[int, str], bytes]
-"""Lines already encoded for the event at hand, by rendering (its id) and type."""
-
-
 class Watcher:
-    """Receives events from its root, synchronously and in order, and writes them to its client."""
+    """One client of a watch: the lines of events come to it synchronously and in order."""
 
     __slots__ = (
         "_pending",
         "_pending_bytes",
         "after_revision",
-        "everything",
         "rendering",
         "selection",
         "sizes",
@@ -56,7 +51,6 @@ class Watcher:
     def __init__(self, writer: StreamWriter, selection: Selection, rendering: Rendering) -> None:
         self.writer = writer
         self.selection = selection
-        self.everything = selection.everything
         self.rendering = rendering
         self.sizes: Histogram | None = None
         """Told the size of each event sent."""
@@ -67,27 +61,14 @@ class Watcher:
         self._pending: list[bytes] | None = []
         self._pending_bytes = 0
 
-    def offer(self, event: Event, lines: Lines) -> None:
-        """Send `event` if it concerns this watch; it is in the selection's range of keys."""
-        if event.revision <= self.after_revision:
-            return
-        entry, previous = event.entry, event.previous
-        if self.everything:
-            now, before = entry is not None, previous is not None
-        else:
-            now = entry is not None and self.selection.matches(entry)
-            before = previous is not None and self.selection.matches(previous)
-        if now:
-            assert entry is not None
-            self._send("MODIFIED" if before else "ADDED", entry, lines)
-        elif before:
-            self._send("DELETED", event.departed(), lines)
+    def takes_all(self, revision: int) -> bool:
+        """Whether events after `revision` go to the client as soon as they come."""
+        return self._pending is None and self.after_revision <= revision
 
-    def _send(self, type: str, entry: Entry, lines: Lines) -> None:
-        key = (id(self.rendering), type)
-        line = lines.get(key)
-        if line is None:
-            line = lines[key] = self.rendering.line(type, entry)
+    def send(self, revision: int, line: bytes) -> None:
+        """Send the line of the event of `revision`, which the watch selects."""
+        if revision <= self.after_revision:
+            return
         if self.sizes is not None:
             self.sizes.observe(len(line))
         if self._pending is not None:
@@ -97,6 +78,9 @@ class Watcher:
                 self._cut_off()
             return
         self.writer.write(line)
+        self.cut_off_if_too_slow()
+
+    def cut_off_if_too_slow(self) -> None:
         if self.writer.buffered_bytes > BUFFERED_BYTES_MAX:
             self._cut_off()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from podium.apiserver.cacher.audience import Audience
 from podium.apiserver.cacher.cacher import TooHighRevision
 from podium.apiserver.cacher.selection import Selection
 from podium.apiserver.cacher.watcher import Rendering, Watcher
@@ -82,37 +83,15 @@ def _initial_lines(registry: Registry, call: Call, options: WatchOptions, watche
     root, rendering = call.served.root, watcher.rendering
     if options.revision is not None:
         watcher.after_revision = max(options.revision, registry.cacher.revision)
-        collected = _Collector()
-        replay = Watcher(collected, options.selection, rendering)
-        replay.go_live()
-        for event in root.events_after(options.revision):
-            if options.selection.in_range(event.key):
-                replay.offer(event, {})
-        return collected.lines
+        audience, selection = Audience(options.selection, rendering), options.selection
+        events = (event for event in root.events_after(options.revision) if selection.in_range(event.key))
+        return [line for event in events if (line := audience.line(event, {})) is not None]
     if options.only_new:
         return []
     lines = [rendering.line("ADDED", entry) for entry in root.select(options.selection)]
     if options.initial_events:
         lines.append(rendering.bookmark(registry.cacher.revision, initial_events_end=True))
     return lines
-
-
-class _Collector:
-    """A writer that keeps what past events are written to it."""
-
-    def __init__(self) -> None:
-        self.lines: list[bytes] = []
-        self.buffered_bytes = 0
-        self.closed = False
-
-    def write(self, data: bytes) -> None:
-        self.lines.append(data)
-
-    async def drain(self) -> None: ...
-
-    async def wait_closed(self) -> None: ...
-
-    def abort(self) -> None: ...
 
 
 async def _until_end(registry: Registry, options: WatchOptions, watcher: Watcher) -> None:

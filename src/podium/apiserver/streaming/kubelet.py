@@ -72,6 +72,13 @@ class KubeletConnections:
         self._transports.move_to_end(url)
         return found
 
+    def replace_tls(self, ssl_context: ssl.SSLContext) -> None:
+        """Connect with another context from now on; streams that run go on."""
+        self._ssl = ssl_context
+        for transport in self._transports.values():
+            transport.close_idle()
+        self._transports.clear()
+
     def _make_room(self) -> None:
         """Forget the kubelets that were spoken to longest ago, but none with a stream that still runs."""
         if len(self._transports) >= TRANSPORTS_MAX:

@@ -477,6 +477,22 @@ class Connection(asyncio.BufferedProtocol):
         if self._current is None and not self._waiting:
             self._transport.close()
 
+    @property
+    def certified(self) -> bool:
+        """The peer has shown a certificate."""
+        return self._peer_certificate is not None
+
+    def retire(self) -> None:
+        """Serve nothing after what is in flight."""
+        if self._current is None and not self._waiting:
+            self._transport.close()
+            return
+        for exchange in (self._current, *self._waiting):
+            if exchange is not None:
+                exchange.keep_alive = False
+        if self._stream is not None:
+            self._stream.lose(peer=False)
+
     def abort(self) -> None:
         self._transport.abort()
 

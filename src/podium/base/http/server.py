@@ -19,6 +19,7 @@ import socket
 import ssl
 
 from podium.base.http.connection import Connection, Exchange
+from podium.base.http.door import Contexts, Door, listen
 from podium.base.http.message import Handler
 from podium.base.http.stream import Outbox
 from podium.base.tasks import run_at_once
@@ -68,41 +69,62 @@ class Server:
         self._outbox: Outbox | None = None
         self.loop: asyncio.AbstractEventLoop
         self._listener: asyncio.Server | None = None
+        self._doors: list[Door] = []
         self._tick_handle: asyncio.TimerHandle | None = None
         self._changed: asyncio.Event = asyncio.Event()
 
     async def start(
-        self, host: str, port: int, ssl_context: ssl.SSLContext | None, *, sock: socket.socket | None = None
+        self,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | Contexts | None,
+        *,
+        sock: socket.socket | None = None,
     ) -> None:
         """Listen on `host:port` (port 0: any; see `self.port`), or on `sock`, already bound."""
         self.loop = asyncio.get_running_loop()
-        self.tls = ssl_context is not None
-        handshake_s = self.handshake_timeout_s if self.tls else None
+        self.tls = tls is not None
+        if tls is not None:
+            await self._start_tls(host, port, _contexts(tls), sock)
+            return
         if sock is not None:
-            self._listener = await self.loop.create_server(
-                self._connection,
-                sock=sock,
-                ssl=ssl_context,
-                backlog=BACKLOG,
-                ssl_handshake_timeout=handshake_s,
-            )
+            self._listener = await self.loop.create_server(self.make_connection, sock=sock, backlog=BACKLOG)
         else:
             self._listener = await self.loop.create_server(
-                self._connection,
-                host,
-                port,
-                ssl=ssl_context,
-                backlog=BACKLOG,
-                reuse_address=True,
-                ssl_handshake_timeout=handshake_s,
+                self.make_connection, host, port, backlog=BACKLOG, reuse_address=True
             )
         self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def _start_tls(self, host: str, port: int, contexts: Contexts, sock: socket.socket | None) -> None:
+        if sock is not None:
+            sock.setblocking(False)
+            sock.listen(BACKLOG)
+            sockets = [sock]
+        else:
+            sockets = await listen(host, port, BACKLOG)
+        self.port = sockets[0].getsockname()[1]
+        self._doors = [Door(self, contexts, one) for one in sockets]
+
+    def replace_tls(self, tls: ssl.SSLContext | Contexts, *, certified_again: bool = False) -> None:
+        """Serve connections from now on with other contexts.
+
+        With `certified_again`, for when authorities of clients have changed, those that have shown a
+        certificate end after the request in flight: their peers connect anew, and are verified anew.
+        """
+        for door in self._doors:
+            door.contexts = _contexts(tls)
+        if certified_again:
+            for connection in list(self.connections):
+                if connection.certified:
+                    connection.retire()
 
     async def stop(self, *, grace_s: float = 0) -> None:
         """Stop accepting, tell streams, let requests in flight finish for `grace_s`, then cut the rest."""
         self.stopping = True
         if self._listener is not None:
             self._listener.close()
+        for door in self._doors:
+            await door.close()
         for connection in list(self.connections):
             connection.stop()
         with contextlib.suppress(TimeoutError):
@@ -127,7 +149,8 @@ class Server:
             self._outbox = Outbox(self.loop)
         return self._outbox
 
-    def _connection(self) -> Connection:
+    def make_connection(self) -> Connection:
+        """Return the protocol of a new connection."""
         return Connection(self)
 
     def opened(self, connection: Connection) -> None:
@@ -162,3 +185,7 @@ class Server:
         for connection in [c for c in self.connections if c.deadline and c.deadline < now]:
             connection.expire()
         self._tick_handle = self.loop.call_later(TICK_S, self._tick) if self.connections else None
+
+
+def _contexts(tls: ssl.SSLContext | Contexts) -> Contexts:
+    return tls if isinstance(tls, Contexts) else Contexts(tls)

@@ -1,0 +1,145 @@
+"""The way in for TLS connections: who is refused, and how certificates are replaced while it is open."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import pytest
+
+from podium.base.http.message import Request, Response, StreamWriter
+from podium.base.http.server import Server
+from tests.base.certs import Authority, authority
+from tests.base.http_tools import PATIENCE_S, run, serving, transport_to
+
+LOOPS = pytest.mark.parametrize("uv", [False, True], ids=["asyncio", "uvloop"])
+
+
+async def who(request: Request) -> Response:
+    return Response(body=b"certified" if request.peer_certificate else b"anonymous")
+
+
+async def spoken(server: Server, data: bytes) -> bytes:
+    """Return all that the server answers to these bytes, without TLS, until it closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        writer.write(data)
+        async with asyncio.timeout(PATIENCE_S):
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+@LOOPS
+@pytest.mark.parametrize(
+    "first", ["GET / HTTP/1.1", "POST /api HTTP/1.1", "OPTIONS * HTTP/1.1", "HEAD / HTTP/1.0"]
+)
+def test_plain_http_is_told_so(first: str, uv: bool) -> None:
+    async def main() -> None:
+        async with serving(who, tls=True) as server:
+            answer = await spoken(server, first.encode() + b"\r\nHost: a\r\n\r\n")
+        assert answer == (
+            b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+        )
+
+    run(main(), uv=uv)
+
+
+@LOOPS
+@pytest.mark.parametrize(
+    "data", [b"\x00\x01\x02\x03\x04\x05", b"SSH-2.0-x\r\n", b"\x16nonsense that is no hello", b"G"]
+)
+def test_what_is_neither_is_cut_off(data: bytes, uv: bool) -> None:
+    async def main() -> None:
+        async with serving(who, tls=True) as server, transport_to(server) as transport:
+            assert await spoken(server, data) == b""
+            response = await transport.send("GET", "/")
+            assert response.status == 200
+
+    run(main(), uv=uv)
+
+
+@LOOPS
+def test_a_peer_that_says_nothing_is_cut_off_in_time(uv: bool) -> None:
+    async def main() -> None:
+        async with serving(who, tls=True, handshake_timeout_s=0.05) as server:
+            assert await spoken(server, b"") == b""
+            # Half a hello: the handshake has a limit of its own.
+            assert await spoken(server, b"\x16\x03\x01\x02\x00\x01") == b""
+
+    run(main(), uv=uv)
+
+
+@LOOPS
+def test_no_more_connections_than_allowed(uv: bool) -> None:
+    async def main() -> None:
+        async with serving(who, tls=True, connections_max=1) as server, transport_to(server) as transport:
+            assert (await transport.send("GET", "/")).status == 200
+            assert await spoken(server, b"GET / HTTP/1.1\r\n\r\n") == b""
+
+    run(main(), uv=uv)
+
+
+@LOOPS
+def test_certificates_are_replaced(uv: bool) -> None:
+    async def main() -> None:
+        new = Authority("new")
+        async with serving(who, tls=True) as server:
+            async with transport_to(server) as old_client:
+                assert await (await old_client.send("GET", "/")).read() == b"anonymous"
+                server.replace_tls(new.server_context())
+                # Who is connected already, stays so.
+                assert await (await old_client.send("GET", "/")).read() == b"anonymous"
+            async with transport_to(server, ssl_context=new.client_context()) as client:
+                assert (await client.send("GET", "/")).status == 200
+            async with transport_to(server) as client:
+                with pytest.raises((ConnectionError, ssl.SSLError)):
+                    await client.send("GET", "/")
+
+    run(main(), uv=uv)
+
+
+@LOOPS
+def test_clients_are_verified_again_when_their_authorities_change(uv: bool) -> None:
+    streaming = asyncio.Event()
+
+    async def handler(request: Request) -> Response:
+        if request.path != "/stream":
+            return await who(request)
+
+        async def stream(writer: StreamWriter) -> None:
+            writer.write(b"begun")
+            streaming.set()
+            await writer.wait_closed()
+
+        return Response(stream=stream)
+
+    async def main() -> None:
+        ours = authority()
+        certified = ours.client_context(ours.issue("jane"))
+        async with (
+            serving(handler, tls=True) as server,
+            transport_to(server, ssl_context=certified) as jane,
+            transport_to(server, ssl_context=certified) as watching,
+            transport_to(server) as anonymous,
+        ):
+            assert await (await jane.send("GET", "/")).read() == b"certified"
+            assert await (await anonymous.send("GET", "/")).read() == b"anonymous"
+            stream = asyncio.create_task(_read(watching))
+            await streaming.wait()
+            others = ours.server_context()
+            others.verify_mode = ssl.CERT_NONE
+            server.replace_tls(others, certified_again=True)
+            # A stream ends as at a shutdown, so that its client begins it anew.
+            assert await stream == b"begun"
+            assert await (await jane.send("GET", "/")).read() == b"anonymous"
+            assert len([one for one in server.connections if not one.certified]) >= 1
+
+    async def _read(transport: object) -> bytes:
+        response = await transport.send("GET", "/stream")  # type: ignore[attr-defined]
+        content: bytes = await response.read()
+        return content
+
+    run(main(), uv=uv)
