@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from podium.apiserver import admission
+from podium.apiserver.authn.oidc.metrics import JwtMetrics
+from podium.apiserver.authn.token_cache import TokenCacheMetrics
 from podium.apiserver.authz.metrics import AuthorizationMetrics
 from podium.apiserver.metrics import ApiServerMetrics
 from podium.apiserver.state_metrics import HealthMetrics
@@ -38,7 +40,12 @@ PROGRAMS = {
 }
 METRICS: dict[str, Callable[[Registry], object]] = {
     "every program": add_process_metrics,
-    "kube-apiserver": lambda registry: (ApiServerMetrics(registry), AuthorizationMetrics(registry)),
+    "kube-apiserver": lambda registry: (
+        ApiServerMetrics(registry),
+        JwtMetrics(registry),
+        TokenCacheMetrics(registry),
+        AuthorizationMetrics(registry),
+    ),
     "kube-apiserver, at /metrics/slis": HealthMetrics,
     "kube-controller-manager": lambda registry: (QueueMetrics(registry), ClientMetrics(registry)),
     "kube-scheduler": lambda registry: (

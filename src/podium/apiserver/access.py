@@ -41,6 +41,7 @@ def access_factory(
             token_issuer=authentication.token_issuer,
             # Where everything is allowed, at least somebody must have asked for it.
             anonymous=anonymous and not always,
+            anonymous_paths=options.anonymous_paths,
             background=(*authentication.background, *authorizing.background),
         )
 

@@ -388,6 +388,8 @@ class Access:
     """Whether a user may, where that can be said at once; what is not permitted, the authorizer decides."""
     anonymous: bool = True
     """Requests without credentials are `system:anonymous`; otherwise they are Unauthorized."""
+    anonymous_paths: Sequence[str] = ()
+    """Where alone they may be anonymous; empty: at all paths."""
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     """What runs as long as the server does: each waits for ever, and tidies up when it is cancelled."""
 

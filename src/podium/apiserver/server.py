@@ -422,7 +422,9 @@ class ApiServer:
             self.metrics.authenticated(None, started, wrong=True)
             raise
         if user is None and access.anonymous:
-            user = _ANONYMOUS_USER
+            paths = access.anonymous_paths
+            if not paths or request.path in paths:
+                user = _ANONYMOUS_USER
         self.metrics.authenticated(user, started)
         if user is None:
             raise Unauthorized

@@ -111,6 +111,10 @@ class Family(Generic[Child]):
         """Forget all children: those of a gauge that is read anew each time."""
         self._children.clear()
 
+    def remove(self, which: Callable[[tuple[str, ...]], bool]) -> None:
+        """Forget the children whose label values are among those meant."""
+        self._children = {values: child for values, child in self._children.items() if not which(values)}
+
     def children(self) -> Iterable[tuple[tuple[str, ...], Child]]:
         return self._children.items()
 

@@ -9,12 +9,12 @@ import ipaddress
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from podium.apiserver import admission, authz
 from podium.apiserver.access import access_factory
-from podium.apiserver.authn import Options as AuthenticationOptions
 from podium.apiserver.http.subresources.streams import Streams
 from podium.apiserver.server import COMPACTION_INTERVAL_S, ApiServer, Config
 from podium.apiserver.streaming.kubelet import KubeletConnections
@@ -25,7 +25,7 @@ from podium.base.http.door import Contexts
 from podium.base.http.server import Server
 from podium.base.log import Log
 from podium.base.tasks import beside
-from podium.cmd import authorization_flags, insecure_flags, kubelet_flags, serving_flags
+from podium.cmd import authentication_flags, authorization_flags, insecure_flags, kubelet_flags, serving_flags
 from podium.cmd.admission_flags import add_flags as add_admission_flags
 from podium.cmd.admission_flags import choice as admission_choice
 from podium.cmd.aggregation_flags import (
@@ -33,10 +33,10 @@ from podium.cmd.aggregation_flags import (
     aggregation,
     wrong_aggregation,
 )
+from podium.cmd.authentication_flags import Authentication
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.cmd.serving_tls import Following, contexts
-from podium.cmd.signing_key import signing_key
 from podium.cmd.storage_flags import add_storage, open_store, wrong_storage
 from podium.cmd.trust import Trust
 from podium.machinery.feature_gates import FeatureGates
@@ -75,35 +75,13 @@ def parser() -> argparse.ArgumentParser:
         default=COMPACTION_INTERVAL_S,
         help="history older than this, and than twice this at most, is removed; 0 keeps all of it",
     )
-    add("--client-ca-file", default="", help="authorities of client certificates")
     serving_flags.add_flags(made)
     insecure_flags.add_flags(made)
-    add("--service-account-key-file", action="append", default=[], help="keys that verify tokens")
-    add("--service-account-signing-key-file", default="", help="the key that signs tokens")
-    add("--service-account-issuer", default="https://kubernetes.default.svc.cluster.local")
-    add("--api-audiences", default="", help="audiences of tokens meant for this server, comma-separated")
+    authentication_flags.add_flags(made)
     add("--service-cluster-ip-range", default="10.96.0.0/16", help="addresses of services")
     add("--service-node-port-range", default="30000-32767", help="ports of services on nodes")
     kubelet_flags.add_flags(made)
     authorization_flags.add_flags(made)
-    add("--anonymous-auth", default="true", choices=("true", "false"))
-    add("--token-auth-file", default="", help="CSV of static tokens")
-    add(
-        "--enable-bootstrap-token-auth",
-        nargs="?",
-        const="true",
-        default="false",
-        choices=("true", "false"),
-        help="let the bootstrap tokens in kube-system authenticate",
-    )
-    add(
-        "--experimental-bootstrap-token-auth",
-        nargs="?",
-        const="true",
-        default="",
-        choices=("true", "false"),
-        help="deprecated: what --enable-bootstrap-token-auth was called",
-    )
     add_aggregation(made)
     add_admission_flags(made)
     add(
@@ -164,15 +142,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for flag in _IGNORED:
         if _given(arguments, flag):
             _log.info("a flag of upstream's makes no difference here", flag=flag)
-    if arguments.experimental_bootstrap_token_auth:
-        print(
-            "kube-apiserver: --experimental-bootstrap-token-auth is deprecated: "
-            "use --enable-bootstrap-token-auth",
-            file=sys.stderr,
-        )
-        arguments.enable_bootstrap_token_auth = arguments.experimental_bootstrap_token_auth
+    who = authentication_flags.authentication(made, arguments, version=arguments.kubernetes_version)
     return run_component(
-        lambda: _run(arguments, ports, gates, runtime_config, authorization, plugins, swagger_ui)
+        lambda: _run(arguments, ports, gates, runtime_config, authorization, plugins, who, swagger_ui)
     )
 
 
@@ -206,6 +178,7 @@ async def _run(
     runtime_config: RuntimeConfig,
     authorization: authz.Options,
     plugins: admission.Choice,
+    who: Authentication,
     swagger_ui: SwaggerUi | None,
 ) -> None:
     advertise_address = arguments.advertise_address or _own_address(arguments.bind_address)
@@ -234,9 +207,9 @@ async def _run(
     store = await open_store(arguments)
     try:
         access = access_factory(
-            _authentication(arguments, trust),
+            replace(who.options, client_ca=trust.client_ca, request_header=trust.request_header),
             authorization=authorization,
-            anonymous=arguments.anonymous_auth == "true",
+            anonymous=who.anonymous,
             plugins=plugins,
         )
         kubelets = KubeletConnections(kubelet_tls, address_types=kubelet_flags.address_types(arguments))
@@ -290,20 +263,6 @@ async def _stop(
     await kubelets.close()
     await proxy.close()
     await api.stop()
-
-
-def _authentication(arguments: argparse.Namespace, trust: Trust) -> AuthenticationOptions:
-    tokens = Path(arguments.token_auth_file).read_text().splitlines() if arguments.token_auth_file else None
-    return AuthenticationOptions(
-        issuer=arguments.service_account_issuer,
-        service_account_keys=[_read(path) for path in arguments.service_account_key_file],
-        signing_key=signing_key(arguments),
-        audiences=_names(arguments.api_audiences),
-        token_file=tokens,
-        bootstrap_tokens=arguments.enable_bootstrap_token_auth == "true",
-        client_ca=trust.client_ca,
-        request_header=trust.request_header,
-    )
 
 
 def _own_address(bound: str) -> str:

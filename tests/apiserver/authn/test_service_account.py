@@ -14,10 +14,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from podium.apiserver.authn.bearer import Identified
+from podium.apiserver.authn.bearer import Identified, Refused
 from podium.apiserver.authn.issuer import EXTENDED_EXPIRATION_S, ServiceAccountTokenIssuer
 from podium.apiserver.authn.keys import signing_key, verification_keys
-from podium.apiserver.authn.service_account import Bound, Refused, ServiceAccountAuthenticator
+from podium.apiserver.authn.service_account import Bound, ServiceAccountAuthenticator
 from podium.base import pki
 from podium.machinery import meta
 from podium.machinery.errors import Object, Unauthorized

@@ -27,7 +27,14 @@ from podium.resources.core.secrets import SECRETS
 from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
 
 if TYPE_CHECKING:
+    from podium.apiserver.authn.oidc.service import JwtOptions
     from podium.apiserver.authn.request_header import RequestHeaderOptions
+
+
+SUCCESS_TTL_S = 10.0
+"""How long it is remembered whose a token is that takes asking, or much computing."""
+
+Background = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +56,14 @@ class Options:
     """--enable-bootstrap-token-auth"""
     client_ca: Bundle = field(default_factory=Bundle)
     """--client-ca-file"""
+    other_issuers: Sequence[str] = ()
+    """Further --service-account-issuer: their tokens are taken, none are issued in their names."""
     request_header: RequestHeaderOptions | None = None
     """--requestheader-*; None where there is no authority of front proxies."""
+    jwt: JwtOptions | None = None
+    """--oidc-* or --authentication-config; None where no other issuer is known."""
+    anonymous_paths: Sequence[str] = ()
+    """Where alone requests without credentials are taken; empty: at all paths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +74,7 @@ class Authentication:
     token_issuer: TokenIssuer | None
     recognise: Callable[[Request], User | None]
     answers: Answers = field(default_factory=dict)
-    background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    background: Sequence[Background] = ()
 
 
 class Union:
@@ -90,7 +103,8 @@ def build(
 ) -> Authentication:
     """Compose the authenticators: client certificate first, then bearer tokens, as upstream."""
     clock = clock or WallClock()
-    audiences = tuple(options.audiences) or (options.issuer,)
+    issuers = (options.issuer, *options.other_issuers)
+    audiences = tuple(options.audiences) or issuers
     verification = _verification_keys(options)
     tokens: list[TokenAuthenticator] = []
     if options.token_file is not None:
@@ -103,11 +117,13 @@ def build(
     )
     tokens.append(
         ServiceAccountAuthenticator(
-            issuers=(options.issuer,), keys=verification, audiences=audiences, bound=bound, clock=clock
+            issuers=issuers, keys=verification, audiences=audiences, bound=bound, clock=clock
         )
     )
     if options.bootstrap_tokens:
         tokens.append(BootstrapTokenAuthenticator(reader.cached(SECRETS), clock=clock))
+    remote = _remote(options, clock, registry or Registry())
+    tokens += remote.authenticators
     bearer = BearerAuthenticator(tokens, audiences)
 
     issuer: TokenIssuer | None = None
@@ -138,7 +154,35 @@ def build(
         token_issuer=issuer,
         recognise=recognise,
         answers=reviews.answers(bearer, clock=clock),
+        background=remote.background,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Remote:
+    """Those who ask others, or compute much; they come last."""
+
+    authenticators: Sequence[TokenAuthenticator] = ()
+    background: Sequence[Background] = ()
+
+
+def _remote(options: Options, clock: Clock, registry: Registry) -> _Remote:
+    if options.jwt is None:
+        return _Remote()
+    from podium.apiserver.authn.oidc.metrics import JwtMetrics  # noqa: PLC0415
+    from podium.apiserver.authn.oidc.service import JwtService  # noqa: PLC0415
+    from podium.apiserver.authn.token_cache import CachedTokenAuthenticator, TokenCacheMetrics  # noqa: PLC0415
+
+    service = JwtService(options.jwt, JwtMetrics(registry, clock=clock), clock)
+    cached = CachedTokenAuthenticator(
+        service.authenticators,
+        success_ttl_s=SUCCESS_TTL_S,
+        failure_ttl_s=0.0,
+        clock=clock,
+        metrics=TokenCacheMetrics(registry),
+    )
+    service.changed = cached.forget
+    return _Remote(authenticators=[cached], background=[service.run])
 
 
 def _by_certificate(

@@ -23,6 +23,15 @@ class Identified:
 
     user: User
     audiences: tuple[str, ...] = ()
+    """Empty: for those of the API server."""
+
+
+class Refused(Unauthorized):
+    """Why a token is not accepted. The client hears `Unauthorized`; a TokenReview tells the reason."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
 
 
 class TokenAuthenticator(Protocol):
@@ -32,7 +41,7 @@ class TokenAuthenticator(Protocol):
         """Return whom `token` names; None when it is not of this sort.
 
         Raises `Unauthorized` when it is, but wrong. The token must be meant for one of `audiences`; sorts
-        without audiences are meant for the API server and ignore them.
+        without audiences ignore them, and say none: they are meant for the API server's own.
         """
         ...
 
@@ -76,12 +85,24 @@ class BearerAuthenticator:
         return None
 
     async def identify(self, token: str, audiences: Sequence[str]) -> Identified:
-        """Return whom `token` names. Raises `Unauthorized` when nobody knows it or anybody refuses it."""
+        """Return whom `token` names. Raises `Unauthorized` when nobody knows it.
+
+        One that refuses it does not keep others from knowing it.
+        """
+        reasons: list[str] = []
         for authenticator in self._authenticators:
-            identified = await authenticator.identify(token, audiences)
-            if identified is not None:
-                return identified
-        raise Unauthorized()
+            try:
+                identified = await authenticator.identify(token, audiences)
+            except Unauthorized as error:
+                if isinstance(error, Refused):
+                    reasons.append(error.why)
+                continue
+            if identified is None:
+                continue
+            good_for = identified.audiences or tuple(a for a in self.audiences if a in audiences)
+            if good_for:
+                return Identified(user=identified.user, audiences=good_for)
+        raise Refused(", ".join(dict.fromkeys(reasons))) if reasons else Unauthorized()
 
 
 def take_token(request: Request) -> str:

@@ -32,6 +32,9 @@ class BootstrapTokenAuthenticator:
         self._clock = clock or WallClock()
 
     async def identify(self, token: str, audiences: Sequence[str]) -> Identified | None:
+        return self.recall(token, audiences)
+
+    def recall(self, token: str, audiences: Sequence[str]) -> Identified | None:
         match = _TOKEN.fullmatch(token)
         if match is None:
             return None
@@ -52,9 +55,7 @@ class BootstrapTokenAuthenticator:
         if not all(_GROUP.fullmatch(group) for group in extra):
             raise Unauthorized()
         groups = (*sorted({DEFAULT_GROUP, *extra}), ALL_AUTHENTICATED)
-        return Identified(
-            user=User(name=f"system:bootstrap:{token_id}", groups=groups), audiences=tuple(audiences)
-        )
+        return Identified(user=User(name=f"system:bootstrap:{token_id}", groups=groups))
 
     def _expired(self, secret: Object) -> bool:
         expiration = _value(secret, "expiration")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+
+from podium.apiserver.chain import ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, ANONYMOUS, User
 
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 SERVICE_ACCOUNTS = "system:serviceaccounts"
@@ -35,3 +38,10 @@ def node_of(user: str) -> str | None:
     """Return the node's name when `user` has the form of a node's, else None."""
     name = user.removeprefix(NODE_PREFIX)
     return name if user.startswith(NODE_PREFIX) and _NAME.fullmatch(name) else None
+
+
+def authenticated(user: User) -> User:
+    """Return a user whom somebody else named, in the group of everybody who is known."""
+    if user.name == ANONYMOUS or not {ALL_AUTHENTICATED, ALL_UNAUTHENTICATED}.isdisjoint(user.groups):
+        return user
+    return replace(user, groups=(*user.groups, ALL_AUTHENTICATED))

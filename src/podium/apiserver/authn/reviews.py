@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from podium.apiserver.authn.bearer import BearerAuthenticator
-from podium.apiserver.authn.service_account import Refused
+from podium.apiserver.authn.bearer import BearerAuthenticator, Refused
 from podium.apiserver.chain import Answers, Question, User
 from podium.base.clock import Clock, WallClock, rfc3339
 from podium.machinery.errors import FieldError, Invalid, Object, Unauthorized

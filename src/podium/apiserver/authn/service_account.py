@@ -17,7 +17,7 @@ from datetime import timedelta
 import orjson
 
 from podium.apiserver.authn import claims as claims_of
-from podium.apiserver.authn.bearer import Identified
+from podium.apiserver.authn.bearer import Identified, Refused
 from podium.apiserver.authn.certificate import CREDENTIAL_ID
 from podium.apiserver.authn.claims import LEGACY_ISSUER, Claims, Reference
 from podium.apiserver.authn.keys import VerificationKey
@@ -25,7 +25,7 @@ from podium.apiserver.authn.names import service_account_groups, service_account
 from podium.apiserver.chain import ALL_AUTHENTICATED, User, View
 from podium.base.clock import Clock, WallClock, parse_rfc3339
 from podium.machinery import meta
-from podium.machinery.errors import Object, Unauthorized
+from podium.machinery.errors import Object
 
 POD_NAME = "authentication.kubernetes.io/pod-name"
 POD_UID = "authentication.kubernetes.io/pod-uid"
@@ -35,14 +35,6 @@ NODE_UID = "authentication.kubernetes.io/node-uid"
 # Clocks may differ this much, and an object may be this long in deletion, before a token suffers for it.
 LEEWAY_S = 60.0
 REMEMBERED_MAX = 4096
-
-
-class Refused(Unauthorized):
-    """Why a token is not accepted. The client hears `Unauthorized`; a TokenReview tells the reason."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__()
-        self.why = why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,7 @@ class TokenFileAuthenticator:
 
     def recall(self, token: str, audiences: Sequence[str]) -> Identified | None:
         user = self._users.get(_digest(token))
-        return Identified(user=user, audiences=tuple(audiences)) if user is not None else None
+        return Identified(user=user) if user is not None else None
 
 
 def _digest(token: str) -> bytes:

@@ -54,6 +54,7 @@ __all__ = [
     "cardinality_max",
     "compile",
     "escape",
+    "escaped_maps",
     "estimate_cost",
     "list_of",
     "map_of",
@@ -125,6 +126,13 @@ def some(value: object) -> object:
     from podium.machinery.cel.values import Optional  # noqa: PLC0415 - see compile
 
     return Optional(value)
+
+
+def escaped_maps(value: object) -> object:
+    """Return a JSON value whose maps also answer to escaped keys, `a__dot__b` for `a.b`, at every depth."""
+    from podium.machinery.cel.values import escaped_maps  # noqa: PLC0415 - see compile
+
+    return escaped_maps(value)
 
 
 def none() -> object:

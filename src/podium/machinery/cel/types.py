@@ -41,6 +41,7 @@ RESERVED = frozenset(
 _ESCAPED_WORDS = RESERVED | {"true", "false", "null", "in"}
 _SPECIAL = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
 _ESCAPED = re.compile(r"__|[-./]")
+_ESCAPE_SEQUENCE = re.compile(r"(__[^_]+__)")
 _ESCAPABLE = re.compile(r"[a-zA-Z_./-][a-zA-Z0-9_./-]*", re.ASCII)
 
 
@@ -154,6 +155,18 @@ def escape(name: str) -> str | None:
     if not _ESCAPABLE.fullmatch(name):
         return None
     return _ESCAPED.sub(lambda found: _SPECIAL[found[0]], name)
+
+
+def unescape(text: str) -> str:
+    """Return the name that `text` is when expressions write it so; `text` itself where it is no escape."""
+    if "__" not in text:
+        return text
+    names = {escaped: plain for plain, escaped in _SPECIAL.items()}
+    names |= {f"__{word}__": word for word in _ESCAPED_WORDS if len(text) == len(word) + 4}
+    parts = _ESCAPE_SEQUENCE.split(text)
+    if not all(part in names for part in parts[1::2]):
+        return text
+    return "".join(names.get(part, part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def types_from_schema(schema: Mapping[str, Any], *, root: bool = False, name: str = "object") -> Type | None:

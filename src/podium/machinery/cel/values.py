@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from podium.machinery.cel.errors import NO_SUCH_OVERLOAD, CelRuntimeError
+from podium.machinery.cel.types import unescape
 from podium.machinery.quantity import Quantity
 
 SECOND = 10**9
@@ -138,6 +139,23 @@ class LazyMap(dict[str, Any]):
         return len(self._makers)
 
 
+class EscapedMap(dict[str, Any]):
+    """A map whose keys may also be asked for as expressions write field names: `a__dot__b` for `a.b`."""
+
+    def __getitem__(self, key: str) -> Any:
+        return super().__getitem__(unescape(key))
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(unescape(key) if isinstance(key, str) else key)
+
+
+def escaped_maps(value: Any) -> Any:
+    """Return a JSON value whose maps, at every depth, are `EscapedMap`s."""
+    if isinstance(value, dict):
+        return EscapedMap((key, escaped_maps(inner)) for key, inner in value.items())
+    return [escaped_maps(inner) for inner in value] if isinstance(value, list) else value
+
+
 _KINDS: dict[type, str] = {
     bool: "bool",
     int: "int",
@@ -155,6 +173,7 @@ _KINDS: dict[type, str] = {
     SetList: "list",
     MapList: "list",
     LazyMap: "map",
+    EscapedMap: "map",
 }
 NUMBERS = frozenset([int, float, Uint])
 
