@@ -11,7 +11,6 @@ from tests.wire.server import controllers, running
 from tests.wire.test_recordings import _HOME, _connected, _replay, _wire
 
 _LATER = {
-    "volume-binding": "no controller binds claims to volumes yet",
     "autoscaler-without-target": "there is no autoscaler yet",
 }
 """Scenarios that would wait for something that nobody does, for a minute and more."""

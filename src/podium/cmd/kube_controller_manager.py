@@ -15,8 +15,10 @@ from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.client import Client
 from podium.client.kubeconfig import client_from_kubeconfig
+from podium.cmd import volume_flags
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
+from podium.cmd.flag_types import boolean
 from podium.controllers.catalogue import Settings, catalogue, chosen, without_settings
 from podium.controllers.csr_signing import DEFAULT_DURATION_S
 from podium.resources.coordination.leases import LEASES
@@ -38,6 +40,7 @@ _WITHOUT_EFFECT = (
     "--kube-api-qps",
     "--node-monitor-period",
     "--profiling",
+    "--pvclaimbinder-sync-period",
     "--requestheader-client-ca-file",
     "--use-service-account-credentials",
 )
@@ -72,10 +75,10 @@ def parser() -> argparse.ArgumentParser:
         help="how long certificates last that do not ask for less",
     )
     made.add_argument("--cluster-cidr", default="", help="the range that nodes' pod ranges are cut from")
-    made.add_argument("--allocate-node-cidrs", type=_bool, nargs="?", const=True, default=False)
+    made.add_argument("--allocate-node-cidrs", type=boolean, nargs="?", const=True, default=False)
     made.add_argument("--node-cidr-mask-size", type=int, default=24)
     made.add_argument("--service-cluster-ip-range", default="", help="kept free of pod ranges")
-    made.add_argument("--leader-elect", type=_bool, nargs="?", const=True, default=True)
+    made.add_argument("--leader-elect", type=boolean, nargs="?", const=True, default=True)
     made.add_argument(
         "--controllers",
         default="*",
@@ -90,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--leader-elect-lease-duration", type=duration_s, default=LEASE_S)
     made.add_argument("--leader-elect-renew-deadline", type=duration_s, default=RENEW_DEADLINE_S)
     made.add_argument("--leader-elect-retry-period", type=duration_s, default=RETRY_S)
+    volume_flags.add_flags(made)
     add_flags(made)
     add_feature_gates(made)
     made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
@@ -109,10 +113,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _bool(text: str) -> bool:
-    return text.lower() in ("true", "1", "t")
-
-
 async def _run(arguments: argparse.Namespace) -> None:
     registry = Registry()
     add_process_metrics(registry)
@@ -127,6 +127,8 @@ async def _run(arguments: argparse.Namespace) -> None:
         signing_certificate=_read(arguments.cluster_signing_cert_file),
         signing_key=_read(arguments.cluster_signing_key_file),
         signing_duration_s=arguments.cluster_signing_duration,
+        hostpath_provisioner=arguments.enable_hostpath_provisioner,
+        dynamic_provisioning=arguments.enable_dynamic_provisioning,
     )
     idle = without_settings(settings)
     controllers = [c for c in chosen(catalogue(settings), arguments.controllers) if c.name not in idle]

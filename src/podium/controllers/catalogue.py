@@ -16,6 +16,7 @@ from podium.controllers.endpoints import ENDPOINT
 from podium.controllers.endpointslice import ENDPOINTSLICE
 from podium.controllers.ephemeral_volume import EPHEMERAL_VOLUME
 from podium.controllers.garbage_collector import GARBAGE_COLLECTOR
+from podium.controllers.hostpath_provisioner import HostPathProvisioner
 from podium.controllers.job import JOB
 from podium.controllers.namespace import NAMESPACE
 from podium.controllers.node_ipam import node_ipam
@@ -32,6 +33,7 @@ from podium.controllers.taint_eviction import taint_eviction
 from podium.controllers.ttl import ttl
 from podium.controllers.ttl_after_finished import TTL_AFTER_FINISHED
 from podium.controllers.validatingadmissionpolicy_status import VALIDATINGADMISSIONPOLICY_STATUS
+from podium.controllers.volume_binding import VolumeBinder
 from podium.controllers.volume_protection import CLAIM_PROTECTION, CLASS_PROTECTION, VOLUME_PROTECTION
 from podium.runtime.controller import Environment
 
@@ -60,6 +62,8 @@ class Settings:
     signing_certificate: str = ""
     signing_key: str = ""
     signing_duration_s: float = DEFAULT_DURATION_S
+    hostpath_provisioner: bool = False
+    dynamic_provisioning: bool = True
 
 
 def catalogue(settings: Settings) -> Sequence[Runnable]:
@@ -88,6 +92,10 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         DISRUPTION,
         RESOURCEQUOTA,
         ttl(),
+        VolumeBinder(
+            provisioners=(HostPathProvisioner(enabled=settings.hostpath_provisioner),),
+            dynamic_provisioning=settings.dynamic_provisioning,
+        ),
         EPHEMERAL_VOLUME,
         RESOURCECLAIM,
         CLAIM_PROTECTION,

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from podium.apiserver.admission.plugin import Plugin
 from podium.apiserver.admission.writes import concerns, refused, spec_of
-from podium.apiserver.chain import Attributes, Reader, View
+from podium.apiserver.chain import Attributes, Reader
 from podium.machinery import meta
-from podium.machinery.errors import Object
 from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
 from podium.resources.networking.ingressclasses import INGRESSCLASSES
 from podium.resources.networking.ingresses import INGRESSES
-from podium.resources.storage.storageclasses import STORAGECLASSES
+from podium.resources.storage.storageclasses import STORAGECLASSES, newest_default
 
-_STORAGE_DEFAULT = (
-    "storageclass.kubernetes.io/is-default-class",
-    "storageclass.beta.kubernetes.io/is-default-class",
-)
 _STORAGE_BETA = "volume.beta.kubernetes.io/storage-class"
 _INGRESS_DEFAULT = ("ingressclass.kubernetes.io/is-default-class",)
 _INGRESS_BETA = "kubernetes.io/ingress.class"
@@ -35,7 +30,7 @@ class DefaultStorageClass(Plugin):
         # An empty name is a wish too: for a volume without a class.
         if spec_of(claim).get("storageClassName") is not None:
             return
-        default = _newest_default(self._classes, _STORAGE_DEFAULT)
+        default = newest_default(self._classes.list())
         if default is not None:
             spec_of(claim)["storageClassName"] = meta.name(default)
 
@@ -54,7 +49,7 @@ class DefaultIngressClass(Plugin):
         spec = spec_of(ingress)
         if spec.get("ingressClassName") is not None:
             return
-        default = _newest_default(self._classes, _INGRESS_DEFAULT)
+        default = newest_default(self._classes.list(), _INGRESS_DEFAULT)
         if default is not None:
             spec["ingressClassName"] = meta.name(default)
 
@@ -87,10 +82,3 @@ class PersistentVolumeClaimResize(Plugin):
                 "only dynamically provisioned pvc can be resized and the storageclass that provisions "
                 "the pvc must support resize",
             )
-
-
-def _newest_default(classes: View, marks: tuple[str, ...]) -> Object | None:
-    """Return the default class; of several the newest, then the first by name."""
-    defaults = [c for c in classes.list() if any(meta.annotations(c).get(mark) == "true" for mark in marks)]
-    defaults.sort(key=meta.name)
-    return max(defaults, key=lambda c: meta.metadata(c).get("creationTimestamp") or "", default=None)

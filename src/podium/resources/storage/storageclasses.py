@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
+from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources import deferred
@@ -25,6 +28,13 @@ def is_default(storage_class: Object) -> bool:
     """Say whether claims that name no class get this one."""
     annotations = (storage_class.get("metadata") or {}).get("annotations") or {}
     return any(annotations.get(key) == "true" for key in DEFAULT_ANNOTATIONS)
+
+
+def newest_default(classes: Iterable[Object], marks: Collection[str] = DEFAULT_ANNOTATIONS) -> Object | None:
+    """Return the class that is marked as the default; of several the newest, then the first by name."""
+    defaults = [c for c in classes if any(meta.annotations(c).get(mark) == "true" for mark in marks)]
+    defaults.sort(key=meta.name)
+    return max(defaults, key=lambda c: meta.metadata(c).get("creationTimestamp") or "", default=None)
 
 
 def _name(storage_class: Object) -> str:
