@@ -102,6 +102,12 @@ def test_more_about_an_issuer_by_flags(tmp_path: Path) -> None:
             'failed to load authentication configuration from file "/no/such/file"',
         ),
         (("--token-auth-file=/no/such/file",), "/no/such/file"),
+        (
+            ("--authentication-token-webhook-config-file=x", "--authentication-token-webhook-version=v2"),
+            'unsupported authentication webhook version "v2", supported versions are "v1", "v1beta1"',
+        ),
+        (("--authentication-token-webhook-config-file=/no/such/file",), "cannot read kubeconfig /no/such/fi"),
+        (("--authentication-token-webhook-cache-ttl=soon",), 'invalid duration "soon"'),
     ],
 )
 def test_refused(flags: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,3 +136,23 @@ def test_anonymous_requests_as_the_file_says(tmp_path: Path, capsys: pytest.Capt
 def test_several_issuers_of_service_accounts() -> None:
     options = asked("--service-account-issuer=https://new", "--service-account-issuer=https://old").options
     assert (options.issuer, list(options.other_issuers)) == ("https://new", ["https://old"])
+
+
+def test_the_token_webhook(tmp_path: Path) -> None:
+    assert asked().options.webhook is None
+    config = {
+        "clusters": [{"name": "c", "cluster": {"server": "https://hook/authenticate"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": ""}}],
+        "current-context": "c",
+    }
+    path = tmp_path / "webhook"
+    path.write_text(json.dumps(config))
+    flag = f"--authentication-token-webhook-config-file={path}"
+    webhook = asked(flag).options.webhook
+    assert webhook is not None
+    assert (webhook.connection.server, webhook.version) == ("https://hook/authenticate", "v1beta1")
+    assert webhook.cache_ttl_s == 120
+    more = ("--authentication-token-webhook-version=v1", "--authentication-token-webhook-cache-ttl=1m30s")
+    webhook = asked(flag, *more).options.webhook
+    assert webhook is not None
+    assert (webhook.version, webhook.cache_ttl_s) == ("v1", 90)

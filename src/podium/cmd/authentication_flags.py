@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 
 from podium.apiserver.authn import Options
 from podium.base import file_changes
+from podium.cmd.durations import duration_s
 from podium.cmd.signing_key import signing_key
 
 if TYPE_CHECKING:
     from podium.apiserver.authn.oidc.config import Anonymous, JwtConfig
     from podium.apiserver.authn.oidc.service import JwtOptions
+    from podium.apiserver.authn.webhook import WebhookOptions
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 _BOOL: dict[str, Any] = {"nargs": "?", "const": "true", "choices": ("true", "false")}
@@ -74,6 +76,22 @@ def add_flags(made: argparse.ArgumentParser) -> None:
         "--authentication-config",
         default="",
         help="file that configures issuers of tokens and anonymous requests; read again when it changes",
+    )
+    add(
+        "--authentication-token-webhook-config-file",
+        default="",
+        help="kubeconfig of a server that is asked about tokens nobody else knows",
+    )
+    add(
+        "--authentication-token-webhook-version",
+        default="v1beta1",
+        help="version of the TokenReviews sent to it: v1 or v1beta1",
+    )
+    add(
+        "--authentication-token-webhook-cache-ttl",
+        type=duration_s,
+        default=120.0,
+        help="how long its answers are kept",
     )
     add("--oidc-issuer-url", default=None, help="an OpenID issuer whose tokens are taken")
     add("--oidc-client-id", default=None, help="the audience of its tokens")
@@ -140,8 +158,34 @@ def _options(arguments: argparse.Namespace, jwt: JwtOptions | None, anonymous: A
         token_file=Path(tokens).read_text().splitlines() if tokens else None,
         bootstrap_tokens=arguments.enable_bootstrap_token_auth == "true",
         jwt=jwt,
+        webhook=_webhook(arguments),
         anonymous_paths=anonymous.paths if anonymous is not None else (),
     )
+
+
+def _webhook(arguments: argparse.Namespace) -> WebhookOptions | None:
+    """Return how the token webhook is asked, None where there is none. Raises ValueError."""
+    path, version = (
+        arguments.authentication_token_webhook_config_file,
+        arguments.authentication_token_webhook_version,
+    )
+    if not path:
+        return None
+    from podium.apiserver.authn.webhook import VERSIONS, WebhookOptions  # noqa: PLC0415
+    from podium.client import kubeconfig  # noqa: PLC0415
+
+    if version not in VERSIONS:
+        supported = ", ".join(f'"{one}"' for one in VERSIONS)
+        raise ValueError(
+            f'unsupported authentication webhook version "{version}", supported versions are {supported}'
+        )
+    try:
+        connection = kubeconfig.load(path)
+        connection.ssl_context()
+    except kubeconfig.KubeconfigError as error:
+        raise ValueError(f"--authentication-token-webhook-config-file: {error}") from None
+    ttl_s = arguments.authentication_token_webhook_cache_ttl
+    return WebhookOptions(connection=connection, version=version, cache_ttl_s=ttl_s)
 
 
 def _wrong(arguments: argparse.Namespace) -> str:

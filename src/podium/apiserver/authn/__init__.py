@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from podium.apiserver.authn import keys, reviews
-from podium.apiserver.authn.bearer import BearerAuthenticator, TokenAuthenticator
+from podium.apiserver.authn.bearer import BearerAuthenticator, TokenAuthenticator, TokenUnion
 from podium.apiserver.authn.bootstrap_token import BootstrapTokenAuthenticator
 from podium.apiserver.authn.certificate import CertificateAuthenticator
 from podium.apiserver.authn.issued import Authorities, Bundle
@@ -29,6 +29,7 @@ from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
 if TYPE_CHECKING:
     from podium.apiserver.authn.oidc.service import JwtOptions
     from podium.apiserver.authn.request_header import RequestHeaderOptions
+    from podium.apiserver.authn.webhook import WebhookOptions
 
 
 SUCCESS_TTL_S = 10.0
@@ -62,6 +63,8 @@ class Options:
     """--requestheader-*; None where there is no authority of front proxies."""
     jwt: JwtOptions | None = None
     """--oidc-* or --authentication-config; None where no other issuer is known."""
+    webhook: WebhookOptions | None = None
+    """--authentication-token-webhook-*; None where no webhook is asked."""
     anonymous_paths: Sequence[str] = ()
     """Where alone requests without credentials are taken; empty: at all paths."""
 
@@ -122,7 +125,7 @@ def build(
     )
     if options.bootstrap_tokens:
         tokens.append(BootstrapTokenAuthenticator(reader.cached(SECRETS), clock=clock))
-    remote = _remote(options, clock, registry or Registry())
+    remote = _remote(options, clock, registry or Registry(), audiences)
     tokens += remote.authenticators
     bearer = BearerAuthenticator(tokens, audiences)
 
@@ -166,23 +169,43 @@ class _Remote:
     background: Sequence[Background] = ()
 
 
-def _remote(options: Options, clock: Clock, registry: Registry) -> _Remote:
-    if options.jwt is None:
+def _remote(options: Options, clock: Clock, registry: Registry, audiences: Sequence[str]) -> _Remote:
+    if options.jwt is None and options.webhook is None:
         return _Remote()
-    from podium.apiserver.authn.oidc.metrics import JwtMetrics  # noqa: PLC0415
-    from podium.apiserver.authn.oidc.service import JwtService  # noqa: PLC0415
     from podium.apiserver.authn.token_cache import CachedTokenAuthenticator, TokenCacheMetrics  # noqa: PLC0415
 
-    service = JwtService(options.jwt, JwtMetrics(registry, clock=clock), clock)
+    metrics = TokenCacheMetrics(registry)
+    asked: list[TokenAuthenticator] = []
+    background: list[Background] = []
+    service = None
+    if options.jwt is not None:
+        from podium.apiserver.authn.oidc.metrics import JwtMetrics  # noqa: PLC0415
+        from podium.apiserver.authn.oidc.service import JwtService  # noqa: PLC0415
+
+        service = JwtService(options.jwt, JwtMetrics(registry, clock=clock), clock)
+        asked.append(service.authenticators)
+        background.append(service.run)
+    if options.webhook is not None:
+        from podium.apiserver.authn.webhook import WebhookAuthenticator  # noqa: PLC0415
+
+        webhook = WebhookAuthenticator(options.webhook, audiences=audiences, clock=clock)
+        ttl_s = options.webhook.cache_ttl_s
+        asked.append(
+            CachedTokenAuthenticator(
+                webhook, success_ttl_s=ttl_s, failure_ttl_s=ttl_s, clock=clock, metrics=metrics, errors=False
+            )
+        )
+        background.append(webhook.run)
     cached = CachedTokenAuthenticator(
-        service.authenticators,
+        TokenUnion(asked, audiences),
         success_ttl_s=SUCCESS_TTL_S,
         failure_ttl_s=0.0,
         clock=clock,
-        metrics=TokenCacheMetrics(registry),
+        metrics=metrics,
     )
-    service.changed = cached.forget
-    return _Remote(authenticators=[cached], background=[service.run])
+    if service is not None:
+        service.changed = cached.forget
+    return _Remote(authenticators=[cached], background=background)
 
 
 def _by_certificate(

@@ -55,11 +55,42 @@ class Recalling(Protocol):
         ...
 
 
+class TokenUnion:
+    """Asks token authenticators in turn; one that refuses a token does not keep others from knowing it."""
+
+    def __init__(self, authenticators: Sequence[TokenAuthenticator], audiences: Sequence[str]) -> None:
+        """`audiences` are the API server's own."""
+        self._authenticators = tuple(authenticators)
+        self._audiences = tuple(audiences)
+
+    async def identify(self, token: str, audiences: Sequence[str]) -> Identified | None:
+        reasons: list[str] = []
+        refused = False
+        for authenticator in self._authenticators:
+            try:
+                identified = await authenticator.identify(token, audiences)
+            except Unauthorized as error:
+                refused = True
+                if isinstance(error, Refused):
+                    reasons.append(error.why)
+                continue
+            if identified is None:
+                continue
+            good_for = identified.audiences or tuple(a for a in self._audiences if a in audiences)
+            if good_for:
+                return Identified(user=identified.user, audiences=good_for)
+        if reasons:
+            raise Refused(", ".join(dict.fromkeys(reasons)))
+        if refused:
+            raise Unauthorized()
+        return None
+
+
 class BearerAuthenticator:
     """Asks each token authenticator in turn about the token that a request carries."""
 
     def __init__(self, authenticators: Sequence[TokenAuthenticator], audiences: Sequence[str]) -> None:
-        self._authenticators = tuple(authenticators)
+        self._union = TokenUnion(authenticators, audiences)
         self.audiences = tuple(audiences)
         recalling = [
             authenticator for authenticator in authenticators if isinstance(authenticator, Recalling)
@@ -85,24 +116,11 @@ class BearerAuthenticator:
         return None
 
     async def identify(self, token: str, audiences: Sequence[str]) -> Identified:
-        """Return whom `token` names. Raises `Unauthorized` when nobody knows it.
-
-        One that refuses it does not keep others from knowing it.
-        """
-        reasons: list[str] = []
-        for authenticator in self._authenticators:
-            try:
-                identified = await authenticator.identify(token, audiences)
-            except Unauthorized as error:
-                if isinstance(error, Refused):
-                    reasons.append(error.why)
-                continue
-            if identified is None:
-                continue
-            good_for = identified.audiences or tuple(a for a in self.audiences if a in audiences)
-            if good_for:
-                return Identified(user=identified.user, audiences=good_for)
-        raise Refused(", ".join(dict.fromkeys(reasons))) if reasons else Unauthorized()
+        """Return whom `token` names. Raises `Unauthorized` when nobody knows it."""
+        identified = await self._union.identify(token, audiences)
+        if identified is None:
+            raise Unauthorized()
+        return identified
 
 
 def take_token(request: Request) -> str:
