@@ -8,16 +8,24 @@ from podium.apiserver.authz.node import NodeAuthorizer
 from podium.apiserver.bootstrap import node_rules
 from podium.apiserver.chain import RequestInfo
 from podium.machinery.errors import Object
+from podium.resources.certificates.podcertificaterequests import PODCERTIFICATEREQUESTS
 from podium.resources.core.persistentvolumes import PERSISTENTVOLUMES
 from podium.resources.core.pods import PODS
+from podium.resources.resource.resourceslices import RESOURCESLICES
 from podium.resources.storage.volumeattachments import VOLUMEATTACHMENTS
 from tests.apiserver.fakes import FakeReader, asks, asks_path, user
 
+PCR = "podcertificaterequests"
+NO_RELATION = "no relationship found between node 'n1' and this object"
 NODE = user("system:node:n1", "system:nodes", "system:authenticated")
 
 
 def pod(name: str, node: str, **spec: object) -> Object:
     return {"metadata": {"name": name, "namespace": "a"}, "spec": {"nodeName": node, **spec}}
+
+
+def extended(obj: Object, mark: str) -> Object:
+    return {**obj, "status": {"extendedResourceClaimStatus": {"resourceClaimName": f"{mark}-extended"}}}
 
 
 def everything(node: str, mark: str) -> Object:
@@ -60,15 +68,24 @@ def everything(node: str, mark: str) -> Object:
 
 def cluster() -> FakeReader:
     reader = FakeReader()
-    reader.put(PODS, everything("n1", "mine"), everything("n2", "other"))
+    reader.put(PODS, *(extended(everything(*of), of[1]) for of in (("n1", "mine"), ("n2", "other"))))
     mirror = pod("mirror", "n1", volumes=[{"name": "s", "secret": {"secretName": "coveted"}}])
     mirror["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "x"}
     reader.put(PODS, mirror)
     for mark in ("mine", "other"):
         claim = {"namespace": "a", "name": f"{mark}-claim"}
-        reader.put(PERSISTENTVOLUMES, {"metadata": {"name": f"{mark}-pv"}, "spec": {"claimRef": claim}})
+        source = {
+            "driver": "d",
+            "nodeStageSecretRef": {"namespace": "b", "name": f"{mark}-pv-secret"},
+            "controllerPublishSecretRef": {"namespace": "b", "name": f"{mark}-controllers"},
+        }
+        spec = {"claimRef": claim, "csi": source}
+        reader.put(PERSISTENTVOLUMES, {"metadata": {"name": f"{mark}-pv"}, "spec": spec})
     for node in ("n1", "n2"):
         reader.put(VOLUMEATTACHMENTS, {"metadata": {"name": f"va-{node}"}, "spec": {"nodeName": node}})
+        reader.put(RESOURCESLICES, {"metadata": {"name": f"slice-{node}"}, "spec": {"nodeName": node}})
+        request = {"metadata": {"name": f"pcr-{node}", "namespace": "a"}, "spec": {"nodeName": node}}
+        reader.put(PODCERTIFICATEREQUESTS, request)
     return reader
 
 
@@ -127,13 +144,38 @@ FIELD = "can only list/watch pods with spec.nodeName field selector"
         (asks("create", "serviceaccounts/token", namespace="a", name="mine-sa"), None),
         (asks("create", "serviceaccounts/token", namespace="a", name="other-sa"), NO_RELATION),
         (
-            asks("get", "serviceaccounts", namespace="a", name="mine-sa"),
+            asks("list", "serviceaccounts", namespace="a"),
             "can only create tokens for individual service accounts",
+        ),
+        (asks("get", "serviceaccounts", namespace="a", name="mine-sa"), None),
+        (asks("get", "serviceaccounts", namespace="a", name="other-sa"), NO_RELATION),
+        (asks("get", "secrets", namespace="b", name="mine-pv-secret"), None),
+        (asks("get", "secrets", namespace="b", name="mine-controllers"), NO_RELATION),
+        (asks("get", "secrets", namespace="b", name="other-pv-secret"), NO_RELATION),
+        (asks("get", "resourceclaims", group="resource.k8s.io", namespace="a", name="mine-extended"), None),
+        (asks("create", "resourceslices", group="resource.k8s.io"), None),
+        (asks("delete", "resourceslices", group="resource.k8s.io", name="slice-n1"), None),
+        (asks("update", "resourceslices", group="resource.k8s.io", name="slice-n2"), NO_RELATION),
+        (asks("list", "resourceslices", group="resource.k8s.io", fields="spec.nodeName=n1"), None),
+        (
+            asks("list", "resourceslices", group="resource.k8s.io", fields="spec.nodeName!=n1"),
+            "can only list/watch/deletecollection resourceslices with nodeName field selector",
+        ),
+        (asks("get", PCR, group="certificates.k8s.io", namespace="a", name="pcr-n1"), None),
+        (asks("get", PCR, group="certificates.k8s.io", namespace="a", name="pcr-n2"), NO_RELATION),
+        (asks("watch", PCR, group="certificates.k8s.io", fields="spec.nodeName=n1"), None),
+        (
+            asks("watch", PCR, group="certificates.k8s.io"),
+            "can only list/watch podcertificaterequests with nodeName field selector",
+        ),
+        (
+            asks("delete", PCR, group="certificates.k8s.io", namespace="a", name="pcr-n1"),
+            "nodes may not delete podcertificaterequests",
         ),
         (asks("get", "nodes", name="n1"), None),
         (asks("get", "nodes", name="n2"), "node 'n1' cannot read 'n2', only its own Node object"),
         (asks("list", "nodes"), "node 'n1' cannot read all nodes, only its own Node object"),
-        (asks("watch", "nodes", fields="metadata.name=n1"), None),
+        (asks("watch", "nodes", name="n1", fields="metadata.name=n1"), None),
         (asks("create", "nodes"), None),
         (asks("patch", "nodes/status", name="n1"), None),
         (asks("delete", "nodes", name="n1"), ""),

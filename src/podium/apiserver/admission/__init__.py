@@ -84,7 +84,7 @@ _USUAL: Mapping[str, _Make] = {
     "LimitRanger": lambda given: LimitRanger(given.reader),
     "ServiceAccount": lambda given: ServiceAccount(given.reader),
     # Off by default upstream, and on in every cluster that is set up with care.
-    "NodeRestriction": lambda given: NodeRestriction(given.reader),
+    "NodeRestriction": lambda given: NodeRestriction(given.reader, given.authorizer),
     "TaintNodesByCondition": lambda _given: TaintNodesByCondition(),
     "PodSecurity": lambda given: PodSecurity(given.reader, given.configuration),
     "Priority": lambda given: Priority(given.reader),

@@ -66,23 +66,25 @@ class CertificateSubjectRestriction(Plugin):
         if request is None or spec_of(request).get("signerName") != CLIENT_SIGNER:
             return
         try:
-            organizations = requested_organizations(spec_of(request).get("request") or "")
+            subject = requested_subject(spec_of(request).get("request") or "")
         except ValueError as error:
             raise refused(attributes, f"failed to parse CSR: {error}") from error
-        if MASTERS in organizations:
+        if (ORGANIZATION, MASTERS) in subject:
             raise refused(attributes, f"use of {CLIENT_SIGNER} signer with {MASTERS} group is not allowed")
 
 
-def requested_organizations(request: str) -> list[str]:
-    """Return the organizations in the subject of a PKCS#10 request (base64 of PEM, as on the wire)."""
+def requested_subject(request: str) -> list[tuple[bytes, str]]:
+    """Return the attributes of the subject of a PKCS#10 request (base64 of PEM, as on the wire).
+
+    Raises ValueError.
+    """
     try:
         lines = base64.b64decode(request).decode("ascii").split("-----")
         der = base64.b64decode(lines[2])
         (_, whole) = next(elements(der))
         (_, info) = next(elements(whole))
         # version, subject, public key, attributes
-        subject = list(elements(info))[1][1]
-        return [value for oid, value in attributes_of(subject) if oid == ORGANIZATION]
+        return list(attributes_of(list(elements(info))[1][1]))
     except (binascii.Error, UnicodeDecodeError, IndexError, StopIteration) as error:
         raise ValueError("PEM block type must be CERTIFICATE REQUEST") from error
 

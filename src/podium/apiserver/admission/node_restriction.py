@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from podium.apiserver.admission.certificates import requested_subject
+from podium.apiserver.admission.mirror_pods import first_reference
+from podium.apiserver.admission.node_audiences import Audiences
+from podium.apiserver.admission.node_certificates import PodCertificates
 from podium.apiserver.admission.plugin import Plugin
 from podium.apiserver.admission.writes import refused
+from podium.apiserver.authn.der import COMMON_NAME
 from podium.apiserver.authn.names import NODE_PREFIX, NODES
-from podium.apiserver.authz.node import LEASE_NAMESPACE, MIRROR_POD, references
-from podium.apiserver.chain import Attributes, Reader
+from podium.apiserver.authz.node import LEASE_NAMESPACE
+from podium.apiserver.authz.node_references import MIRROR_POD
+from podium.apiserver.chain import Attributes, Authorizer, Reader
 from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
 from podium.resources.core.nodes import NODES as NODE_RESOURCE
@@ -34,22 +40,25 @@ _KUBELET_LABELS = frozenset(
     }
 )
 _KUBELET_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
+_KUBELET_SIGNERS = ("kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet")
 _STATUS_A_NODE_MAY_SET = ("capacity", "conditions", "allocatedResources", "allocatedResourceStatuses")
 
 
 class NodeRestriction(Plugin):
     name = "NodeRestriction"
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, authorizer: Authorizer) -> None:
         self._pods = reader.cached(PODS)
         self._nodes = reader.cached(NODE_RESOURCE)
+        self._audiences = Audiences(reader, authorizer)
+        self._certificates = PodCertificates(reader)
 
     async def admit(self, attributes: Attributes) -> None:
         user = attributes.user
-        if NODES not in user.groups:
+        if NODES not in user.groups or not user.name.startswith(NODE_PREFIX):
             return
         node = user.name.removeprefix(NODE_PREFIX)
-        if not user.name.startswith(NODE_PREFIX) or not node:
+        if not node:
             raise refused(attributes, f'could not determine node from user "{user.name}"')
         match attributes.resource.group, attributes.resource.plural, attributes.subresource:
             case "", "pods", "":
@@ -58,18 +67,29 @@ class NodeRestriction(Plugin):
                 _pod_status(node, attributes)
             case "", "pods", "eviction":
                 self._eviction(node, attributes)
+            case "", "pods", subresource:
+                raise refused(
+                    attributes,
+                    f"unexpected pod subresource \"{subresource}\", only 'status' and 'eviction' are allowed",
+                )
             case "", "nodes", _:
                 _node(node, attributes)
             case "", "persistentvolumeclaims", "status":
                 _claim_status(node, attributes)
+            case "", "persistentvolumeclaims", _:
+                raise refused(attributes, "may only update PVC status")
             case "", "serviceaccounts", "token":
-                self._token(node, attributes)
+                await self._token(node, attributes)
             case "coordination.k8s.io", "leases", _:
                 _lease(node, attributes)
             case "storage.k8s.io", "csinodes", _:
                 _own_name(node, attributes, "CSINode")
             case "resource.k8s.io", "resourceslices", _:
                 _resource_slice(node, attributes)
+            case "certificates.k8s.io", "certificatesigningrequests", "":
+                _signing_request(node, attributes)
+            case "certificates.k8s.io", "podcertificaterequests", _:
+                self._certificates.check(node, attributes)
 
     # --- pods
 
@@ -127,7 +147,9 @@ class NodeRestriction(Plugin):
         if _node_of(pod) != node:
             raise refused(attributes, f"node {node} can only evict pods with spec.nodeName set to itself")
 
-    def _token(self, node: str, attributes: Attributes) -> None:
+    async def _token(self, node: str, attributes: Attributes) -> None:
+        if attributes.operation != "CREATE":
+            return
         reference = meta.dig(attributes.object, "spec", "boundObjectRef", default={})
         bound_to_pod = (reference.get("apiVersion"), reference.get("kind")) == ("v1", "Pod")
         if not bound_to_pod or not reference.get("name"):
@@ -145,23 +167,14 @@ class NodeRestriction(Plugin):
             )
         if _node_of(pod) != node:
             raise refused(attributes, "node requested token bound to a pod scheduled on a different node")
+        await self._audiences.check(attributes, pod)
 
 
 def _refers_to_nothing(node: str, attributes: Attributes, pod: Object) -> None:
     """A mirror pod may name no other object: naming a secret must not be a way to read it."""
-    unmirrored = meta.copy_path(pod, "metadata", "annotations")
-    del unmirrored["metadata"]["annotations"][MIRROR_POD]
-    words = {
-        "serviceaccounts": "a service account",
-        "secrets": "secrets",
-        "configmaps": "configmaps",
-        "persistentvolumeclaims": "persistentvolumeclaims",
-        "resourceclaims": "resourceclaims",
-    }
-    named = {resource for resource, _, _ in references(unmirrored)}
-    for resource, word in words.items():
-        if resource in named:
-            raise refused(attributes, f'node "{node}" can not create pods that reference {word}')
+    named = first_reference(pod)
+    if named:
+        raise refused(attributes, f'node "{node}" can not create pods that reference {named}')
 
 
 def _pod_status(node: str, attributes: Attributes) -> None:
@@ -174,6 +187,9 @@ def _pod_status(node: str, attributes: Attributes) -> None:
     claims = ("status", "resourceClaimStatuses")
     if meta.dig(old, *claims, default=[]) != meta.dig(new, *claims, default=[]):
         raise refused(attributes, f'node "{node}" cannot update resource claim statues')
+    extended = ("status", "extendedResourceClaimStatus")
+    if meta.dig(old, *extended) != meta.dig(new, *extended):
+        raise refused(attributes, f'node "{node}" cannot update extended resource claim status')
 
 
 # --- everything else
@@ -184,7 +200,15 @@ def _node(node: str, attributes: Attributes) -> None:
     name = attributes.name or meta.name(new)
     if name != node:
         raise refused(attributes, f'node "{node}" is not allowed to modify node "{name}"')
+    if meta.dig(new, "metadata", "ownerReferences", default=[]) != meta.dig(
+        old, "metadata", "ownerReferences", default=[]
+    ):
+        # With an owner that is not there, a node has itself deleted, and comes back without its taints.
+        raise refused(attributes, f'node "{node}" is not allowed to modify ownerReferences')
     if attributes.operation == "CREATE":
+        if meta.dig(new, "spec", "configSource") is not None:
+            why = f'node "{node}" is not allowed to create pods with a non-nil configSource'
+            raise refused(attributes, why)
         forbidden = forbidden_labels(meta.labels(new), {})
         if forbidden:
             labels = ", ".join(forbidden)
@@ -196,10 +220,6 @@ def _node(node: str, attributes: Attributes) -> None:
         forbidden = forbidden_labels(meta.labels(new), meta.labels(old))
         if forbidden:
             raise refused(attributes, f"is not allowed to modify labels: {', '.join(forbidden)}")
-    if meta.dig(new, "metadata", "ownerReferences", default=[]) != meta.dig(
-        old, "metadata", "ownerReferences", default=[]
-    ):
-        raise refused(attributes, f'node "{node}" is not allowed to modify owner references')
 
 
 def forbidden_labels(new: Mapping[str, str], old: Mapping[str, str]) -> list[str]:
@@ -263,6 +283,20 @@ def _resource_slice(node: str, attributes: Attributes) -> None:
         raise refused(
             attributes, "can only delete ResourceSlice with the same NodeName as the requesting node"
         )
+
+
+def _signing_request(node: str, attributes: Attributes) -> None:
+    if attributes.operation != "CREATE" or attributes.object is None:
+        return
+    spec = attributes.object.get("spec") or {}
+    if spec.get("signerName") not in _KUBELET_SIGNERS:
+        return
+    try:
+        subject = requested_subject(spec.get("request") or "")
+    except ValueError as error:
+        raise refused(attributes, f"unable to parse csr: {error}") from error
+    if [value for oid, value in subject if oid == COMMON_NAME] != [NODE_PREFIX + node]:
+        raise refused(attributes, f"can only create a node CSR with CN={NODE_PREFIX}{node}")
 
 
 def _node_of(pod: Object) -> str:

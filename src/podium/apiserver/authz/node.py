@@ -7,24 +7,22 @@ a node writes into the objects it may touch is NodeRestriction's business, in ad
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from podium.apiserver.authn.names import NODE_PREFIX, NODES
+from podium.apiserver.authz.node_references import MIRROR_POD, Reference, references, volume_secrets
 from podium.apiserver.authz.rules import Rules
 from podium.apiserver.authz.selectors import requires
 from podium.apiserver.chain import Decision, HeldRules, Reader, RequestInfo, User, View, ViewChange
 from podium.machinery import meta
 from podium.machinery.errors import Object
+from podium.resources.certificates.podcertificaterequests import PODCERTIFICATEREQUESTS
 from podium.resources.core.persistentvolumes import PERSISTENTVOLUMES
 from podium.resources.core.pods import PODS
+from podium.resources.resource.resourceslices import RESOURCESLICES
 from podium.resources.storage.volumeattachments import VOLUMEATTACHMENTS
 
 LEASE_NAMESPACE = "kube-node-lease"
-MIRROR_POD = "kubernetes.io/config.mirror"
-
-Reference = tuple[str, str, str]
-"""(resource, namespace, name)"""
-
 _ALLOWED = Decision(allowed=True)
 _NO_OPINION = Decision(allowed=False)
 
@@ -38,6 +36,10 @@ class NodeAuthorizer:
         self._references: dict[str, Counter[Reference]] = {}
         self._volumes: View = reader.cached(PERSISTENTVOLUMES)
         self._attachments: View = reader.cached(VOLUMEATTACHMENTS)
+        self._slices: View = reader.cached(RESOURCESLICES)
+        self._certificate_requests: View = reader.cached(PODCERTIFICATEREQUESTS)
+        self._volumes_by_secret: dict[tuple[str, str], set[str]] = {}
+        self._volumes.subscribe(self._on_volume)
         reader.cached(PODS).subscribe(self._on_pod)
 
     async def authorize(self, user: User, info: RequestInfo) -> Decision:
@@ -62,8 +64,14 @@ class NodeAuthorizer:
                     return self._get(node, info)
                 case "storage.k8s.io", "volumeattachments":
                     return self._get(node, info)
+                case "", "serviceaccounts" if info.verb == "get" and not info.subresource:
+                    return self._read_namespaced(node, info)
                 case "", "serviceaccounts":
                     return self._create_token(node, info)
+                case "resource.k8s.io", "resourceslices":
+                    return self._slice(node, info)
+                case "certificates.k8s.io", "podcertificaterequests":
+                    return self._certificate_request(node, info)
                 case "coordination.k8s.io", "leases":
                     return _lease(node, info)
                 case "storage.k8s.io", "csinodes":
@@ -89,7 +97,15 @@ class NodeAuthorizer:
             return bool(claim) and self.related(node, claimed)
         if resource == "volumeattachments":
             return bool(meta.dig(self._attachments.get(None, name), "spec", "nodeName") == node)
-        return self._references.get(node, _NONE)[reference] > 0
+        if resource == "resourceslices":
+            return bool(meta.dig(self._slices.get(None, name), "spec", "nodeName") == node)
+        if resource == "podcertificaterequests":
+            found = self._certificate_requests.get(reference[1], name)
+            return bool(meta.dig(found, "spec", "nodeName") == node)
+        if self._references.get(node, _NONE)[reference] > 0:
+            return True
+        volumes = self._volumes_by_secret.get(reference[1:], ()) if resource == "secrets" else ()
+        return any(self.related(node, ("persistentvolumes", "", volume)) for volume in volumes)
 
     # --- by resource
 
@@ -142,7 +158,46 @@ class NodeAuthorizer:
                 return _ALLOWED
         return _denied("")
 
+    def _slice(self, node: str, info: RequestInfo) -> Decision:
+        if info.subresource:
+            return _denied("cannot authorize ResourceSlice subresources")
+        match info.verb:
+            case "create":
+                # Whose it is to become, NodeRestriction sees.
+                return _ALLOWED
+            case "get" | "update" | "patch" | "delete":
+                return self._related_or_denied(node, info)
+            case "watch" | "list" | "deletecollection":
+                if requires(info, "spec.nodeName", node):
+                    return _ALLOWED
+                why = "can only list/watch/deletecollection resourceslices with nodeName field selector"
+                return _denied(why)
+        verbs = "get, watch, list, create, update, patch, delete, deletecollection"
+        return _denied(f"only the following verbs are allowed for a ResourceSlice: {verbs}")
+
+    def _certificate_request(self, node: str, info: RequestInfo) -> Decision:
+        if info.subresource:
+            return _denied("nodes may not access the status subresource of PodCertificateRequests")
+        match info.verb:
+            case "create":
+                return _ALLOWED
+            case "get":
+                return self._related_or_denied(node, info)
+            case "list" | "watch":
+                if requires(info, "spec.nodeName", node):
+                    return _ALLOWED
+                return _denied("can only list/watch podcertificaterequests with nodeName field selector")
+        return _denied(f"nodes may not {info.verb} podcertificaterequests")
+
     # --- the index
+
+    def _on_volume(self, change: ViewChange) -> None:
+        for volume, add in ((change.old, False), (change.new, True)):
+            for secret in volume_secrets(volume) if volume is not None else ():
+                volumes = self._volumes_by_secret.setdefault(secret, set())
+                (volumes.add if add else volumes.discard)(meta.name(volume or {}))
+                if not volumes:
+                    del self._volumes_by_secret[secret]
 
     def _on_pod(self, change: ViewChange) -> None:
         if change.old is not None and change.new is not None and _same_references(change.old, change.new):
@@ -168,71 +223,14 @@ class NodeAuthorizer:
 _NONE: Counter[Reference] = Counter()
 
 
-def references(pod: Object) -> set[Reference]:
-    """Return what the node that runs `pod` needs to read: the pod itself and what its spec names."""
-    namespace = meta.namespace(pod)
-    found: set[Reference] = {("pods", namespace, meta.name(pod))}
-    # A mirror pod is the node's own word: it must not earn the node any secret by naming it.
-    if MIRROR_POD not in meta.annotations(pod):
-        found.update((resource, namespace, name) for resource, name in _named(pod) if name)
-    return found
-
-
-def _named(pod: Object) -> Iterator[tuple[str, str]]:
-    spec = pod.get("spec") or {}
-    yield "serviceaccounts", spec.get("serviceAccountName") or ""
-    for secret in spec.get("imagePullSecrets") or ():
-        yield "secrets", secret.get("name") or ""
-    for kind in ("initContainers", "containers", "ephemeralContainers"):
-        for container in spec.get(kind) or ():
-            yield from _named_in_environment(container)
-    for volume in spec.get("volumes") or ():
-        yield from _named_in_volume(volume, meta.name(pod))
-    for claim in spec.get("resourceClaims") or ():
-        yield "resourceclaims", claim.get("resourceClaimName") or ""
-    for status in meta.dig(pod, "status", "resourceClaimStatuses", default=()):
-        yield "resourceclaims", status.get("resourceClaimName") or ""
-
-
-def _named_in_environment(container: Object) -> Iterator[tuple[str, str]]:
-    for source in container.get("envFrom") or ():
-        yield "secrets", meta.dig(source, "secretRef", "name", default="")
-        yield "configmaps", meta.dig(source, "configMapRef", "name", default="")
-    for variable in container.get("env") or ():
-        yield "secrets", meta.dig(variable, "valueFrom", "secretKeyRef", "name", default="")
-        yield "configmaps", meta.dig(variable, "valueFrom", "configMapKeyRef", "name", default="")
-
-
-def _named_in_volume(volume: Object, pod_name: str) -> Iterator[tuple[str, str]]:
-    for type, source in volume.items():
-        if not isinstance(source, dict):
-            continue
-        match type:
-            case "secret":
-                yield "secrets", source.get("secretName") or ""
-            case "configMap":
-                yield "configmaps", source.get("name") or ""
-            case "persistentVolumeClaim":
-                yield "persistentvolumeclaims", source.get("claimName") or ""
-            case "ephemeral":
-                yield "persistentvolumeclaims", f"{pod_name}-{volume.get('name', '')}"
-            case "azureFile":
-                yield "secrets", source.get("secretName") or ""
-            case "projected":
-                for part in source.get("sources") or ():
-                    yield "secrets", meta.dig(part, "secret", "name", default="")
-                    yield "configmaps", meta.dig(part, "configMap", "name", default="")
-            case _:
-                yield "secrets", meta.dig(source, "secretRef", "name", default="")
-                yield "secrets", meta.dig(source, "nodePublishSecretRef", "name", default="")
-
-
 def _same_references(old: Object, new: Object) -> bool:
     """Tell cheaply that an update (mostly: of status) changed nothing that is indexed."""
     return (
         old.get("spec") == new.get("spec")
-        and meta.dig(old, "status", "resourceClaimStatuses")
-        == meta.dig(new, "status", "resourceClaimStatuses")
+        and all(
+            meta.dig(old, "status", field) == meta.dig(new, "status", field)
+            for field in ("resourceClaimStatuses", "extendedResourceClaimStatus")
+        )
         and (MIRROR_POD in meta.annotations(old)) == (MIRROR_POD in meta.annotations(new))
     )
 
@@ -263,7 +261,7 @@ def _node(node: str, info: RequestInfo) -> Decision:
         case ("", "create" | "update" | "patch") | ("status", "update" | "patch"):
             return _ALLOWED
         case "", "get" | "list" | "watch":
-            if info.name == node or requires(info, "metadata.name", node):
+            if info.name == node:
                 return _ALLOWED
             what = f"'{info.name}'" if info.name else "all nodes"
             return _denied(f"node '{node}' cannot read {what}, only its own Node object")

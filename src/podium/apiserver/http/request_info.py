@@ -7,6 +7,9 @@ from functools import lru_cache
 
 from podium.apiserver.chain import RequestInfo
 from podium.base.http.message import Request, query_of
+from podium.machinery import fields
+from podium.machinery.errors import ApiError
+from podium.machinery.validation import path_segment_errors
 
 _VERBS = {
     "POST": "create",
@@ -46,7 +49,8 @@ def _read(method: str, path: str, raw_query: str) -> RequestInfo:
     else:
         group, version, rest = "", parts[1], parts[2:]
     verb = _VERBS.get(method, "")
-    if rest[0] in ("watch", "proxy") and len(rest) > 1:
+    by_path = rest[0] in ("watch", "proxy") and len(rest) > 1
+    if by_path:
         # Deprecated prefixes: /api/v1/watch/pods.
         verb, rest = rest[0], rest[1:]
     namespace = ""
@@ -57,20 +61,19 @@ def _read(method: str, path: str, raw_query: str) -> RequestInfo:
             rest = rest[2:]
     resource = rest[0]
     name = rest[1] if len(rest) > 1 else ""
-    subresource = rest[2] if len(rest) > 2 else ""
+    # What is behind a proxy of old is the path there.
+    subresource = rest[2] if len(rest) > 2 and verb != "proxy" else ""
     label_selector = field_selector = ""
     query = query_of(raw_query)
-    if query:
+    if query and not name and method in ("GET", "HEAD", "DELETE") and not by_path:
+        # Selectors count where several objects are meant; the old paths of watches never told of them.
         label_selector = query.get("labelSelector", _NONE)[0]
         field_selector = query.get("fieldSelector", _NONE)[0]
-    if not name or verb == "get":
-        if not name and verb == "get":
-            verb = "list"
-            name = _name_in(field_selector)
-        elif not name and verb == "delete":
-            verb = "deletecollection"
-        if verb in ("list", "get") and not subresource and _watches(query):
-            verb = "watch"
+    if not name and verb == "get":
+        verb = "watch" if _watches(query) else "list"
+        name = _name_in(field_selector)
+    elif not name and verb == "delete":
+        verb = "deletecollection"
     return RequestInfo(
         verb=verb,
         path=path,
@@ -100,8 +103,9 @@ def _name_in(field_selector: str) -> str:
     """Return the one name that a field selector asks for: such a list is authorized as one of that name."""
     if "metadata.name" not in field_selector:
         return ""
-    for term in field_selector.split(","):
-        path, equals, value = term.partition("=")
-        if path == "metadata.name" and equals:
-            return value.removeprefix("=")
-    return ""
+    # Read exactly as the list itself will read it: a comma may be escaped.
+    try:
+        name = fields.parse(field_selector).exact("metadata.name") or ""
+    except ApiError:
+        return ""
+    return "" if path_segment_errors(name) else name
