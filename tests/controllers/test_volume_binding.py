@@ -22,8 +22,8 @@ from podium.resources.storage.storageclasses import STORAGECLASSES
 from podium.runtime.controller import Environment
 from podium.runtime.informer import Informers
 from tests.controllers.builders import pod
-from tests.controllers.volumes import claim, reference, storage_class, volume
 from tests.runtime.fakes import FakeApi, settle
+from tests.volumes import claim, reference, storage_class, volume
 
 C = claim()
 OTHER = claim("other")

@@ -13,13 +13,17 @@ from podium.machinery.errors import Conflict, Object
 from podium.machinery.resource import Resource
 from podium.resources.core.events import EVENTS
 from podium.resources.core.nodes import NODES
+from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
+from podium.resources.core.persistentvolumes import PERSISTENTVOLUMES
 from podium.resources.core.pods import PODS
+from podium.resources.storage.storageclasses import STORAGECLASSES
 from podium.scheduler.framework import Profile, Rejection
 from podium.scheduler.pod_info import PodInfo
 from podium.scheduler.scheduler import Scheduler
 from podium.scheduler.snapshot import Mask, Snapshot
 from tests.runtime.fakes import settle
 from tests.scheduler.fakes import SchedulingApi
+from tests.volumes import claim, storage_class, volume
 
 
 @asynccontextmanager
@@ -310,5 +314,116 @@ def test_after_a_restart_what_is_placed_counts() -> None:
         api.add_pod("p", requests={"cpu": "1"})
         async with running(api):
             assert api.node_of("p") == "free"
+
+    run(go)
+
+
+LATE = storage_class("late", "kubernetes.io/no-provisioner", volumeBindingMode="WaitForFirstConsumer")
+MADE = storage_class("made", volumeBindingMode="WaitForFirstConsumer")
+
+
+def mounts(name: str) -> list[Object]:
+    return [{"name": "data", "persistentVolumeClaim": {"claimName": name}}]
+
+
+def finish_binding(api: SchedulingApi, name: str, volume_name: str) -> None:
+    """Do the controllers' half."""
+
+    def bound(claim: Object) -> None:
+        claim["spec"]["volumeName"] = volume_name
+        claim["metadata"].setdefault("annotations", {})["pv.kubernetes.io/bind-completed"] = "yes"
+
+    api.change(PERSISTENTVOLUMECLAIMS, f"default/{name}", bound)
+
+
+def test_one_volume_is_not_promised_to_two_pods() -> None:
+    async def go(api: SchedulingApi) -> None:
+        api.add_node("n")
+        api.put(STORAGECLASSES, LATE)
+        api.put(PERSISTENTVOLUMES, volume(storageClassName="late"))
+        for name in ("c", "d"):
+            api.put(PERSISTENTVOLUMECLAIMS, claim(name, storageClassName="late"))
+        async with running(api):
+            api.add_pod("p", volumes=mounts("c"))
+            api.add_pod("q", volumes=mounts("d"))
+            await settle()
+            stored = api.get(PERSISTENTVOLUMES, "v")
+            assert stored is not None and stored["spec"]["claimRef"]["name"] == "c"
+            assert (api.node_of("p"), api.node_of("q")) == ("", "")
+            told = condition(api, "q")
+            assert told is not None
+            assert "1 node(s) didn't find available persistent volumes to bind" in told["message"]
+            finish_binding(api, "c", "v")
+            await settle()
+            assert api.node_of("p") == "n"
+
+    run(go)
+
+
+def test_a_claim_is_told_its_node_and_the_pod_waits_for_the_volume() -> None:
+    async def go(api: SchedulingApi) -> None:
+        api.add_node("n")
+        api.put(STORAGECLASSES, MADE)
+        api.put(PERSISTENTVOLUMECLAIMS, claim(storageClassName="made"))
+        async with running(api) as scheduler:
+            api.add_pod("p", volumes=mounts("c"))
+            await settle()
+            stored = api.get(PERSISTENTVOLUMECLAIMS, "default/c")
+            assert stored is not None
+            assert stored["metadata"]["annotations"] == {"volume.kubernetes.io/selected-node": "n"}
+            assert api.node_of("p") == "" and scheduler.snapshot.is_assumed("uid-p")
+            # The claim may be seen before its volume is.
+            finish_binding(api, "c", "v")
+            await settle()
+            assert api.node_of("p") == ""
+            api.put(PERSISTENTVOLUMES, volume(storageClassName="made", of=stored))
+            await settle()
+            assert api.node_of("p") == "n"
+
+    run(go)
+
+
+def test_a_provisioner_that_gives_a_node_back_is_asked_for_another() -> None:
+    async def go(api: SchedulingApi) -> None:
+        api.add_node("n")
+        api.put(STORAGECLASSES, MADE)
+        api.put(PERSISTENTVOLUMECLAIMS, claim(storageClassName="made"))
+
+        def without_node(claim: Object) -> None:
+            claim["metadata"]["annotations"] = {"other": "x"}
+
+        async with running(api) as scheduler:
+            api.add_pod("p", volumes=mounts("c"))
+            await settle()
+            api.change(PERSISTENTVOLUMECLAIMS, "default/c", without_node)
+            await settle()
+            assert not scheduler.snapshot.is_assumed("uid-p")
+            told = condition(api, "p")
+            assert told is not None and told["message"] == (
+                'running PreBind plugin "VolumeBinding": binding volumes: provisioning failed for PVC "c"'
+            )
+            await api.clock.advance(2)
+            await settle()
+            stored = api.get(PERSISTENTVOLUMECLAIMS, "default/c")
+            assert stored is not None
+            assert stored["metadata"]["annotations"]["volume.kubernetes.io/selected-node"] == "n"
+
+    run(go)
+
+
+def test_a_volume_that_never_comes_ends_the_waiting() -> None:
+    async def go(api: SchedulingApi) -> None:
+        api.add_node("n")
+        api.put(STORAGECLASSES, MADE)
+        api.put(PERSISTENTVOLUMECLAIMS, claim(storageClassName="made"))
+        async with running(api) as scheduler:
+            api.add_pod("p", volumes=mounts("c"))
+            await settle()
+            await api.clock.advance(601)
+            told = condition(api, "p")
+            assert told is not None and told["message"].endswith("binding volumes: context deadline exceeded")
+            api.remove(PODS, "default/p")
+            await settle()
+            assert set(scheduler.queue.counts().values()) == {0}
 
     run(go)

@@ -33,6 +33,8 @@ class ClusterEvent(Enum):
     """A pod has left its node, or takes less of it."""
     POD_CHANGED = auto()
     """The waiting pod itself."""
+    VOLUME_CHANGED = auto()
+    """A claim, a volume, a storage class, or what its driver can hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,15 @@ class HostPort:
     address: str
 
 
+@dataclass(frozen=True, slots=True)
+class PodClaim:
+    """A claim, of the pod's namespace, that a pod mounts."""
+
+    name: str
+    ephemeral: bool
+    """It is made for this pod."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PodInfo:
     """A pod, and what scheduling it depends on."""
@@ -57,6 +66,7 @@ class PodInfo:
     scoring_cpu_milli: int
     scoring_memory_bytes: int
     host_ports: tuple[HostPort, ...]
+    claims: tuple[PodClaim, ...] = ()
 
     @property
     def key(self) -> str:
@@ -88,6 +98,7 @@ def pod_info(pod: Object) -> PodInfo:
         scoring_cpu_milli=scoring.get(CPU, 0),
         scoring_memory_bytes=scoring.get(MEMORY, 0),
         host_ports=host_ports(spec),
+        claims=pod_claims(meta.name(pod), spec),
     )
 
 
@@ -162,3 +173,15 @@ def host_ports(spec: Object) -> tuple[HostPort, ...]:
             }
         )
     )
+
+
+def pod_claims(pod_name: str, spec: Object) -> tuple[PodClaim, ...]:
+    """Return the claims of a pod's volumes."""
+    found = []
+    for volume in spec.get("volumes") or ():
+        source = volume.get("persistentVolumeClaim")
+        if source is not None:
+            found.append(PodClaim(source.get("claimName") or "", False))
+        elif volume.get("ephemeral") is not None:
+            found.append(PodClaim(f"{pod_name}-{volume.get('name')}", True))
+    return tuple(found)

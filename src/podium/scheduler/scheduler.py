@@ -33,6 +33,9 @@ from podium.scheduler.pod_info import PodInfo, is_terminal, pod_info
 from podium.scheduler.profile import default_profile
 from podium.scheduler.queue import QueuedPod, SchedulingQueue
 from podium.scheduler.snapshot import Snapshot
+from podium.scheduler.volume_binder import VolumeBinder
+from podium.scheduler.volume_choice import Choice, choose, claims_of
+from podium.scheduler.volumes import Volumes
 
 DEFAULT_SCHEDULER_NAME = "default-scheduler"
 WRITES_MAX = 64
@@ -57,7 +60,8 @@ class Scheduler:
     ) -> None:
         self._client = client
         self._name = name
-        self._profile = profile or default_profile()
+        self._volumes = Volumes()
+        self._profile = profile or default_profile(self._volumes)
         self._clock = clock or WallClock()
         self._random = random or Random()
         self._pods = Informer(client, PODS, clock=self._clock, keep=kept_pod)
@@ -71,6 +75,13 @@ class Scheduler:
         self._metrics = SchedulerMetrics(metrics or Registry(), name)
         self._metrics.follow(self.queue.counts, self.snapshot.known)
         self._write_slots = asyncio.Semaphore(WRITES_MAX)
+        self._volume_binder = VolumeBinder(
+            client,
+            self._volumes,
+            self.snapshot,
+            self._clock,
+            lambda: self.queue.happened(ClusterEvent.VOLUME_CHANGED),
+        )
         self._nodes.subscribe(self._node_changed)
         self._pods.subscribe(self._pod_changed)
 
@@ -80,9 +91,11 @@ class Scheduler:
             group.create_task(self._nodes.run())
             group.create_task(self._pods.run())
             group.create_task(self._recorder.run())
+            self._volume_binder.start(group)
             # Before both are known, nodes would look emptier than they are.
             await self._nodes.wait_synced()
             await self._pods.wait_synced()
+            await self._volume_binder.wait_synced()
             _log.info("scheduling", nodes=len(self.snapshot), **self.queue.counts())
             await self._schedule_for_ever(group)
 
@@ -143,12 +156,21 @@ class Scheduler:
             return lambda: self._report(info, failure, reason="SchedulerError")
         self._metrics.algorithm.observe(perf_counter() - started)
         if isinstance(decision, Placement):
+            choice = self._choose_volumes(info, decision.node_name)
             self.snapshot.place(info, decision.node_name, assumed=True)
             self.queue.happened(ClusterEvent.POD_PLACED)
-            return lambda: self._bind(queued, info, decision.node_name, started)
+            return lambda: self._bind(queued, info, decision.node_name, choice, started)
         self.queue.reject(queued, decision.plugins)
         self._metrics.ended("unschedulable", perf_counter() - started)
         return lambda: self._report(info, decision)
+
+    def _choose_volumes(self, info: PodInfo, node_name: str) -> Choice:
+        if not info.claims:
+            return Choice()
+        claims = claims_of(info, self._volumes)
+        choice = choose(claims, self._volumes, self.snapshot, node_name)
+        self._volume_binder.assume(choice)
+        return choice
 
     async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -158,21 +180,28 @@ class Scheduler:
 
     # Telling the API
 
-    async def _bind(self, queued: QueuedPod, info: PodInfo, node_name: str, started: float) -> None:
+    async def _bind(
+        self, queued: QueuedPod, info: PodInfo, node_name: str, choice: Choice, started: float
+    ) -> None:
         binding: Object = {
             "apiVersion": "v1",
             "kind": "Binding",
             "metadata": {"namespace": info.namespace, "name": info.name, "uid": info.uid},
             "target": {"kind": "Node", "name": node_name},
         }
+        plugin = 'PreBind plugin "VolumeBinding"'
         try:
+            if choice:
+                await self._bind_volumes(info, node_name, choice)
+            plugin = 'Bind plugin "DefaultBinder"'
             async with asyncio.timeout(WRITE_TIMEOUT_S):
                 await self._client.create(
                     PODS, binding, info.namespace, subresource="binding", name=info.name
                 )
         except (ApiError, ConnectionError, TimeoutError, OSError) as error:
             self._metrics.ended("error", perf_counter() - started)
-            await self._unbind(queued, info, error)
+            self._volume_binder.forget(choice)
+            await self._unbind(queued, info, error, plugin)
             return
         self._metrics.ended("scheduled", perf_counter() - started)
         self._metrics.placed(queued.attempts, self._clock.monotonic_s() - queued.added_s)
@@ -184,7 +213,22 @@ class Scheduler:
             f"Successfully assigned {info.namespace}/{info.name} to {node_name}",
         )
 
-    async def _unbind(self, queued: QueuedPod, info: PodInfo, error: Exception) -> None:
+    async def _bind_volumes(self, info: PodInfo, node_name: str, choice: Choice) -> None:
+        """Have the pod's volumes bound. That may take minutes, in which others may write."""
+        async with asyncio.timeout(WRITE_TIMEOUT_S):
+            written = await self._volume_binder.write(choice)
+
+        def pod_is_gone() -> bool:
+            pod = self._pods.get(info.key)
+            return pod is None or meta.uid(pod) != info.uid or meta.deleting(pod)
+
+        self._write_slots.release()
+        try:
+            await self._volume_binder.wait_bound(node_name, written, self._pods.wait_until(pod_is_gone))
+        finally:
+            await self._write_slots.acquire()
+
+    async def _unbind(self, queued: QueuedPod, info: PodInfo, error: Exception, plugin: str) -> None:
         """Undo an assumption after a failed binding, and try again later."""
         # The binding may have arrived although its answer did not: then the watch has said so, or will.
         if self.snapshot.is_assumed(info.uid):
@@ -195,7 +239,7 @@ class Scheduler:
             return
         self.queue.retry(queued)
         _log.warning("binding failed", pod=info.key, error=repr(error))
-        message = f'running Bind plugin "DefaultBinder": {error}'
+        message = f"running {plugin}: {error}"
         await self._report(info, Misfit(message=message, plugins=frozenset()), reason="SchedulerError")
 
     async def _report(self, info: PodInfo, misfit: Misfit, *, reason: str = "Unschedulable") -> None:

@@ -5,7 +5,7 @@ Upstream: k8s.io/component-helpers/storage/volume.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from podium.machinery import meta
 from podium.machinery.errors import Object
@@ -64,6 +64,11 @@ def is_bound_to(volume: Object, claim: Object) -> bool:
     return not reference.get("uid") or bool(reference["uid"] == meta.uid(claim))
 
 
+def is_fully_bound(claim: Object) -> bool:
+    """Tell whether both halves of the claim's binding have been written."""
+    return bool(meta.dig(claim, "spec", "volumeName")) and annotated(claim, BIND_COMPLETED)
+
+
 def phase_of(obj: Object) -> str:
     return str(meta.dig(obj, "status", "phase", default="Pending"))
 
@@ -114,31 +119,26 @@ def misfit(volume: Object, claim: Object) -> str:
     return ""
 
 
-def best_match(
-    claim: Object,
-    volumes: Iterable[Object],
-    *,
-    only_reserved: bool = False,
-    reachable: Callable[[Object], bool] | None = None,
-) -> Object | None:
+def candidates(claim: Object, volumes: Iterable[Object]) -> list[Object]:
+    """Return the volumes that the claim may have: those reserved for it, else all that are free and fit.
+
+    A selector that cannot be read matches nothing.
+    """
+    fitting = [volume for volume in volumes if _may_have(claim, volume)]
+    reserved = [volume for volume in fitting if is_bound_to(volume, claim)]
+    return reserved or [volume for volume in fitting if _is_free_for(claim, volume)]
+
+
+def best_match(claim: Object, volumes: Iterable[Object], *, only_reserved: bool = False) -> Object | None:
     """Return the volume that the claim gets: the one reserved for it, else the smallest that fits.
 
     Volumes with fewer access modes go first. With `only_reserved`, a volume nobody has reserved is not
-    taken (its choice is the scheduler's). `reachable` says from where the volume will be used. A selector
-    that cannot be read matches nothing.
+    taken (its choice is the scheduler's).
     """
-    candidates = [volume for volume in volumes if access_modes(claim) <= access_modes(volume)]
-    candidates = [volume for volume in candidates if _may_have(claim, volume)]
-    reserved = [volume for volume in candidates if is_bound_to(volume, claim)]
-    if reserved:
-        found = min(reserved, key=_order)
-        return found if reachable is None or reachable(found) else None
+    found = candidates(claim, volumes)
     if only_reserved:
-        return None
-    free = [volume for volume in candidates if _is_free_for(claim, volume)]
-    if reachable is not None:
-        free = [volume for volume in free if reachable(volume)]
-    return min(free, key=_order, default=None)
+        found = [volume for volume in found if is_bound_to(volume, claim)]
+    return min(found, key=_order, default=None)
 
 
 def _order(volume: Object) -> tuple[int, int, str]:
@@ -147,7 +147,8 @@ def _order(volume: Object) -> tuple[int, int, str]:
 
 def _may_have(claim: Object, volume: Object) -> bool:
     return (
-        (claim_of(volume) is None or is_bound_to(volume, claim))
+        access_modes(claim) <= access_modes(volume)
+        and (claim_of(volume) is None or is_bound_to(volume, claim))
         and not capacity(volume) < requested(claim)
         and not modes_differ(claim, volume)
         and attributes_class(volume) == attributes_class(claim)
