@@ -10,6 +10,7 @@ from pathlib import Path
 
 from podium.apiserver import admission
 from podium.apiserver.authn.oidc.metrics import JwtMetrics
+from podium.apiserver.authn.service_account_metrics import ServiceAccountMetrics
 from podium.apiserver.authn.token_cache import TokenCacheMetrics
 from podium.apiserver.authz.metrics import AuthorizationMetrics
 from podium.apiserver.metrics import ApiServerMetrics
@@ -42,6 +43,7 @@ METRICS: dict[str, Callable[[Registry], object]] = {
     "every program": add_process_metrics,
     "kube-apiserver": lambda registry: (
         ApiServerMetrics(registry),
+        ServiceAccountMetrics(registry),
         JwtMetrics(registry),
         TokenCacheMetrics(registry),
         AuthorizationMetrics(registry),

@@ -42,6 +42,7 @@ def access_factory(
             # Where everything is allowed, at least somebody must have asked for it.
             anonymous=anonymous and not always,
             anonymous_paths=options.anonymous_paths,
+            writing=authentication.writing,
             background=(*authentication.background, *authorizing.background),
         )
 

@@ -272,7 +272,7 @@ class AdmissionPlugin(Protocol):
         ...
 
 
-# --- reading the cluster
+# --- reading the cluster, and writing to it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,6 +307,14 @@ class Reader(Protocol):
     def cached(self, resource: Resource) -> View:
         """Return the view of a stored resource. May be called before the server has started; the view is
         empty until then."""
+        ...
+
+
+class Writer(Protocol):
+    """Writes to the cluster as the API server itself."""
+
+    async def merge(self, resource: Resource, namespace: str, name: str, patch: Object) -> None:
+        """Apply a JSON merge patch to an object. Raises `ApiError`."""
         ...
 
 
@@ -361,6 +369,16 @@ class TokenIssuer(Protocol):
         """The API server's own audiences; what TokenRequest fills in when none are asked for."""
         ...
 
+    @property
+    def expiration_s_max(self) -> int:
+        """The longest that a token may be asked for; 0 where there is no limit."""
+        ...
+
+    @property
+    def discoverable(self) -> bool:
+        """Whether the documents below are served: the issuer's name is a URL to find them by."""
+        ...
+
     def open_id_configuration(self) -> Object:
         """Return the document of /.well-known/openid-configuration."""
         ...
@@ -392,6 +410,8 @@ class Access:
     """Where alone they may be anonymous; empty: at all paths."""
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     """What runs as long as the server does: each waits for ever, and tidies up when it is cancelled."""
+    writing: Sequence[Callable[[Writer], Coroutine[Any, Any, None]]] = ()
+    """As `background`, for what also writes."""
 
 
 class AccessFactory(Protocol):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from podium.apiserver import bootstrap
 from podium.apiserver.authn.certificate import read_identity
+from podium.apiserver.authn.issuer import JWKS, KEY_SET_TYPE, KEYS_KEPT_S, OPENID_CONFIGURATION
 from podium.apiserver.authz.messages import Undecided, forbidden
 from podium.apiserver.cacher.cacher import Cacher
 from podium.apiserver.cacher.entry import Event
@@ -238,6 +239,8 @@ class ApiServer:
         self._spawn(DanglingReferences(self.registry, schemas, levels).run(), "apiserver-flow-schemas")
         for work in self._access.background if self._access is not None else ():
             self._spawn(work(), "apiserver-access")
+        for write in self._access.writing if self._access is not None else ():
+            self._spawn(write(self.registry.host), "apiserver-access-writing")
         self._ready = True
 
     async def publish_authorities(self, client_ca_pem: str, front_proxies: Mapping[str, str]) -> None:
@@ -471,9 +474,9 @@ class ApiServer:
         plain.add_handler("/metrics", lambda _request: _figures(self.metrics.registry))
         plain.add_handler("/metrics/slis", lambda _request: _figures(self.health_metrics.registry))
         issuer = self.registry.token_issuer
-        if issuer is not None:
-            plain.add_document("/.well-known/openid-configuration", issuer.open_id_configuration)
-            plain.add_document("/openid/v1/jwks", issuer.json_web_key_set)
+        if issuer is not None and issuer.discoverable:
+            plain.add_document(OPENID_CONFIGURATION, issuer.open_id_configuration, kept_s=KEYS_KEPT_S)
+            plain.add_document(JWKS, issuer.json_web_key_set, media_type=KEY_SET_TYPE, kept_s=KEYS_KEPT_S)
         return plain
 
     def _paths(self) -> list[str]:

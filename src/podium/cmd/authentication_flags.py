@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from podium.apiserver.authn.webhook import WebhookOptions
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
+EXPIRATION_S_MIN, EXPIRATION_S_MAX = 3600, 1 << 32
 _BOOL: dict[str, Any] = {"nargs": "?", "const": "true", "choices": ("true", "false")}
 _OIDC = (
     "oidc_issuer_url",
@@ -56,6 +57,25 @@ def add_flags(made: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help=f"who issues tokens; of several, the first one is named in new tokens; default {ISSUER}",
+    )
+    add("--service-account-jwks-uri", default="", help="where others find the keys that verify tokens")
+    add(
+        "--service-account-max-token-expiration",
+        type=duration_s,
+        default=0.0,
+        help="the longest that a token may be asked for, between 1h and 2^32 seconds; 0: no limit",
+    )
+    add(
+        "--service-account-extend-token-expiration",
+        default="true",
+        help="let tokens of pods live a year, for clients that never read a new one",
+        **_BOOL,
+    )
+    add(
+        "--service-account-lookup",
+        default="true",
+        help="take tokens of Secrets only as long as these exist",
+        **_BOOL,
     )
     add("--api-audiences", default="", help="audiences of tokens meant for this server, comma-separated")
     add("--anonymous-auth", default="", choices=("true", "false"), help="take requests without credentials")
@@ -149,11 +169,20 @@ def authentication(
 def _options(arguments: argparse.Namespace, jwt: JwtOptions | None, anonymous: Anonymous | None) -> Options:
     tokens = arguments.token_auth_file
     issuer, *others = arguments.service_account_issuer or [ISSUER]
+    key_files, signing_file = arguments.service_account_key_file, arguments.service_account_signing_key_file
+    stamp = file_changes.stamp([*key_files, *([signing_file] if signing_file else ())])
     return Options(
         issuer=issuer,
         other_issuers=others,
-        service_account_keys=[Path(path).read_bytes() for path in arguments.service_account_key_file],
+        service_account_keys=[_keys(path) for path in key_files],
         signing_key=signing_key(arguments),
+        key_files=key_files,
+        signing_key_file=signing_file,
+        keys_stamp=stamp,
+        jwks_uri=arguments.service_account_jwks_uri,
+        token_expiration_s_max=int(arguments.service_account_max_token_expiration),
+        extend_token_expiration=arguments.service_account_extend_token_expiration == "true",
+        service_account_lookup=arguments.service_account_lookup == "true",
         audiences=_names(arguments.api_audiences),
         token_file=Path(tokens).read_text().splitlines() if tokens else None,
         bootstrap_tokens=arguments.enable_bootstrap_token_auth == "true",
@@ -205,7 +234,30 @@ def _wrong(arguments: argparse.Namespace) -> str:
             urlsplit(issuer)
         except ValueError as error:
             return f"service-account-issuer \"{issuer}\" contained a ':' but was not a valid URL: {error}"
+    return _wrong_service_accounts(arguments)
+
+
+def _wrong_service_accounts(arguments: argparse.Namespace) -> str:
+    longest = arguments.service_account_max_token_expiration
+    if longest and not EXPIRATION_S_MIN <= longest <= EXPIRATION_S_MAX:
+        return "the service-account-max-token-expiration must be between 1 hour and 2^32 seconds"
+    uri = arguments.service_account_jwks_uri
+    try:
+        if uri and urlsplit(uri).scheme != "https":
+            return f"service-account-jwks-uri requires https scheme, parsed as: {uri}"
+    except ValueError as error:
+        return f"service-account-jwks-uri must be a valid URL: {error}"
     return ""
+
+
+def _keys(path: str) -> bytes:
+    """Return a file of keys. Whether they are any good is seen later: reading them takes long."""
+    data = Path(path).read_bytes()
+    if b"-----BEGIN " not in data:
+        raise ValueError(
+            f"error reading public key file {path}: data does not contain any valid RSA or ECDSA public keys"
+        )
+    return data
 
 
 def _jwt_options(arguments: argparse.Namespace, version: str) -> JwtOptions | None:

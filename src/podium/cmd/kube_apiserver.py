@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from podium.apiserver import admission, authz
 from podium.apiserver.access import access_factory
+from podium.apiserver.authn.issuer import JWKS
 from podium.apiserver.http.subresources.streams import Streams
 from podium.apiserver.server import COMPACTION_INTERVAL_S, ApiServer, Config
 from podium.apiserver.streaming.kubelet import KubeletConnections
@@ -207,7 +208,12 @@ async def _run(
     store = await open_store(arguments)
     try:
         access = access_factory(
-            replace(who.options, client_ca=trust.client_ca, request_header=trust.request_header),
+            replace(
+                who.options,
+                client_ca=trust.client_ca,
+                request_header=trust.request_header,
+                jwks_uri=who.options.jwks_uri or f"https://{_host_port(config)}{JWKS}",
+            ),
             authorization=authorization,
             anonymous=who.anonymous,
             plugins=plugins,
@@ -277,6 +283,11 @@ def _own_address(bound: str) -> str:
             return "127.0.0.1"
         address: str = probe.getsockname()[0]
         return address
+
+
+def _host_port(config: Config) -> str:
+    host = config.advertise_address
+    return f"[{host}]:{config.port}" if ":" in host else f"{host}:{config.port}"
 
 
 def _names(text: str) -> list[str]:

@@ -14,11 +14,16 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from podium.apiserver import authn
 from podium.apiserver.authn.bearer import Identified, Refused
 from podium.apiserver.authn.issuer import EXTENDED_EXPIRATION_S, ServiceAccountTokenIssuer
+from podium.apiserver.authn.key_ring import KeyRing
 from podium.apiserver.authn.keys import signing_key, verification_keys
+from podium.apiserver.authn.legacy_token import LastUsed
 from podium.apiserver.authn.service_account import Bound, ServiceAccountAuthenticator
+from podium.apiserver.authn.service_account_metrics import ServiceAccountMetrics
 from podium.base import pki
+from podium.base.metrics import Registry
 from podium.machinery import meta
 from podium.machinery.errors import Object, Unauthorized
 from podium.machinery.resource import Resource
@@ -26,15 +31,17 @@ from podium.resources.core.nodes import NODES
 from podium.resources.core.pods import PODS
 from podium.resources.core.secrets import SECRETS
 from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
-from tests.apiserver.authn.helpers import ISSUER, PRIVATE, SIGNING, VERIFICATION, cluster
+from tests.apiserver.authn.helpers import ISSUER, PRIVATE, SIGNING, VERIFICATION, cluster, request
 from tests.apiserver.fakes import FakeClock, FakeReader
 
 
 class World:
     """A cluster with an issuer and an authenticator that share a key and a clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lookup: bool = True) -> None:
         self.clock = FakeClock()
+        self.registry = Registry()
+        self.last_used = LastUsed(self.clock)
         self.reader = cluster()
         self.issuer = ServiceAccountTokenIssuer(
             issuer=ISSUER,
@@ -55,6 +62,9 @@ class World:
             audiences=(ISSUER,),
             bound=bound,
             clock=self.clock,
+            metrics=ServiceAccountMetrics(self.registry),
+            used=self.last_used,
+            lookup=lookup,
         )
 
     def object(self, resource: Resource, name: str, namespace: str = "ns") -> Object:
@@ -328,21 +338,124 @@ def legacy(**changes: Any) -> str:
     return jwt.encode(claims, SIGNING.private, "ES256")
 
 
+def holding(world: World, token: str, **metadata: Any) -> Object:
+    """Put the token into its Secret."""
+    secret = world.object(SECRETS, "held")
+    whole = {
+        **secret,
+        "metadata": {**secret["metadata"], **metadata},
+        "data": {"token": base64.b64encode(token.encode()).decode()},
+    }
+    world.reader.put(SECRETS, whole)
+    return whole
+
+
+def refusal(world: World, token: str) -> str:
+    with pytest.raises(Refused) as refused:
+        world.identify(token)
+    return refused.value.why
+
+
 def test_a_secrets_token_lives_as_long_as_the_secret_holds_it() -> None:
     world = World()
     token = legacy()
-    with pytest.raises(Unauthorized):
-        world.identify(token)
-    held = {"token": base64.b64encode(token.encode()).decode()}
-    secret = {**world.object(SECRETS, "held"), "data": held}
-    world.reader.put(SECRETS, secret)
+    assert refusal(world, token) == "Token does not match server's copy"
+    secret = holding(world, token)
     found = world.identify(token)
     assert found is not None
     assert found.user.name == "system:serviceaccount:ns:robot"
     assert found.audiences == (ISSUER,)
     world.reader.put(SECRETS, {**secret, "data": {"token": "b3RoZXI="}})
-    with pytest.raises(Unauthorized):
+    assert refusal(world, token) == "Token does not match server's copy"
+    world.reader.cached(SECRETS).remove("ns", "held")
+    assert refusal(world, token) == "Token has been invalidated"
+
+
+@pytest.mark.parametrize(
+    ("secret", "account", "why"),
+    [
+        ({"deletionTimestamp": "2026-03-01T12:00:00Z"}, {}, "Token has been invalidated"),
+        ({}, None, 'serviceaccounts "robot" not found'),
+        ({}, {"uid": "other"}, "ServiceAccount UID (other) does not match claim (sa-uid)"),
+        (
+            {},
+            {"deletionTimestamp": "2026-03-01T12:00:00Z"},
+            "ServiceAccount ns/robot has been deleted",
+        ),
+        (
+            {"labels": {"kubernetes.io/legacy-token-invalid-since": "2026-02-01"}},
+            {},
+            "the token in secret ns/held for service account ns/robot has been marked invalid. Use ",
+        ),
+    ],
+)
+def test_secrets_tokens_that_are_not_good_any_more(
+    secret: dict[str, Any], account: dict[str, Any] | None, why: str
+) -> None:
+    world = World()
+    token = legacy()
+    holding(world, token, **secret)
+    if account is None:
+        world.reader.cached(SERVICEACCOUNTS).remove("ns", "robot")
+    else:
+        robot = world.object(SERVICEACCOUNTS, "robot")
+        world.reader.put(SERVICEACCOUNTS, {**robot, "metadata": {**robot["metadata"], **account}})
+    assert refusal(world, token).startswith(why)
+
+
+def test_without_lookup_the_signature_is_enough() -> None:
+    world = World(lookup=False)
+    assert world.identify(legacy()) is not None
+    assert refusal(world, legacy()[:-4] + "AAAA") == "invalid signature"
+
+
+def test_uses_of_secrets_tokens_are_noted_once_a_day() -> None:
+    world = World()
+    token = legacy()
+    label = "kubernetes.io/legacy-token-last-used"
+    for labels in ({}, {label: "2026-02-28"}, {label: "2026-03-01"}, {label: "2026-03-02"}):
+        holding(world, token, labels=labels)
         world.identify(token)
+    merged: list[tuple[str, str, Object]] = []
+
+    class Writer:
+        async def merge(self, resource: Resource, namespace: str, name: str, patch: Object) -> None:
+            assert resource is SECRETS
+            merged.append((namespace, name, patch))
+
+    async def run() -> None:
+        noting = asyncio.create_task(world.last_used.run(Writer()))
+        while not merged:
+            await asyncio.sleep(0)
+        noting.cancel()
+
+    asyncio.run(run())
+    assert merged == [("ns", "held", {"metadata": {"uid": "secret-uid", "labels": {label: "2026-03-01"}}})]
+
+
+def test_what_is_counted() -> None:
+    world = World()
+    token = legacy()
+    holding(world, token)
+    world.identify(token)
+    pods = world.issue(bound=PODS, name="web", expiration_s=3607)
+    world.identify(pods)
+    world.clock.advance(3700)
+    world.identify(pods)
+    world.identify(pods)
+    counted = {
+        line.split()[0].removeprefix("serviceaccount_"): line.split()[1]
+        for line in world.registry.text().decode().splitlines()
+        if line.startswith("serviceaccount_")
+    }
+    assert counted == {
+        "legacy_tokens_total": "1",
+        "legacy_manual_token_uses_total": "1",
+        "legacy_auto_token_uses_total": "0",
+        "invalid_legacy_auto_token_uses_total": "0",
+        "valid_tokens_total": "1",
+        "stale_tokens_total": "2",
+    }
 
 
 # --- keys
@@ -377,3 +490,51 @@ def test_published_keys_verify_tokens() -> None:
     configuration = world.issuer.open_id_configuration()
     assert configuration["issuer"] == ISSUER
     assert configuration["id_token_signing_alg_values_supported"] == ["ES256"]
+
+
+def test_a_token_names_its_key() -> None:
+    world = World()
+    claims = payload(world.issue())
+    unknown = jwt.encode(claims, SIGNING.private, "ES256", headers={"kid": "unknown"})
+    assert refusal(world, unknown) == "invalid signature, no keys found"
+    assert world.identify(jwt.encode(claims, SIGNING.private, "ES256")) is not None
+
+
+def test_keys_that_are_replaced() -> None:
+    old, new = pki.create_signing_key(), pki.create_signing_key()
+    ring = KeyRing([], old)
+    told: list[str] = []
+    ring.changed = lambda: told.append("changed")
+    assert ring.signing().key_id == signing_key(old).key_id
+    for verifying, signing in (([], b"nonsense"), ([b"nonsense"], None), ([], None)):
+        with pytest.raises(ValueError):
+            ring.replace(verifying, signing)
+    assert [key.key_id for key in ring.verification()] == [signing_key(old).key_id]
+    assert not told
+    ring.replace([old], new)
+    assert ring.signing().key_id == signing_key(new).key_id
+    assert {key.key_id for key in ring.verification()} == {signing_key(k).key_id for k in (old, new)}
+    assert told == ["changed"]
+
+
+def test_other_issuers_of_ours() -> None:
+    """The first issuer's name is in new tokens; all of them are accepted."""
+    reader = cluster()
+    old = authn.build(reader, authn.Options(issuer="https://old", signing_key=PRIVATE), clock=FakeClock())
+    options = authn.Options(issuer="https://new", other_issuers=["https://old"], signing_key=PRIVATE)
+    both = authn.build(reader, options, clock=FakeClock())
+    robot = reader.cached(SERVICEACCOUNTS).get("ns", "robot")
+    assert robot is not None
+
+    async def run() -> None:
+        for issuing, name in ((old, "https://old"), (both, "https://new")):
+            assert issuing.token_issuer is not None
+            issued = await issuing.token_issuer.issue(robot, audiences=(), expiration_s=600, bound=None)
+            assert payload(issued.token)["iss"] == name
+            found = await both.authenticator.authenticate(
+                request(("Authorization", f"Bearer {issued.token}"))
+            )
+            assert found is not None
+            assert found.name == "system:serviceaccount:ns:robot"
+
+    asyncio.run(run())

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from podium.apiserver.authn import keys, reviews
+from podium.apiserver.authn import reviews
 from podium.apiserver.authn.bearer import BearerAuthenticator, TokenAuthenticator, TokenUnion
 from podium.apiserver.authn.bootstrap_token import BootstrapTokenAuthenticator
 from podium.apiserver.authn.certificate import CertificateAuthenticator
 from podium.apiserver.authn.issued import Authorities, Bundle
 from podium.apiserver.authn.issuer import ServiceAccountTokenIssuer
-from podium.apiserver.authn.keys import VerificationKey
+from podium.apiserver.authn.key_ring import KeyRing, follow
+from podium.apiserver.authn.legacy_token import LastUsed
 from podium.apiserver.authn.service_account import Bound, ServiceAccountAuthenticator
+from podium.apiserver.authn.service_account_metrics import ServiceAccountMetrics
 from podium.apiserver.authn.token_file import TokenFileAuthenticator
-from podium.apiserver.chain import Answers, Authenticator, Reader, TokenIssuer, User
+from podium.apiserver.chain import Answers, Authenticator, Reader, TokenIssuer, User, Writer
+from podium.base import file_changes
 from podium.base.clock import Clock, WallClock
 from podium.base.http.message import Request
 from podium.base.metrics import Registry
@@ -51,6 +53,19 @@ class Options:
     audiences: Sequence[str] = ()
     """--api-audiences; the issuer by default."""
     jwks_uri: str = ""
+    """--service-account-jwks-uri, or where else the keys are served."""
+    key_files: Sequence[str] = ()
+    """Where `service_account_keys` came from; read again when they change."""
+    signing_key_file: str = ""
+    """Where `signing_key` came from, likewise."""
+    keys_stamp: file_changes.Stamp | None = None
+    """Of these files, from before they were read."""
+    token_expiration_s_max: int = 0
+    """--service-account-max-token-expiration; 0: no limit."""
+    extend_token_expiration: bool = True
+    """--service-account-extend-token-expiration"""
+    service_account_lookup: bool = True
+    """--service-account-lookup"""
     token_file: Iterable[str] | None = None
     """The lines of --token-auth-file."""
     bootstrap_tokens: bool = False
@@ -78,6 +93,7 @@ class Authentication:
     recognise: Callable[[Request], User | None]
     answers: Answers = field(default_factory=dict)
     background: Sequence[Background] = ()
+    writing: Sequence[Callable[[Writer], Coroutine[Any, Any, None]]] = ()
 
 
 class Union:
@@ -108,7 +124,9 @@ def build(
     clock = clock or WallClock()
     issuers = (options.issuer, *options.other_issuers)
     audiences = tuple(options.audiences) or issuers
-    verification = _verification_keys(options)
+    registry = registry or Registry()
+    ring = KeyRing(options.service_account_keys, options.signing_key)
+    last_used = LastUsed(clock)
     tokens: list[TokenAuthenticator] = []
     if options.token_file is not None:
         tokens.append(TokenFileAuthenticator.parse(options.token_file))
@@ -118,26 +136,34 @@ def build(
         secrets=reader.cached(SECRETS),
         nodes=reader.cached(NODES),
     )
-    tokens.append(
-        ServiceAccountAuthenticator(
-            issuers=issuers, keys=verification, audiences=audiences, bound=bound, clock=clock
-        )
+    service_accounts = ServiceAccountAuthenticator(
+        issuers=issuers,
+        keys=ring.verification,
+        audiences=audiences,
+        bound=bound,
+        clock=clock,
+        metrics=ServiceAccountMetrics(registry),
+        used=last_used,
+        lookup=options.service_account_lookup,
     )
+    ring.changed = service_accounts.forget
+    tokens.append(service_accounts)
     if options.bootstrap_tokens:
         tokens.append(BootstrapTokenAuthenticator(reader.cached(SECRETS), clock=clock))
-    remote = _remote(options, clock, registry or Registry(), audiences)
+    remote = _remote(options, clock, registry, audiences)
     tokens += remote.authenticators
     bearer = BearerAuthenticator(tokens, audiences)
 
     issuer: TokenIssuer | None = None
     if options.signing_key is not None:
-        signing_pem = options.signing_key
         issuer = ServiceAccountTokenIssuer(
             issuer=options.issuer,
-            signing_key=cache(lambda: keys.signing_key(signing_pem)),
-            verification_keys=verification,
+            signing_key=ring.signing,
+            verification_keys=ring.verification,
             audiences=audiences,
             jwks_uri=options.jwks_uri,
+            expiration_s_max=options.token_expiration_s_max,
+            extend_expiration=options.extend_token_expiration,
             clock=clock,
         )
     proxies, certificate = _by_certificate(options, clock)
@@ -157,8 +183,16 @@ def build(
         token_issuer=issuer,
         recognise=recognise,
         answers=reviews.answers(bearer, clock=clock),
-        background=remote.background,
+        background=[*_following(ring, options, clock), *remote.background],
+        writing=[last_used.run],
     )
+
+
+def _following(ring: KeyRing, options: Options, clock: Clock) -> Sequence[Background]:
+    files, signing = options.key_files, options.signing_key_file
+    if not files and not signing:
+        return ()
+    return [lambda: follow(ring, files, signing, clock=clock, seen=options.keys_stamp)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,11 +257,3 @@ def _by_certificate(
         (RequestHeaderAuthenticator(headers, proxies, clock=clock),),
         CertificateAuthenticator(authorities=clients, clock=clock),
     )
-
-
-def _verification_keys(options: Options) -> Callable[[], Sequence[VerificationKey]]:
-    """Return the keys, read when they are first wanted: that imports `cryptography`."""
-    pems = [*options.service_account_keys]
-    if options.signing_key is not None:
-        pems.append(options.signing_key)
-    return cache(lambda: keys.verification_keys(pems))

@@ -39,6 +39,9 @@ class Claims:
     token_id: str = ""
     not_before: float | None = None
     expires: float | None = None
+    issued_at: float | None = None
+    warn_after: float | None = None
+    """When a pod's token that lives longer should have been replaced."""
     pod: Reference | None = None
     node: Reference | None = None
     secret: Reference | None = None
@@ -79,6 +82,8 @@ def parse(payload: Mapping[str, Any]) -> Claims:
         token_id=payload["jti"] if isinstance(payload.get("jti"), str) else "",
         not_before=_number(payload, "nbf"),
         expires=expires,
+        issued_at=_number(payload, "iat"),
+        warn_after=_number(private, "warnafter"),
         pod=_reference(private, "pod"),
         node=_reference(private, "node"),
         secret=_reference(private, "secret"),

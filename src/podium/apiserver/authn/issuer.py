@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from podium.apiserver.authn.keys import SigningKey, VerificationKey
 from podium.apiserver.authn.names import service_account_user
@@ -17,6 +18,12 @@ from podium.machinery.errors import Object
 # lives a year, for clients that never reload it, and only counts as stale after the hour it asked for.
 MARKED_EXPIRATION_S = 3607
 EXTENDED_EXPIRATION_S = 365 * 24 * 60 * 60
+
+OPENID_CONFIGURATION = "/.well-known/openid-configuration"
+JWKS = "/openid/v1/jwks"
+KEY_SET_TYPE = "application/jwk-set+json"
+KEYS_KEPT_S = 3600
+"""How long others may rely on what these documents say: a new key is published so long before it signs."""
 
 _CLAIM_OF_KIND = {"Pod": "pod", "Secret": "secret", "Node": "node"}
 
@@ -32,14 +39,32 @@ class ServiceAccountTokenIssuer:
         verification_keys: Callable[[], Sequence[VerificationKey]],
         audiences: Sequence[str],
         jwks_uri: str = "",
+        expiration_s_max: int = 0,
+        extend_expiration: bool = True,
         clock: Clock | None = None,
     ) -> None:
+        """Nobody is given a token for longer than `expiration_s_max`, where that is not 0, but for the tokens
+        of pods that are extended."""
         self._issuer = issuer
         self._signing_key = signing_key
         self._verification_keys = verification_keys
         self._audiences = tuple(audiences)
-        self._jwks_uri = jwks_uri or issuer.rstrip("/") + "/openid/v1/jwks"
+        self._jwks_uri = jwks_uri or issuer.rstrip("/") + JWKS
+        self._expiration_s_max = expiration_s_max
+        self._extends = extend_expiration
         self._clock = clock or WallClock()
+
+    @property
+    def discoverable(self) -> bool:
+        try:
+            parts = urlsplit(self._issuer)
+        except ValueError:
+            return False
+        return parts.scheme == "https" and not parts.query and not parts.fragment
+
+    @property
+    def expiration_s_max(self) -> int:
+        return self._expiration_s_max
 
     @property
     def audiences(self) -> Sequence[str]:
@@ -61,7 +86,8 @@ class ServiceAccountTokenIssuer:
         issued_at = int(now.timestamp())
         lives_s, warn_after_s = expiration_s, 0
         in_pod = bound is not None and bound.get("kind") == "Pod"
-        if expiration_s == MARKED_EXPIRATION_S and in_pod and set(audiences) <= set(self._audiences):
+        marked = self._extends and expiration_s == MARKED_EXPIRATION_S
+        if marked and in_pod and set(audiences) <= set(self._audiences):
             lives_s, warn_after_s = EXTENDED_EXPIRATION_S, expiration_s
 
         namespace, name = meta.namespace(service_account), meta.name(service_account)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,9 +20,12 @@ from podium.apiserver.authn.bearer import Identified, Refused
 from podium.apiserver.authn.certificate import CREDENTIAL_ID
 from podium.apiserver.authn.claims import LEGACY_ISSUER, Claims, Reference
 from podium.apiserver.authn.keys import VerificationKey
+from podium.apiserver.authn.legacy_token import LegacyTokens
 from podium.apiserver.authn.names import service_account_groups, service_account_user
+from podium.apiserver.authn.service_account_metrics import ServiceAccountMetrics
 from podium.apiserver.chain import ALL_AUTHENTICATED, User, View
 from podium.base.clock import Clock, WallClock, parse_rfc3339
+from podium.base.metrics import Registry
 from podium.machinery import meta
 from podium.machinery.errors import Object
 
@@ -58,14 +60,32 @@ class ServiceAccountAuthenticator:
         audiences: Sequence[str],
         bound: Bound,
         clock: Clock | None = None,
+        metrics: ServiceAccountMetrics | None = None,
+        used: Callable[[Object], None] = lambda _secret: None,
+        lookup: bool = True,
     ) -> None:
-        """`keys` is called when the first token comes: loading keys imports `cryptography`."""
+        """`keys` is called when the first token comes: loading keys imports `cryptography`.
+
+        `used` and `lookup` are about tokens kept in Secrets, see `LegacyTokens`.
+        """
         self._issuers = frozenset((*issuers, LEGACY_ISSUER))
         self._keys = keys
         self._audiences = tuple(audiences)
         self._bound = bound
         self._clock = clock or WallClock()
+        self._metrics = metrics or ServiceAccountMetrics(Registry())
+        self._legacy = LegacyTokens(
+            secrets=bound.secrets,
+            service_accounts=bound.service_accounts,
+            metrics=self._metrics,
+            used=used,
+            lookup=lookup,
+        )
         self._remembered: dict[bytes, Claims] = {}
+
+    def forget(self) -> None:
+        """Look at all signatures anew: the keys have changed."""
+        self._remembered.clear()
 
     async def identify(self, token: str, audiences: Sequence[str]) -> Identified | None:
         return self.recall(token, audiences)
@@ -80,8 +100,10 @@ class ServiceAccountAuthenticator:
                 f"token audiences {_quoted(claims.audiences)} is invalid "
                 f"for the target audiences {_quoted(audiences)}"
             )
-        self._check_time(claims)
+        if not claims.legacy:
+            self._check_time(claims)
         self._check_bound(claims, token)
+        self._count(claims)
         return Identified(user=_user(claims), audiences=tuple(good_for))
 
     def _claims(self, token: str) -> Claims | None:
@@ -93,8 +115,7 @@ class ServiceAccountAuthenticator:
         header, payload = _unverified(token)
         if payload is None or header is None or payload.get("iss") not in self._issuers:
             return None
-        if not self._signed(token, str(header.get("kid") or "")):
-            raise Refused("invalid signature")
+        self._check_signature(token, str(header.get("kid") or ""))
         try:
             claims = claims_of.parse(payload)
         except ValueError as error:
@@ -106,33 +127,43 @@ class ServiceAccountAuthenticator:
         self._remembered[digest] = claims
         return claims
 
-    def _signed(self, token: str, key_id: str) -> bool:
+    def _check_signature(self, token: str, key_id: str) -> None:
+        """Return when the key that the token names has signed it, or any where it names none."""
         import jwt  # noqa: PLC0415
 
-        keys = self._keys()
-        named = [key for key in keys if key.key_id == key_id]
-        for key in named or keys:
+        keys = [key for key in self._keys() if key_id in ("", key.key_id)]
+        if not keys:
+            raise Refused("invalid signature, no keys found")
+        for key in keys:
             try:
                 jwt.decode(token, key.public, algorithms=[key.algorithm], options=_SIGNATURE_ONLY)  # type: ignore[arg-type]
             except jwt.PyJWTError:
                 continue
-            return True
-        return False
+            return
+        raise Refused("invalid signature")
 
     def _check_time(self, claims: Claims) -> None:
         now = self._clock.now().timestamp()
-        if claims.expires is not None and now > claims.expires + LEEWAY_S:
-            raise Refused("service account token has expired")
         if claims.not_before is not None and now < claims.not_before - LEEWAY_S:
             raise Refused("service account token is not valid yet")
+        if claims.expires is not None and now > claims.expires + LEEWAY_S:
+            raise Refused("service account token has expired")
+        if claims.issued_at is not None and now < claims.issued_at - LEEWAY_S:
+            raise Refused("service account token is issued in the future")
 
     def _check_bound(self, claims: Claims, token: str) -> None:
-        namespace = claims.namespace
-        account = claims.service_account
-        self._require(self._bound.service_accounts, namespace, account, "service account")
         if claims.legacy:
-            self._check_secret_holds(claims, token)
-        elif claims.secret is not None:
+            self._legacy.check(claims, token)
+            return
+        namespace, account = claims.namespace, claims.service_account
+        found = self._bound.service_accounts.get(namespace, account.name)
+        if found is None:
+            raise Refused(f'serviceaccounts "{account.name}" not found')
+        if meta.uid(found) != account.uid:
+            raise Refused(f"service account UID ({meta.uid(found)}) does not match claim ({account.uid})")
+        if self._long_deleted(found):
+            raise Refused(f"service account {namespace}/{account.name} has been deleted")
+        if claims.secret is not None:
             self._require(self._bound.secrets, namespace, claims.secret, "secret")
         if claims.pod is not None:
             self._require(self._bound.pods, namespace, claims.pod, "pod")
@@ -142,25 +173,27 @@ class ServiceAccountAuthenticator:
 
     def _require(self, view: View, namespace: str | None, wanted: Reference, what: str) -> None:
         obj = view.get(namespace, wanted.name)
-        if obj is None or self._long_deleted(obj):
-            raise Refused(f"{what} {wanted.name} of the service account token is gone")
-        if meta.uid(obj) != wanted.uid:
-            raise Refused(f"{what} UID ({meta.uid(obj)}) does not match claim ({wanted.uid})")
-
-    def _check_secret_holds(self, claims: Claims, token: str) -> None:
-        name = claims.secret.name if claims.secret is not None else ""
-        secret = self._bound.secrets.get(claims.namespace, name)
-        if secret is None or self._long_deleted(secret):
+        if obj is None:
             raise Refused("service account token has been invalidated")
-        held = str((secret.get("data") or {}).get("token") or "")
-        if not hmac.compare_digest(held.encode(), base64.b64encode(token.encode())):
-            raise Refused("service account token does not match its Secret")
+        if meta.uid(obj) != wanted.uid:
+            raise Refused(
+                f"{what} UID ({meta.uid(obj)}) does not match service account {what} ref claim ({wanted.uid})"
+            )
+        if self._long_deleted(obj):
+            raise Refused("service account token has been invalidated")
 
     def _long_deleted(self, obj: Object) -> bool:
         moment = meta.metadata(obj).get("deletionTimestamp")
         if not moment:
             return False
         return parse_rfc3339(moment) < self._clock.now() - timedelta(seconds=LEEWAY_S)
+
+    def _count(self, claims: Claims) -> None:
+        if not claims.audiences:
+            self._metrics.legacy.value += 1
+        elif claims.warn_after:
+            stale = self._clock.now().timestamp() > claims.warn_after
+            (self._metrics.stale if stale else self._metrics.valid).value += 1
 
 
 # Times and audiences are checked here, with the injected clock and upstream's leeway.

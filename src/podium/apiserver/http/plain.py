@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import orjson
 
@@ -14,6 +15,13 @@ Check = Callable[[], str]
 """Return what is wrong, "" when all is well."""
 
 _HEALTH = ("healthz", "livez", "readyz")
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    make: Callable[[], Object]
+    media_type: str
+    kept_s: int
 
 
 class Plain:
@@ -28,12 +36,17 @@ class Plain:
         """`checked` is told the outcome of each check: (kind, name, whether all is well)."""
         self._checked = checked
         self._checks = {"healthz": checks, "livez": checks, "readyz": {**checks, **ready_checks}}
-        self._documents: dict[str, Callable[[], Object]] = {}
+        self._documents: dict[str, _Document] = {}
         self._handlers: dict[str, Callable[[Request], Response]] = {}
 
-    def add_document(self, path: str, make: Callable[[], Object]) -> None:
-        """Serve the JSON document that `make` returns at `path`."""
-        self._documents[path] = make
+    def add_document(
+        self, path: str, make: Callable[[], Object], *, media_type: str = "", kept_s: int = 0
+    ) -> None:
+        """Serve the JSON document that `make` returns at `path`; others may keep it for `kept_s`.
+
+        `media_type` is another than JSON's own.
+        """
+        self._documents[path] = _Document(make, media_type, kept_s)
 
     def add_handler(self, path: str, handler: Callable[[Request], Response]) -> None:
         self._handlers[path] = handler
@@ -55,7 +68,12 @@ class Plain:
             return handler(request)
         document = self._documents.get(path) or self._documents.get(path.rstrip("/"))
         if document is not None:
-            return encoded(orjson.dumps(document()), request)
+            response = encoded(orjson.dumps(document.make()), request)
+            if document.media_type:
+                response.headers.set("content-type", document.media_type)
+            if document.kept_s:
+                response.headers.set("cache-control", f"public, max-age={document.kept_s}")
+            return response
         head, _, check = path.removeprefix("/").partition("/")
         if head in _HEALTH:
             return self._health(request, head, check)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import orjson
+
 from podium.apiserver.chain import LOOPBACK_USER, MASTERS, Kind, User
 from podium.apiserver.registry.call import Call
 from podium.machinery.errors import Object
@@ -98,6 +100,18 @@ class AdmissionHost:
         whole = {"kind": resource.kind, "apiVersion": resource.api_version, **obj}
         resource.defaults(whole)
         await create(self._registry, call, whole)
+
+    async def merge(self, resource: Resource, namespace: str, name: str, patch: Object) -> None:
+        from podium.apiserver.registry import patch as patches  # noqa: PLC0415 - which imports this room
+
+        call = Call(
+            served=self._served(resource),
+            user=User(name=LOOPBACK_USER, groups=(MASTERS,)),
+            namespace=namespace,
+            name=name,
+            field_manager="kube-apiserver",
+        )
+        await patches.patch(self._registry, call, patches.MERGE_PATCH, orjson.dumps(patch), force=False)
 
     async def objects(self, resource: Resource, namespace: str, name: str = "") -> Sequence[Object]:
         served = self._served(resource)

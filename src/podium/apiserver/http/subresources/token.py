@@ -57,6 +57,11 @@ async def request_token(registry: Registry, call: Call, request: Request, info: 
             f"({account['metadata']['uid']})",
         )
     bound, node = _bound(registry, call, spec.get("boundObjectRef"))
+    longest = issuer.expiration_s_max
+    if longest and spec["expirationSeconds"] > longest:
+        asked_for = spec["expirationSeconds"]
+        call.warn(f"requested expiration of {asked_for} seconds shortened to {longest} seconds")
+        spec["expirationSeconds"] = longest
     audiences = spec.get("audiences") or list(issuer.audiences)
     issued = await issuer.issue(
         account,
