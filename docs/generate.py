@@ -13,6 +13,7 @@ from podium.apiserver.authn.oidc.metrics import JwtMetrics
 from podium.apiserver.authn.service_account_metrics import ServiceAccountMetrics
 from podium.apiserver.authn.token_cache import TokenCacheMetrics
 from podium.apiserver.authz.metrics import AuthorizationMetrics
+from podium.apiserver.encryption.metrics import EncryptionMetrics
 from podium.apiserver.metrics import ApiServerMetrics
 from podium.apiserver.state_metrics import HealthMetrics
 from podium.base.metrics import Registry
@@ -49,6 +50,7 @@ METRICS: dict[str, Callable[[Registry], object]] = {
         AuthorizationMetrics(registry),
     ),
     "kube-apiserver, at /metrics/slis": HealthMetrics,
+    "kube-apiserver, with --encryption-provider-config": EncryptionMetrics,
     "kube-controller-manager": lambda registry: (QueueMetrics(registry), ClientMetrics(registry)),
     "kube-scheduler": lambda registry: (
         SchedulerMetrics(registry, "default-scheduler"),

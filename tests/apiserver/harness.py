@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from podium.apiserver.encryption.encryption import Encryption
 from podium.apiserver.server import ApiServer, Config
 from podium.base.clock import Clock
 from podium.base.http.message import Headers, Request, Response
@@ -132,10 +133,11 @@ async def api(
     clock: Clock | None = None,
     config: Config | None = None,
     prepare: Callable[[ApiServer], None] = lambda _server: None,
+    encryption: Encryption | None = None,
 ) -> AsyncIterator[Api]:
     """Run a server without access control over a store in `directory`, `prepare`d before it starts."""
     store = await SqliteStore.open(directory / "store.db")
-    server = ApiServer(store, config or Config(), clock=clock)
+    server = ApiServer(store, config or Config(), clock=clock, encryption=encryption)
     prepare(server)
     await server.start()
     running = Api(server=server, store=store)

@@ -21,7 +21,7 @@ from podium.apiserver import bootstrap
 from podium.apiserver.authn.certificate import read_identity
 from podium.apiserver.authn.issuer import JWKS, KEY_SET_TYPE, KEYS_KEPT_S, OPENID_CONFIGURATION
 from podium.apiserver.authz.messages import Undecided, forbidden
-from podium.apiserver.cacher.cacher import Cacher
+from podium.apiserver.cacher.cacher import REGISTRY, Cacher
 from podium.apiserver.cacher.entry import Event
 from podium.apiserver.cacher.views import CachedReader
 from podium.apiserver.chain import (
@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from podium.apiserver.aggregation.aggregator import Aggregator
     from podium.apiserver.aggregation.registration import Registration
     from podium.apiserver.crd.definitions import Definitions
+    from podium.apiserver.encryption.encryption import Encryption
     from podium.apiserver.openapi.swagger_ui import SwaggerUi
 
 COMPACTION_INTERVAL_S = 300.0
@@ -151,12 +152,19 @@ class ApiServer:
         access: AccessFactory | None = None,
         streams: Streams | None = None,
         clock: Clock | None = None,
+        encryption: Encryption | None = None,
     ) -> None:
-        self._store = store
+        """`encryption` comes between this server and `store`."""
         self._config = config
         self._clock = clock or WallClock()
-        self._cacher = Cacher(store)
         self.metrics = ApiServerMetrics(is_served=self._is_served)
+        self._encryption = encryption
+        encrypted = None
+        if encryption is not None:
+            registry = self.metrics.registry
+            store = encrypted = encryption.attach(store, registry, self._root_of, self._resource_of)
+        self._store = store
+        self._cacher = Cacher(store)
         add_process_metrics(self.metrics.registry)
         self.metrics.registry.before_collection(self._count_objects)
         self.health_metrics = HealthMetrics(MetricsRegistry())
@@ -176,6 +184,7 @@ class ApiServer:
             schema_of=self._schema_of,
         )
         self.registry.metrics = self.metrics
+        self.registry.stale = encrypted.is_stale if encrypted is not None else None
         self._access: Access | None = (
             access(self.reader, self.metrics.registry) if access is not None else None
         )
@@ -222,6 +231,8 @@ class ApiServer:
 
     async def start(self) -> None:
         """Fill the cache and follow the store; when this returns, every request can be answered."""
+        if self._encryption is not None:
+            await self._encryption.start()
         await self._cacher.fill()
         self.catalog.of(CUSTOMRESOURCEDEFINITIONS).root.subscribe(self._follow_definition)
         self.catalog.of(APISERVICES).root.subscribe(self._follow_api_service)
@@ -241,6 +252,8 @@ class ApiServer:
             self._spawn(work(), "apiserver-access")
         for write in self._access.writing if self._access is not None else ():
             self._spawn(write(self.registry.host), "apiserver-access-writing")
+        if self._encryption is not None:
+            self._spawn(self._encryption.run(self._cacher.read_again), "apiserver-encryption")
         self._ready = True
 
     async def publish_authorities(self, client_ca_pem: str, front_proxies: Mapping[str, str]) -> None:
@@ -464,8 +477,9 @@ class ApiServer:
         def filled() -> str:
             return "" if self._ready else "starting"
 
+        checks = self._encryption.checks if self._encryption is not None else {}
         plain = Plain(
-            {"ping": fine, "log": fine, "etcd": store},
+            {"ping": fine, "log": fine, "etcd": store, **checks},
             {"informer-sync": filled, "poststarthook/start-apiserver": filled, "shutdown": shutting_down},
             self.health_metrics.checked,
         )
@@ -514,7 +528,15 @@ class ApiServer:
 
     def _resource_of(self, key: str) -> tuple[str, str]:
         root = self._cacher.owner(key)
-        return self._root_names().get(root.prefix, ("", "")) if root is not None else ("", "")
+        if root is not None:
+            return self._root_names().get(root.prefix, ("", ""))
+        # A custom resource whose definition has not been seen yet.
+        group, _, rest = key.removeprefix(REGISTRY).partition("/")
+        return (group, rest.partition("/")[0]) if "." in group else ("", "")
+
+    def _root_of(self, key: str) -> str:
+        root = self._cacher.owner(key)
+        return root.prefix if root is not None else "/".join(key.split("/", 4)[:4])
 
     def _root_names(self) -> Mapping[str, tuple[str, str]]:
         if self._names_by_root is None:

@@ -26,7 +26,14 @@ from podium.base.http.door import Contexts
 from podium.base.http.server import Server
 from podium.base.log import Log
 from podium.base.tasks import beside
-from podium.cmd import authentication_flags, authorization_flags, insecure_flags, kubelet_flags, serving_flags
+from podium.cmd import (
+    authentication_flags,
+    authorization_flags,
+    encryption_flags,
+    insecure_flags,
+    kubelet_flags,
+    serving_flags,
+)
 from podium.cmd.admission_flags import add_flags as add_admission_flags
 from podium.cmd.admission_flags import choice as admission_choice
 from podium.cmd.aggregation_flags import (
@@ -47,6 +54,7 @@ from podium.resources.catalogue import declared
 from podium.runtime.process import run_component
 
 if TYPE_CHECKING:
+    from podium.apiserver.encryption.encryption import Encryption
     from podium.apiserver.openapi.swagger_ui import SwaggerUi
 
 STOP_GRACE_S = 2.0
@@ -70,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     add("--bind-address", default="0.0.0.0", help="address to listen on")
     add("--advertise-address", default="", help="address under which clients reach this server")
     add_storage(made)
+    encryption_flags.add_flags(made)
     add(
         "--etcd-compaction-interval",
         type=duration_s,
@@ -117,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         serving_flags.wrong,
         insecure_flags.wrong,
         kubelet_flags.wrong,
+        encryption_flags.wrong,
         wrong_aggregation,
         wrong_storage,
     ):
@@ -140,12 +150,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     authorization = authorization_flags.options(made, arguments, minor)
     swagger_ui = _swagger_ui(made, arguments)
     plugins = admission_choice(made, arguments)
+    encryption = encryption_flags.encryption(made, arguments, gates, WallClock())
     for flag in _IGNORED:
         if _given(arguments, flag):
             _log.info("a flag of upstream's makes no difference here", flag=flag)
     who = authentication_flags.authentication(made, arguments, version=arguments.kubernetes_version)
     return run_component(
-        lambda: _run(arguments, ports, gates, runtime_config, authorization, plugins, who, swagger_ui)
+        lambda: _run(
+            arguments, ports, gates, runtime_config, authorization, plugins, who, swagger_ui, encryption
+        )
     )
 
 
@@ -181,6 +194,7 @@ async def _run(
     plugins: admission.Choice,
     who: Authentication,
     swagger_ui: SwaggerUi | None,
+    encryption: Encryption | None,
 ) -> None:
     advertise_address = arguments.advertise_address or _own_address(arguments.bind_address)
     try:
@@ -220,7 +234,7 @@ async def _run(
         )
         kubelets = KubeletConnections(kubelet_tls, address_types=kubelet_flags.address_types(arguments))
         proxy = Proxy()
-        api = ApiServer(store, config, access=access, streams=Streams(kubelets, proxy))
+        api = ApiServer(store, config, access=access, streams=Streams(kubelets, proxy), encryption=encryption)
         server = Server(api.handler, reads_at_once=True)
         insecure = Server(insecure_flags.unsecured(api.handler), reads_at_once=True)
 

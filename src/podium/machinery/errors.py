@@ -16,6 +16,7 @@
     ├── Invalid               422 Invalid          (carries FieldErrors as causes)
     ├── TooManyRequests       429 TooManyRequests
     ├── InternalError         500 InternalError
+    │   └── StoreReadError    500 StorageReadError (what is stored cannot be made out)
     ├── PlainError            500 (no reason)      (what upstream does not translate)
     ├── ServiceUnavailable    503 ServiceUnavailable
     └── Timeout               504 Timeout
@@ -268,6 +269,10 @@ class TooManyRequests(ApiError):
 
 class InternalError(ApiError):
     code, reason = 500, "InternalError"
+
+
+class StoreReadError(InternalError):
+    reason = "StorageReadError"
 
 
 class PlainError(ApiError):

@@ -25,6 +25,14 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable(Record):
+    """A record whose value cannot be made out, encrypted as it is; `value` is empty."""
+
+    error: str
+    """Why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One entry of the change feed. `record` is None for a deletion; `previous` is None for a creation."""
 

@@ -17,9 +17,11 @@ from podium.apiserver.cacher.entry import Entry
 from podium.apiserver.cacher.root import Root
 from podium.base.log import Log
 from podium.base.tasks import in_task
-from podium.store.protocol import Change, Compacted, Record, Store
+from podium.store.protocol import Change, Compacted, Record, Store, Unreadable
 
 REGISTRY = "/registry/"
+ENCRYPTED = b"k8s:enc:"
+"""How the stored bytes of everything encrypted begin."""
 FRESHNESS_TIMEOUT_S = 3.0
 """How long a read that names a later revision waits for it, as upstream."""
 
@@ -57,7 +59,7 @@ class Cacher:
             claimed = [key for key in self._unclaimed if key.startswith(prefix)]
             records = [self._unclaimed.pop(key) for key in claimed]
             if self.started:
-                root.fill((Entry.of(record, len(prefix)) for record in records), revision=self.revision)
+                root.fill((_entry(record, len(prefix)) for record in records), revision=self.revision)
         return root
 
     def drop(self, prefix: str) -> None:
@@ -81,13 +83,13 @@ class Cacher:
     async def fill(self) -> None:
         """Read the whole store once. Call before `run`."""
         page = await self._store.list(REGISTRY)
-        found: dict[str, list[Entry]] = {}
+        found: dict[str, list[Entry | Unreadable]] = {}
         for record in page.records:
             root = self.owner(record.key)
             if root is None:
                 self._unclaimed[record.key] = record
             else:
-                found.setdefault(root.prefix, []).append(Entry.of(record, len(root.prefix)))
+                found.setdefault(root.prefix, []).append(_entry(record, len(root.prefix)))
         for prefix, root in self._roots.items():
             root.fill(found.get(prefix, ()), revision=page.revision)
         self.started = True
@@ -117,10 +119,27 @@ class Cacher:
             elif record is None:
                 root.apply(change.key[len(root.prefix) :], None, change.revision)
             else:
-                entry = Entry.of(record, len(root.prefix))
-                root.apply(entry.key, entry, change.revision)
+                entry = _entry(record, len(root.prefix))
+                if isinstance(entry, Entry):
+                    root.apply(entry.key, entry, change.revision)
+                else:
+                    _log.error("an object cannot be read", key=record.key, error=entry.error)
+                    root.lose(change.key[len(root.prefix) :], entry, change.revision)
             self.revision = change.revision
         self._advance(self.revision)
+
+    async def read_again(self) -> bool:
+        """Read what could not be made out once more; return whether some of it still cannot."""
+        for root in self.roots():
+            for key, unreadable in list(root.unreadable.items()):
+                record = await self._store.get(root.prefix + key)
+                # What has changed meanwhile comes by the feed.
+                if record is None or record.mod_revision != unreadable.mod_revision:
+                    continue
+                entry = _entry(record, len(root.prefix))
+                if isinstance(entry, Entry) and root.unreadable.get(key) is unreadable:
+                    root.restore(entry, self.revision)
+        return any(root.unreadable for root in self.roots())
 
     def _advance(self, revision: int) -> None:
         self.revision = revision
@@ -155,3 +174,22 @@ class Cacher:
                 await self.wait_for(revision)
         except TimeoutError:
             raise TooHighRevision(self.revision) from None
+
+
+def _entry(record: Record, root_length: int) -> Entry | Unreadable:
+    """Return a record as the cache keeps it."""
+    if isinstance(record, Unreadable):
+        return record
+    try:
+        return Entry.of(record, root_length)
+    except ValueError as error:
+        # Written by something else, or encrypted, with no configuration that says how.
+        encrypted = record.value.startswith(ENCRYPTED)
+        why = "identity transformer tried to read encrypted data" if encrypted else str(error)
+        return Unreadable(
+            key=record.key,
+            value=b"",
+            create_revision=record.create_revision,
+            mod_revision=record.mod_revision,
+            error=why,
+        )

@@ -12,6 +12,7 @@ from podium.apiserver.cacher.index import INDEXED_FROM, INDEXES_MAX, Index
 from podium.apiserver.cacher.selection import Selection, Term
 from podium.apiserver.cacher.watcher import Watcher
 from podium.machinery.errors import Expired
+from podium.store.protocol import Unreadable
 
 EVENTS_KEPT_MAX = 4096
 EVENTS_KEPT_BYTES_MAX = 4 * 1024 * 1024
@@ -29,6 +30,8 @@ class Root:
         self.prefix = prefix
         self.entries: dict[str, Entry] = {}
         self.keys: list[str] = []
+        self.unreadable: dict[str, Unreadable] = {}
+        """Objects that cannot be decrypted or decoded: they are not among the entries."""
         self.changed_revision = 0
         """The revision of the latest change here."""
         self.events_count = 0
@@ -47,10 +50,15 @@ class Root:
 
     # --- content
 
-    def fill(self, entries: Iterable[Entry], *, revision: int) -> None:
+    def fill(self, entries: Iterable[Entry | Unreadable], *, revision: int) -> None:
         """Take the initial state, read at `revision`. The root must be empty and unwatched."""
         assert not self.entries and not self._watchers
-        self.entries = {entry.key: entry for entry in entries}
+        start = len(self.prefix)
+        for entry in entries:
+            if isinstance(entry, Entry):
+                self.entries[entry.key] = entry
+            else:
+                self.unreadable[entry.key[start:]] = entry
         self.keys = sorted(self.entries)
         self.changed_revision = max((entry.revision for entry in self.entries.values()), default=0)
         self._complete_after = revision
@@ -61,6 +69,8 @@ class Root:
     def apply(self, key: str, entry: Entry | None, revision: int) -> None:
         """Take one change, tell subscribers and watchers. Changes come in the order of their revisions."""
         previous = self.entries.get(key)
+        if self.unreadable:
+            self.unreadable.pop(key, None)
         if entry is not None:
             if previous is None:
                 insort(self.keys, key)
@@ -82,6 +92,37 @@ class Root:
             lines: Lines = {}
             for audience in self._interested(key, event):
                 audience.offer(event, lines)
+
+    def lose(self, key: str, unreadable: Unreadable, revision: int) -> None:
+        """Take a change that cannot be made out. Nobody is told what has become of the object, for nobody
+        knows: who watches is cut off, and reads afresh."""
+        self.unreadable[key] = unreadable
+        previous = self.entries.pop(key, None)
+        if previous is not None:
+            del self.keys[bisect_left(self.keys, key)]
+            for index in self._indexes.values():
+                index.change(previous, None)
+        self._begin_anew(revision)
+
+    def restore(self, entry: Entry, revision: int) -> None:
+        """Take an object that could not be made out, and now can; `revision` is the cache's."""
+        del self.unreadable[entry.key]
+        insort(self.keys, entry.key)
+        self.entries[entry.key] = entry
+        for index in self._indexes.values():
+            index.change(None, entry)
+        event = Event(entry.revision, entry, None)
+        for subscriber in self._subscribers:
+            subscriber(event)
+        self._begin_anew(revision)
+
+    def _begin_anew(self, revision: int) -> None:
+        """Have all watchers, also those who come back, list again."""
+        self.changed_revision = revision
+        self._events.clear()
+        self._events_bytes = 0
+        self._complete_after = revision
+        self.close()
 
     def _keep(self, event: Event) -> None:
         self._events.append(event)
@@ -189,7 +230,7 @@ class Root:
                     del index[key]
 
     def close(self) -> None:
-        """Cut off every watcher: the resource is gone."""
+        """Cut off every watcher: the resource is gone, or has to be read afresh."""
         for watcher in tuple(self._watchers):
             watcher.writer.abort()
 

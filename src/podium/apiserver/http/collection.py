@@ -6,14 +6,15 @@ import asyncio
 
 from podium.apiserver.http.body import read_options
 from podium.apiserver.http.negotiation import negotiate
-from podium.apiserver.http.options import delete_options, list_options
+from podium.apiserver.http.options import delete_options, invalid, list_options
 from podium.apiserver.http.representation import form_of, shown
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.delete import delete
 from podium.apiserver.registry.read import list_entries
 from podium.apiserver.registry.registry import Registry
+from podium.apiserver.registry.unreadable import IGNORE_READ_ERROR
 from podium.base.http.message import Request, Response
-from podium.machinery.errors import ApiError, NotFound
+from podium.machinery.errors import ApiError, FieldError, NotFound
 
 WORKERS = 16
 """Deletions under way at a time: they share commits."""
@@ -28,6 +29,9 @@ async def delete_objects(registry: Registry, call: Call, request: Request) -> Re
     selected = list_options(request, call.served, call.namespace)
     body = await read_options(registry, request, call.served.resource)
     options = delete_options(request, body, call)
+    if options.ignore_read_error:
+        detail = "is not allowed with DELETECOLLECTION, try again after removing the option"
+        raise invalid("DeleteOptions", [FieldError.invalid(IGNORE_READ_ERROR, True, detail)])
     listing = await list_entries(registry, call, selected)
     remaining = iter(listing.entries)
     refused: list[ApiError] = []

@@ -9,6 +9,7 @@ from podium.apiserver.http.negotiation import negotiate
 from podium.apiserver.http.options import delete_options
 from podium.apiserver.http.respond import STATUS, encoded
 from podium.apiserver.http.writing import answer
+from podium.apiserver.registry import unreadable
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.delete import delete
 from podium.apiserver.registry.registry import Registry
@@ -21,11 +22,22 @@ _JOB_WARNING = (
     "them or set propagationPolicy=Orphan to suppress this warning"
 )
 
+SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+
 
 async def delete_object(registry: Registry, call: Call, request: Request) -> Response:
     wanted = negotiate(registry, call.served, request)
     body = await read_options(registry, request, call.served.resource)
     options = delete_options(request, body, call)
+    if options.ignore_read_error:
+        await unreadable.delete(registry, call)
+        details = {"name": call.name, "kind": call.served.resource.kind}
+        return encoded(
+            orjson.dumps({**SUCCESS, "details": details}),
+            request,
+            media_type=wanted.media_type,
+            definition=STATUS,
+        )
     if (
         call.served.resource.default_propagation == "Orphan"
         and options.propagation is None
@@ -48,10 +60,4 @@ def success(call: Call, result: Result) -> Object:
         details["group"] = resource.group
     details["kind"] = resource.plural
     details["uid"] = result.as_object()["metadata"]["uid"]
-    return {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Success",
-        "details": details,
-    }
+    return {**SUCCESS, "details": details}

@@ -12,6 +12,7 @@ from podium.apiserver.registry.delete import DeleteOptions
 from podium.apiserver.registry.paging import decode as check_token
 from podium.apiserver.registry.read import ListOptions
 from podium.apiserver.registry.served import Served
+from podium.apiserver.registry.unreadable import IGNORE_READ_ERROR
 from podium.apiserver.registry.watch import WatchOptions
 from podium.base.http.message import Request
 from podium.machinery import fields as field_selectors
@@ -81,7 +82,8 @@ def get_version(request: Request) -> int:
         raise PlainError(str(error)) from None
 
 
-def _invalid(kind: str, errors: list[FieldError]) -> Invalid:
+def invalid(kind: str, errors: list[FieldError]) -> Invalid:
+    """Return what is said of options that make no sense."""
     return Invalid.of(kind, "meta.k8s.io", "", errors)
 
 
@@ -197,7 +199,7 @@ def list_options(request: Request, served: Served, namespace: str, name: str = "
     )
     errors = _list_option_errors(request, watch=False)
     if errors:
-        raise _invalid("ListOptions", errors)
+        raise invalid("ListOptions", errors)
     try:
         revision = version(request.parameter("resourceVersion"))
     except ValueError as error:
@@ -229,7 +231,7 @@ def watch_options(request: Request, served: Served, namespace: str, name: str = 
     )
     errors = _list_option_errors(request, watch=True)
     if errors:
-        raise _invalid("ListOptions", errors)
+        raise invalid("ListOptions", errors)
     try:
         revision = version(request.parameter("resourceVersion"))
     except ValueError as error:
@@ -279,7 +281,7 @@ def write_options(request: Request, call: Call, kind: str) -> None:
     if validation not in _VALIDATIONS:
         errors.append(FieldError.not_supported("fieldValidation", validation, _VALIDATIONS))
     if errors:
-        raise _invalid(kind, errors)
+        raise invalid(kind, errors)
     call.dry_run = bool(dry_run)
     call.field_manager = manager or manager_of(request)
     call.field_validation = _as_validation(validation)
@@ -311,11 +313,16 @@ def delete_options(request: Request, body: Object | None, call: Call) -> DeleteO
             given["orphanDependents"] = orphan
         if "dryRun" in request.query:
             given["dryRun"] = request.query["dryRun"]
+        ignore = boolean(request, IGNORE_READ_ERROR)
+        if ignore is not None:
+            given[IGNORE_READ_ERROR] = ignore
     elif request.raw_query and "dryRun" in request.query and "dryRun" not in given:
         given["dryRun"] = request.query["dryRun"]
+    if not call.served.unsafe_deletion:
+        given.pop(IGNORE_READ_ERROR, None)
     errors = _delete_option_errors(given)
     if errors:
-        raise _invalid("DeleteOptions", errors)
+        raise invalid("DeleteOptions", errors)
     call.dry_run = bool(given.get("dryRun"))
     call.options = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", **given}
     preconditions: Object = given.get("preconditions") or {}
@@ -325,6 +332,7 @@ def delete_options(request: Request, body: Object | None, call: Call) -> DeleteO
         orphan_dependents=given.get("orphanDependents"),
         uid=preconditions.get("uid"),
         resource_version=preconditions.get("resourceVersion"),
+        ignore_read_error=bool(given.get(IGNORE_READ_ERROR)),
     )
 
 
@@ -338,4 +346,15 @@ def _delete_option_errors(given: Object) -> list[FieldError]:
         errors.append(FieldError.not_supported("propagationPolicy", policy, _PROPAGATIONS))
     if given.get("dryRun"):
         errors += _dry_run_errors(given["dryRun"])
+    if given.get(IGNORE_READ_ERROR):
+        for name in (
+            "dryRun",
+            "propagationPolicy",
+            "orphanDependents",
+            "gracePeriodSeconds",
+            "preconditions",
+        ):
+            if given.get(name) not in (None, []):
+                detail = f"cannot be set together with .{name}"
+                errors.append(FieldError.invalid(IGNORE_READ_ERROR, True, detail))
     return errors

@@ -29,6 +29,8 @@ class DeleteOptions:
     orphan_dependents: bool | None = None
     uid: str | None = None
     resource_version: str | None = None
+    ignore_read_error: bool = False
+    """The object is known to be one that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,13 @@ import orjson
 from podium.apiserver.cacher.cacher import TooHighRevision
 from podium.apiserver.cacher.entry import Entry
 from podium.apiserver.cacher.selection import Selection
-from podium.apiserver.registry import paging
+from podium.apiserver.registry import paging, unreadable
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.errors import TooLargeResourceVersion
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.update import not_found
-from podium.machinery.errors import Expired
-from podium.store.protocol import Compacted, FutureRevision
+from podium.machinery.errors import Expired, InternalError
+from podium.store.protocol import Compacted, FutureRevision, Unreadable
 
 PAGE_OF_STORE = 500
 """How many records are read from the store at a time for a page of an old snapshot."""
@@ -95,6 +95,8 @@ async def _list_entries(registry: Registry, call: Call, options: ListOptions) ->
     if revision > registry.cacher.revision:
         await fresh(registry, revision)
     root = call.served.root
+    if root.unreadable:
+        _see_readable(call, options.selection)
     if exact and revision < root.changed_revision:
         return await _from_store(registry, call, options, revision, start_after)
     at = revision if exact else registry.cacher.revision
@@ -102,6 +104,13 @@ async def _list_entries(registry: Registry, call: Call, options: ListOptions) ->
     if (metrics := registry.metrics) is not None:
         metrics.listed(call.served.resource, listing.looked_at, len(listing.entries))
     return listing
+
+
+def _see_readable(call: Call, selection: Selection) -> None:
+    """Raise what is to be said of objects in the selection's range that cannot be made out."""
+    error = unreadable.within(call, selection.prefix, selection.name)
+    if error is not None:
+        raise error
 
 
 def _from_cache(
@@ -177,6 +186,10 @@ async def _from_store(
         except FutureRevision as error:
             raise TooLargeResourceVersion(revision, error.current) from None
         for index, record in enumerate(page.records):
+            if isinstance(record, Unreadable):
+                raise InternalError(
+                    f'Internal error occurred: unable to transform key "{record.key}": {record.error}'
+                )
             entry = Entry.of(record, len(root.prefix))
             if selection.name and entry.name != selection.name:
                 continue

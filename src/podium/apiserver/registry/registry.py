@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -63,11 +63,17 @@ class Registry:
         self.answers: Answers = {}
         self.token_issuer: TokenIssuer | None = None
         self.authorizer: Authorizer | None = None
+        self.stale: Callable[[str, int], Awaitable[bool]] | None = None
+        """What `is_stale` asks, where objects are encrypted."""
         self.services: ServiceAllocator | None = None
         self.services_by_endpoint = False
         """Services are reached by an endpoint, not by their own address (`--enable-aggregator-routing`)."""
         self.media_types: tuple[str, ...] = ("application/json", "application/yaml", _PROTOBUF)
         """What the HTTP side offers and takes, in order of preference."""
+
+    async def is_stale(self, key: str, revision: int) -> bool:
+        """Tell whether what is stored would be written otherwise today, though the object is the same."""
+        return self.stale is not None and await self.stale(key, revision)
 
     @cached_property
     def resolver(self) -> ServiceResolver:

@@ -30,6 +30,7 @@ class Served:
         "root",
         "storage",
         "subresources",
+        "unsafe_deletion",
         "while_off",
     )
 
@@ -48,6 +49,8 @@ class Served:
         """What drops fields that need a feature gate which is off."""
         self.while_off: list[Callable[[Object, Object | None], list[FieldError]]] = []
         """What is refused because a feature gate is off."""
+        self.unsafe_deletion = gates is not None and gates.enabled("AllowUnsafeMalformedObjectDeletion")
+        """Whether objects that cannot be read may be deleted; upstream words their errors otherwise then."""
         if gates is not None:
             self.drops = compiled(self.storage.gated, gates)
             checks = self.storage.while_off

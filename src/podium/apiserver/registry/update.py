@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from podium.apiserver.cacher.entry import Entry
 from podium.apiserver.chain import Attributes
+from podium.apiserver.registry import unreadable
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.checking import checked
 from podium.apiserver.registry.create import create, match_namespace
@@ -22,7 +23,16 @@ from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
 from podium.apiserver.registry.special.services import is_service
 from podium.base.clock import rfc3339
-from podium.machinery.errors import BadRequest, Conflict, FieldError, Invalid, NotFound, Object, PlainError
+from podium.machinery.errors import (
+    ApiError,
+    BadRequest,
+    Conflict,
+    FieldError,
+    Invalid,
+    NotFound,
+    Object,
+    PlainError,
+)
 from podium.machinery.meta import deep_copy
 from podium.machinery.validation import validate_object_meta_update
 from podium.store.protocol import KeyMissing, RevisionMismatch
@@ -264,7 +274,11 @@ async def _write(registry: Registry, call: Call, entry: Entry, stored: Object, s
             change = await registry.store.delete(key, expected_revision=entry.revision)
             await registry.cacher.wait_for(change.revision)
         return Result(served=served, object=served.from_storage(stored))
-    if stored == stored_old and not served.is_stale(entry):
+    if (
+        stored == stored_old
+        and not served.is_stale(entry)
+        and not await registry.is_stale(key, entry.revision)
+    ):
         return Result(served=served, entry=entry)
     if call.dry_run:
         return Result(served=served, object=served.from_storage(stored))
@@ -296,7 +310,10 @@ def check_name(call: Call, obj: Object) -> None:
     match_namespace(call, metadata)
 
 
-def not_found(call: Call) -> NotFound:
+def not_found(call: Call) -> ApiError:
+    """Return what is to be said of an object that is not among those that can be read."""
+    if call.served.root.unreadable and (error := unreadable.of(call)) is not None:
+        return error
     resource = call.served.resource
     return NotFound.of(resource.plural, resource.group, call.name)
 

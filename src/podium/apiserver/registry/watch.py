@@ -9,6 +9,7 @@ from podium.apiserver.cacher.audience import Audience
 from podium.apiserver.cacher.cacher import TooHighRevision
 from podium.apiserver.cacher.selection import Selection
 from podium.apiserver.cacher.watcher import Rendering, Watcher
+from podium.apiserver.registry import unreadable
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.errors import TooLargeResourceVersion
 from podium.apiserver.registry.registry import Registry
@@ -47,6 +48,11 @@ async def watch(
         except TooHighRevision as error:
             too_large = TooLargeResourceVersion(options.at_least_revision, error.current)
             writer.write(rendering.error(too_large.status()))
+            return
+    if root.unreadable:
+        lost = unreadable.within(call, options.selection.prefix, options.selection.name)
+        if lost is not None:
+            writer.write(rendering.error(lost.status()))
             return
     watcher = Watcher(writer, options.selection, rendering)
     watcher.after_revision = registry.cacher.revision

@@ -37,9 +37,11 @@ from podium.machinery.codec.protobuf_wire import (
     LENGTH_DELIMITED,
     VARINT,
     Malformed,
+    delimited,
     fields,
     tag,
     varint,
+    varint_bytes,
     zigzag_free,
 )
 from podium.machinery.errors import Json, Object
@@ -81,9 +83,9 @@ def unwrap(body: bytes) -> Unknown:
 
 def wrap(api_version: str, kind: str, raw: bytes) -> bytes:
     """Put an encoded object into an envelope."""
-    type_meta = _delimited(1, api_version.encode()) + _delimited(2, kind.encode())
+    type_meta = delimited(1, api_version.encode()) + delimited(2, kind.encode())
     # Go writes the two empty strings (content encoding and type) that end the message.
-    return MAGIC + _delimited(1, type_meta) + _delimited(2, raw) + b"\x1a\x00\x22\x00"
+    return MAGIC + delimited(1, type_meta) + delimited(2, raw) + b"\x1a\x00\x22\x00"
 
 
 def knows(definition: str) -> bool:
@@ -106,13 +108,13 @@ def encode(definition: str, obj: Object) -> bytes:
 def encode_list(definition: str, metadata: Object, items: Iterable[Object]) -> bytes:
     """Return a list of `definition`s in protobuf."""
     message = _known(definition)
-    head = _delimited(1, _known("apimachinery.pkg.apis.meta.v1.ListMeta").encode(metadata))
-    return b"".join([head, *(_delimited(2, message.encode(item)) for item in items)])
+    head = delimited(1, _known("apimachinery.pkg.apis.meta.v1.ListMeta").encode(metadata))
+    return b"".join([head, *(delimited(2, message.encode(item)) for item in items)])
 
 
 def frame(type: str, envelope: bytes) -> bytes:
     """Return one event of a watch: a WatchEvent around an object, with its length in front of it."""
-    event = _delimited(1, type.encode()) + _delimited(2, _delimited(1, envelope))
+    event = delimited(1, type.encode()) + delimited(2, delimited(1, envelope))
     return len(event).to_bytes(FRAME_HEAD_BYTES, "big") + event
 
 
@@ -276,15 +278,15 @@ def _packed(kind: str, value: bytes) -> Iterator[Json]:
 def _encoded(field: _Field, value: Json) -> bytes:
     match field.scalar:
         case "":
-            return _delimited(field.number, field.of().encode(value))
+            return delimited(field.number, field.of().encode(value))
         case "s":
-            return _delimited(field.number, str(value).encode())
+            return delimited(field.number, str(value).encode())
         case "y":
-            return _delimited(field.number, base64.b64decode(value))
+            return delimited(field.number, base64.b64decode(value))
         case "d":
             return tag(field.number, DOUBLE) + struct.pack("<d", value)
         case _:
-            return tag(field.number, VARINT) + _varint_bytes(int(value))
+            return tag(field.number, VARINT) + varint_bytes(int(value))
 
 
 _Step = Callable[[Object, list[bytes]], None]
@@ -309,7 +311,7 @@ def _inline_step(field: _Field) -> _Step:
 
     def inline(obj: Object, out: list[bytes]) -> None:
         body = field.of().encode(obj)
-        out.append(_delimited(number, body))
+        out.append(delimited(number, body))
 
     return inline
 
@@ -318,7 +320,7 @@ def _map_step(field: _Field) -> _Step:
     def entries(obj: Object, out: list[bytes]) -> None:
         value = obj.get(field.name)
         if value:
-            out.extend(_delimited(field.number, entry) for entry in _map_entries(field, value))
+            out.extend(delimited(field.number, entry) for entry in _map_entries(field, value))
 
     return entries
 
@@ -340,7 +342,7 @@ def _string_step(field: _Field) -> _Step:
         value = obj.get(name)
         if value:
             raw = str(value).encode()
-            out.append(head + _varint_bytes(len(raw)) + raw)
+            out.append(head + varint_bytes(len(raw)) + raw)
         elif value is not None or not pointer:
             out.append(empty)
 
@@ -386,27 +388,7 @@ def _map_entry(field: _Field, value: int | bytes, depth: int) -> tuple[str, Json
 def _map_entries(field: _Field, value: Object) -> Iterator[bytes]:
     inner = _Field("value", 2, False, False, False, False, field.scalar, field.message)
     for key in sorted(value):
-        yield _delimited(1, key.encode()) + _encoded(inner, value[key])
-
-
-def _delimited(number: int, body: bytes) -> bytes:
-    return tag(number, LENGTH_DELIMITED) + _varint_bytes(len(body)) + body
-
-
-def _varint_bytes(value: int) -> bytes:
-    if 0 <= value < 0x80:
-        return _SMALL[value]
-    if value < 0:
-        value += 1 << 64
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-_SMALL = [bytes([number]) for number in range(0x80)]
+        yield delimited(1, key.encode()) + _encoded(inner, value[key])
 
 
 # ------------------------------------------------------------------------------------- the table

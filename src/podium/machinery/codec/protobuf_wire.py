@@ -66,3 +66,25 @@ def tag(number: int, wire: int) -> bytes:
 def zigzag_free(value: int) -> int:
     """Return a 64-bit two's complement as the signed integer it stands for (int32 and int64, not sint)."""
     return value - (1 << 64) if value >> 63 else value
+
+
+def delimited(number: int, body: bytes) -> bytes:
+    """Return a field of bytes, text or a message."""
+    return tag(number, LENGTH_DELIMITED) + varint_bytes(len(body)) + body
+
+
+def varint_bytes(value: int) -> bytes:
+    """Return an integer as it is written, negative ones in 64 bits."""
+    if 0 <= value < 0x80:
+        return _SMALL[value]
+    if value < 0:
+        value += 1 << 64
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+_SMALL = [bytes([number]) for number in range(0x80)]

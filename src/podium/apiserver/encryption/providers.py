@@ -1,0 +1,88 @@
+"""From a configuration to transformers: for each resource the list of those that may read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from podium.apiserver.encryption.ciphers import Cbc, Gcm, Secretbox
+from podium.apiserver.encryption.configuration import Provider, Rule
+from podium.apiserver.encryption.metrics import EncryptionMetrics
+from podium.apiserver.encryption.transformers import Identity, Prefixed, PrefixTransformers, Transformer
+from podium.base.clock import Clock
+
+if TYPE_CHECKING:
+    from podium.apiserver.encryption.envelope import Envelope
+
+_CIPHERS: Mapping[str, tuple[str, Callable[[bytes], Transformer]]] = {
+    "aesgcm": ("AES", Gcm),
+    "aescbc": ("AES", Cbc),
+    "secretbox": ("Secretbox", Secretbox),
+}
+
+GroupResource = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Providers:
+    """What a configuration comes to."""
+
+    by_resource: Mapping[GroupResource, PrefixTransformers]
+    envelopes: Sequence[Envelope]
+
+    def of(self, group: str, resource: str) -> Transformer:
+        """Return what transforms a resource: the first of itself, all of its group, all there is."""
+        for key in ((group, resource), (group, "*"), ("*", "*")):
+            found = self.by_resource.get(key)
+            if found is not None:
+                return found
+        return _IDENTITY
+
+
+_IDENTITY = Identity()
+
+
+def build(rules: Sequence[Rule], metrics: EncryptionMetrics, clock: Clock) -> Providers:
+    """Make the ciphers, and connections to plugins."""
+    lists: dict[GroupResource, list[Prefixed]] = {}
+    envelopes: list[Envelope] = []
+    for rule in rules:
+        made = [_prefixed(provider, metrics, clock, envelopes) for provider in rule.providers]
+        for text in rule.resources:
+            resource, _, group = text.partition(".")
+            lists.setdefault((group, resource), []).extend(made)
+    return Providers(
+        by_resource={
+            key: PrefixTransformers("no matching prefix found", found, metrics.transformed)
+            for key, found in lists.items()
+        },
+        envelopes=envelopes,
+    )
+
+
+def see_available(rules: Sequence[Rule]) -> None:
+    """Raise `TransformError` when the rules need a library that is not installed."""
+    for provider in (one for rule in rules for one in rule.providers if one.kind == "secretbox"):
+        Secretbox(provider.keys[0].secret)
+
+
+def _prefixed(
+    provider: Provider, metrics: EncryptionMetrics, clock: Clock, envelopes: list[Envelope]
+) -> Prefixed:
+    if provider.kind == "identity":
+        return Prefixed(b"", _IDENTITY)
+    if provider.kms is not None:
+        from podium.apiserver.encryption.envelope import Envelope  # noqa: PLC0415
+        from podium.apiserver.encryption.kms_service import KmsService  # noqa: PLC0415
+
+        name = provider.kms.name
+        envelope = Envelope(name, KmsService(provider.kms, metrics.called), metrics, clock)
+        envelopes.append(envelope)
+        return Prefixed(f"k8s:enc:kms:v2:{name}:".encode(), envelope)
+    called, cipher = _CIPHERS[provider.kind]
+    keys = [Prefixed(f"{key.name}:".encode(), cipher(key.secret)) for key in provider.keys]
+    unknown = f"no matching key was found for the provided {called} transformer"
+    return Prefixed(
+        f"k8s:enc:{provider.kind}:v1:".encode(), PrefixTransformers(unknown, keys, metrics.transformed)
+    )
