@@ -58,7 +58,7 @@ def running(directory: Path, *more_flags: str) -> Iterator[Running]:
 
 
 @contextlib.contextmanager
-def controllers(server: Running, directory: Path) -> Iterator[None]:
+def controllers(server: Running, directory: Path, *more_flags: str) -> Iterator[None]:
     """Run a controller manager for the server that keeps its keys in `directory`."""
     kubeconfig = directory / "kubeconfig"
     cluster = {"server": server.url, "certificate-authority": str(server.ca_file)}
@@ -83,6 +83,7 @@ def controllers(server: Running, directory: Path) -> Iterator[None]:
         "--leader-elect=false",
         f"--cluster-signing-cert-file={server.ca_file}",
         f"--cluster-signing-key-file={directory / 'ca.key'}",
+        *more_flags,
     ]
     log = directory / "kube-controller-manager.log"
     with log.open("wb") as output:

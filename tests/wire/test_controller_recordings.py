@@ -10,11 +10,6 @@ import pytest
 from tests.wire.server import controllers, running
 from tests.wire.test_recordings import _HOME, _connected, _replay, _wire
 
-_LATER = {
-    "autoscaler-without-target": "there is no autoscaler yet",
-}
-"""Scenarios that would wait for something that nobody does, for a minute and more."""
-
 
 def _scenarios() -> list[Any]:
     if not (_HOME / "wire.py").exists():
@@ -23,7 +18,7 @@ def _scenarios() -> list[Any]:
         pytest.param(scenario, id=f"{path.stem}/{scenario['name']}")
         for path in sorted((_HOME / "recordings").glob("*.json"))
         for scenario in _wire().load(path)
-        if scenario.get("controllers") == "on" and scenario["name"] not in _LATER
+        if scenario.get("controllers") == "on"
     ]
 
 

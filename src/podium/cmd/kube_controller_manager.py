@@ -15,7 +15,7 @@ from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.client import Client
 from podium.client.kubeconfig import client_from_kubeconfig
-from podium.cmd import volume_flags
+from podium.cmd import autoscaler_flags, volume_flags
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.cmd.flag_types import boolean
@@ -94,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--leader-elect-renew-deadline", type=duration_s, default=RENEW_DEADLINE_S)
     made.add_argument("--leader-elect-retry-period", type=duration_s, default=RETRY_S)
     volume_flags.add_flags(made)
+    autoscaler_flags.add_flags(made)
     add_flags(made)
     add_feature_gates(made)
     made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
@@ -105,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     made = parser()
     arguments = made.parse_args(argv)
-    chosen_gates(made, arguments)
+    arguments.gates = chosen_gates(made, arguments)
     try:
         chosen(catalogue(Settings()), arguments.controllers)
     except ValueError as error:
@@ -129,6 +130,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         signing_duration_s=arguments.cluster_signing_duration,
         hostpath_provisioner=arguments.enable_hostpath_provisioner,
         dynamic_provisioning=arguments.enable_dynamic_provisioning,
+        autoscaler=autoscaler_flags.options(arguments, arguments.gates),
     )
     idle = without_settings(settings)
     controllers = [c for c in chosen(catalogue(settings), arguments.controllers) if c.name not in idle]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from podium.controllers.autoscaler_plan import Options as AutoscalerOptions
 from podium.controllers.clusterrole_aggregation import CLUSTERROLE_AGGREGATION
 from podium.controllers.cronjob import CRONJOB
 from podium.controllers.csr_signing import DEFAULT_DURATION_S, csr_signing
@@ -16,6 +17,7 @@ from podium.controllers.endpoints import ENDPOINT
 from podium.controllers.endpointslice import ENDPOINTSLICE
 from podium.controllers.ephemeral_volume import EPHEMERAL_VOLUME
 from podium.controllers.garbage_collector import GARBAGE_COLLECTOR
+from podium.controllers.horizontal_pod_autoscaler import horizontal_pod_autoscaler
 from podium.controllers.hostpath_provisioner import HostPathProvisioner
 from podium.controllers.job import JOB
 from podium.controllers.namespace import NAMESPACE
@@ -64,6 +66,7 @@ class Settings:
     signing_duration_s: float = DEFAULT_DURATION_S
     hostpath_provisioner: bool = False
     dynamic_provisioning: bool = True
+    autoscaler: AutoscalerOptions = field(default_factory=AutoscalerOptions)
 
 
 def catalogue(settings: Settings) -> Sequence[Runnable]:
@@ -89,6 +92,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         TTL_AFTER_FINISHED,
         ENDPOINTSLICE,
         ENDPOINT,
+        horizontal_pod_autoscaler(settings.autoscaler),
         DISRUPTION,
         RESOURCEQUOTA,
         ttl(),
