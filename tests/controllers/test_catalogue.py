@@ -5,18 +5,21 @@ from __future__ import annotations
 import pytest
 
 from podium.cmd import kube_controller_manager
-from podium.controllers.catalogue import Settings, catalogue, chosen, without_settings
+from podium.controllers.catalogue import OFF_BY_DEFAULT, Settings, catalogue, chosen, without_settings
 
 ALL = catalogue(Settings())
+USUAL = {c.name for c in ALL} - OFF_BY_DEFAULT
 
 
 @pytest.mark.parametrize(
     ("wish", "expected"),
     [
-        ("*", {c.name for c in ALL}),
-        ("", {c.name for c in ALL}),
+        ("*", USUAL),
+        ("", USUAL),
+        ("*,bootstrapsigner,tokencleaner", {c.name for c in ALL}),
+        ("token-cleaner,-bootstrapsigner", {"token-cleaner-controller"}),
         ("deployment-controller,replicaset", {"deployment-controller", "replicaset-controller"}),
-        ("*,-garbage-collector-controller", {c.name for c in ALL} - {"garbage-collector-controller"}),
+        ("*,-garbage-collector-controller", USUAL - {"garbage-collector-controller"}),
         ("-deployment", set()),
     ],
 )

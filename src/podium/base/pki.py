@@ -8,6 +8,8 @@ processes import this module without ever making or reading a key.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import ipaddress
 import os
 import secrets
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 CA_DAYS = 3650
 LEAF_DAYS = 365
@@ -29,6 +31,8 @@ LEAF_DAYS = 365
 BACKDATE = timedelta(minutes=5)
 
 COMMON_NAME_LENGTH_MAX = 64
+
+_TOKEN_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +116,29 @@ def issue(
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return _pair(builder.sign(authority_key, hashes.SHA256()), key)
+
+
+def token_algorithm(public: object) -> str:
+    """Return the one algorithm (RFC 7518) that tokens are signed with by the owner of a key.
+
+    Raises ValueError for a kind of key that signs none.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415
+
+    if isinstance(public, rsa.RSAPublicKey):
+        return "RS256"
+    if isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name in _TOKEN_ALGORITHMS:
+        return _TOKEN_ALGORITHMS[public.curve.name]
+    raise ValueError("service-account keys must be RSA or ECDSA on P-256, P-384 or P-521")
+
+
+def key_id(public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> str:
+    """Return the name by which upstream's tokens tell their key: the digest of its encoding."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    encoded = public.public_bytes(serialization.Encoding.DER, form)
+    return base64.urlsafe_b64encode(hashlib.sha256(encoded).digest()).decode().rstrip("=")
 
 
 def sign(

@@ -65,6 +65,7 @@ def controller_manager(cluster: Cluster) -> Component:
             f"--cluster-cidr={cluster.cluster_cidr}",
             "--allocate-node-cidrs=true",
             f"--service-cluster-ip-range={cluster.service_cidr}",
+            "--controllers=*,bootstrap-signer-controller,token-cleaner-controller",
             # One supervisor starts one of each: an election would only delay the start.
             "--leader-elect=false",
         ),

@@ -21,6 +21,7 @@ from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.cmd.flag_types import boolean
 from podium.controllers.catalogue import Settings, catalogue, chosen, without_settings
 from podium.controllers.csr_signing import DEFAULT_DURATION_S
+from podium.controllers.legacy_serviceaccount_token_cleaner import CLEAN_UP_PERIOD_S
 from podium.resources.coordination.leases import LEASES
 from podium.runtime.controller import Environment
 from podium.runtime.events import Recorder
@@ -63,6 +64,12 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog=NAME, description=__doc__, allow_abbrev=False)
     made.add_argument("--kubeconfig", required=True, help="how to reach the API server")
     made.add_argument("--service-account-private-key-file", default="", help="signs legacy token Secrets")
+    made.add_argument(
+        "--legacy-service-account-token-clean-up-period",
+        type=duration_s,
+        default=CLEAN_UP_PERIOD_S,
+        help="how long a service account's own token in a Secret may be unused before it is marked invalid",
+    )
     made.add_argument("--root-ca-file", default="", help="the CA bundle published in every namespace")
     made.add_argument(
         "--cluster-signing-cert-file", default="", help="the CA that signs certificate requests"
@@ -128,6 +135,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         signing_certificate=_read(arguments.cluster_signing_cert_file),
         signing_key=_read(arguments.cluster_signing_key_file),
         signing_duration_s=arguments.cluster_signing_duration,
+        legacy_token_clean_up_s=arguments.legacy_service_account_token_clean_up_period,
         hostpath_provisioner=arguments.enable_hostpath_provisioner,
         dynamic_provisioning=arguments.enable_dynamic_provisioning,
         autoscaler=autoscaler_flags.options(arguments, arguments.gates),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from podium.controllers.autoscaler_plan import Options as AutoscalerOptions
+from podium.controllers.bootstrap_signer import BOOTSTRAP_SIGNER
 from podium.controllers.clusterrole_aggregation import CLUSTERROLE_AGGREGATION
 from podium.controllers.cronjob import CRONJOB
 from podium.controllers.csr_signing import DEFAULT_DURATION_S, csr_signing
@@ -20,6 +21,10 @@ from podium.controllers.garbage_collector import GARBAGE_COLLECTOR
 from podium.controllers.horizontal_pod_autoscaler import horizontal_pod_autoscaler
 from podium.controllers.hostpath_provisioner import HostPathProvisioner
 from podium.controllers.job import JOB
+from podium.controllers.legacy_serviceaccount_token_cleaner import (
+    CLEAN_UP_PERIOD_S,
+    legacy_serviceaccount_token_cleaner,
+)
 from podium.controllers.namespace import NAMESPACE
 from podium.controllers.node_ipam import node_ipam
 from podium.controllers.node_lifecycle import node_lifecycle
@@ -32,6 +37,7 @@ from podium.controllers.serviceaccount import SERVICEACCOUNT
 from podium.controllers.serviceaccount_token import serviceaccount_token
 from podium.controllers.statefulset import STATEFULSET
 from podium.controllers.taint_eviction import taint_eviction
+from podium.controllers.token_cleaner import TOKEN_CLEANER
 from podium.controllers.ttl import ttl
 from podium.controllers.ttl_after_finished import TTL_AFTER_FINISHED
 from podium.controllers.validatingadmissionpolicy_status import VALIDATINGADMISSIONPOLICY_STATUS
@@ -64,9 +70,17 @@ class Settings:
     signing_certificate: str = ""
     signing_key: str = ""
     signing_duration_s: float = DEFAULT_DURATION_S
+    legacy_token_clean_up_s: float = CLEAN_UP_PERIOD_S
     hostpath_provisioner: bool = False
     dynamic_provisioning: bool = True
     autoscaler: AutoscalerOptions = field(default_factory=AutoscalerOptions)
+
+
+OFF_BY_DEFAULT = frozenset({BOOTSTRAP_SIGNER.name, TOKEN_CLEANER.name})
+"""What `*` does not mean: these run where they are named."""
+
+_ALIASES = {"bootstrapsigner": BOOTSTRAP_SIGNER.name, "tokencleaner": TOKEN_CLEANER.name}
+"""Older names of upstream's that are more than a name without `-controller`."""
 
 
 def catalogue(settings: Settings) -> Sequence[Runnable]:
@@ -75,6 +89,9 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         SERVICEACCOUNT,
         root_ca_publisher(settings.root_ca),
         serviceaccount_token(settings.service_account_key, settings.root_ca),
+        legacy_serviceaccount_token_cleaner(settings.legacy_token_clean_up_s),
+        BOOTSTRAP_SIGNER,
+        TOKEN_CLEANER,
         CLUSTERROLE_AGGREGATION,
         csr_signing(settings.signing_certificate, settings.signing_key, settings.signing_duration_s),
         node_ipam(settings.cluster_cidr, settings.node_cidr_mask_size, settings.service_cidr),
@@ -127,6 +144,7 @@ def chosen(controllers: Sequence[Runnable], wish: str) -> list[Runnable]:
     Upstream's names with and without `-controller` are taken.
     """
     by_name = {alias: c for c in controllers for alias in (c.name, c.name.removesuffix("-controller"))}
+    by_name |= {alias: by_name[name] for alias, name in _ALIASES.items() if name in by_name}
     words = [word.strip() for word in wish.split(",") if word.strip()]
     for word in words:
         if word != "*" and word.removeprefix("-") not in by_name:
@@ -134,4 +152,5 @@ def chosen(controllers: Sequence[Runnable], wish: str) -> list[Runnable]:
     on = {by_name[word].name for word in words if word != "*" and not word.startswith("-")}
     off = {by_name[word[1:]].name for word in words if word.startswith("-")}
     everything = "*" in words or not words
+    off |= OFF_BY_DEFAULT
     return [c for c in controllers if c.name in on or (everything and c.name not in off)]

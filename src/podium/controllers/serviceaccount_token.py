@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
+from typing import Any
 
+from podium.base import pki
 from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
 from podium.resources.core.secrets import SECRETS
@@ -41,14 +43,13 @@ def _encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def _signed(key_pem: str, secret: Object, account: Object) -> str:
+def signed(key_pem: str, secret: Object, account: Object) -> str:
     """Return the token: a JWT without end, valid as long as its Secret exists."""
     import jwt  # noqa: PLC0415 - costs start-up time, and few clusters have such Secrets
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
 
-    key = load_pem_private_key(key_pem.encode(), password=None)
-    algorithm = "ES256" if isinstance(key, EllipticCurvePrivateKey) else "RS256"
+    key: Any = load_pem_private_key(key_pem.encode(), password=None)
+    public = key.public_key()
     namespace, name = meta.namespace(secret), meta.name(account)
     claims = {
         "iss": ISSUER,
@@ -58,7 +59,9 @@ def _signed(key_pem: str, secret: Object, account: Object) -> str:
         "kubernetes.io/serviceaccount/service-account.uid": meta.uid(account),
         "sub": f"system:serviceaccount:{namespace}:{name}",
     }
-    return jwt.encode(claims, key_pem, algorithm=algorithm)
+    # An empty `typ` is left out of the header, where upstream has none either.
+    headers = {"kid": pki.key_id(public), "typ": ""}
+    return jwt.encode(claims, key, algorithm=pki.token_algorithm(public), headers=headers)
 
 
 def _keys_of_account(delta: Delta, caches: Caches) -> Iterable[str]:
@@ -86,7 +89,7 @@ def serviceaccount_token(key_pem: str, ca: str) -> Controller:
         if account is None or (uid and uid != meta.uid(account)):
             await _delete_if_orphan(context, secret, name, uid)
             return None
-        token = "" if (secret.get("data") or {}).get("token") else _signed(key_pem, secret, account)
+        token = "" if (secret.get("data") or {}).get("token") else signed(key_pem, secret, account)
         new = plan(secret, account, token, ca)
         if new is not None:
             await context.client.update(SECRETS, new)

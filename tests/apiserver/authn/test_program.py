@@ -13,8 +13,9 @@ import pytest
 
 from podium.apiserver.authn.keys import signing_key
 from podium.base import pki
+from podium.controllers.bootstrap_signer import signature
 from tests.apiserver.authn.api import Api
-from tests.wire.server import running
+from tests.wire.server import controllers, running
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
@@ -113,6 +114,50 @@ def test_a_token_in_a_secret_is_good_and_its_use_is_noted(api: Api, folder: Path
     until(noted, "the use of the token is noted")
     api.ok("DELETE", path)
     assert api.who(token) == ""
+
+
+def test_controllers_of_tokens(api: Api, folder: Path) -> None:
+    """A Secret is filled with a token that is good; cluster-info is signed; an expired token goes."""
+    secrets = "/api/v1/namespaces/default/secrets"
+    system = "/api/v1/namespaces/kube-system/secrets"
+    made = {
+        "metadata": {"name": "lasting", "annotations": {"kubernetes.io/service-account.name": "robot"}},
+        "type": "kubernetes.io/service-account-token",
+    }
+    info = {"metadata": {"name": "cluster-info"}, "data": {"kubeconfig": "the truth"}}
+    api.ok("POST", "/api/v1/namespaces/kube-public/configmaps", info)
+    for token_id, expiration in (("abcdef", "2100-01-01T00:00:00Z"), ("fedcba", "2020-01-01T00:00:00Z")):
+        data = {
+            "token-id": token_id,
+            "token-secret": "0123456789abcdef",
+            "usage-bootstrap-signing": "true",
+            "expiration": expiration,
+        }
+        name = f"bootstrap-token-{token_id}"
+        api.ok(
+            "POST",
+            system,
+            {"metadata": {"name": name}, "type": "bootstrap.kubernetes.io/token", "stringData": data},
+        )
+    wanted = "--controllers=serviceaccount-token,bootstrap-signer,tokencleaner"
+    with controllers(api.server, folder, wanted):
+        api.ok("POST", secrets, made)
+        until(lambda: "token" in (api.ok("GET", f"{secrets}/lasting").get("data") or {}), "it is filled")
+        held = api.ok("GET", f"{secrets}/lasting")["data"]
+        token = base64.b64decode(held["token"]).decode()
+        assert jwt.get_unverified_header(token).keys() == {"alg", "kid"}
+        assert base64.b64decode(held["namespace"]) == b"default"
+        assert api.who(token) == "system:serviceaccount:default:robot"
+        where = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
+        until(lambda: "jws-kubeconfig-abcdef" in api.ok("GET", where)["data"], "it is signed")
+        assert api.ok("GET", where)["data"] == {
+            "kubeconfig": "the truth",
+            "jws-kubeconfig-abcdef": signature("the truth", "abcdef", "0123456789abcdef"),
+        }
+        until(lambda: api.ask("GET", f"{system}/bootstrap-token-fedcba").status == 404, "it is deleted")
+        assert api.ask("GET", f"{system}/bootstrap-token-abcdef").status == 200
+        api.ok("DELETE", f"{secrets}/lasting")
+        assert api.who(token) == ""
 
 
 def test_keys_are_rolled_over_without_a_restart(api: Api, folder: Path) -> None:

@@ -3,21 +3,17 @@ certificate."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
 import re
 from collections.abc import Sequence
 
 from podium.apiserver.authn.bearer import Identified
 from podium.apiserver.chain import ALL_AUTHENTICATED, User, View
-from podium.base.clock import Clock, WallClock, parse_rfc3339
+from podium.base.clock import Clock, WallClock
 from podium.machinery import meta
-from podium.machinery.errors import Object, Unauthorized
+from podium.machinery.bootstrap_tokens import NAMESPACE, SECRET_PREFIX, SECRET_TYPE, left_s, value
+from podium.machinery.errors import Unauthorized
 
-SECRET_TYPE = "bootstrap.kubernetes.io/token"
-SECRET_PREFIX = "bootstrap-token-"
-NAMESPACE = "kube-system"
 DEFAULT_GROUP = "system:bootstrappers"
 
 _TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
@@ -42,34 +38,14 @@ class BootstrapTokenAuthenticator:
         secret = self._secrets.get(NAMESPACE, SECRET_PREFIX + token_id)
         if secret is None or secret.get("type") != SECRET_TYPE or meta.deleting(secret):
             raise Unauthorized()
-        if not hmac.compare_digest(_value(secret, "token-secret").encode(), token_secret.encode()):
+        if not hmac.compare_digest(value(secret, "token-secret").encode(), token_secret.encode()):
             raise Unauthorized()
-        if (
-            _value(secret, "token-id") != token_id
-            or _value(secret, "usage-bootstrap-authentication") != "true"
-        ):
+        if value(secret, "token-id") != token_id or value(secret, "usage-bootstrap-authentication") != "true":
             raise Unauthorized()
-        if self._expired(secret):
+        if left_s(secret, self._clock.now()) == 0:
             raise Unauthorized()
-        extra = [group.strip() for group in _value(secret, "auth-extra-groups").split(",") if group.strip()]
+        extra = [group.strip() for group in value(secret, "auth-extra-groups").split(",") if group.strip()]
         if not all(_GROUP.fullmatch(group) for group in extra):
             raise Unauthorized()
         groups = (*sorted({DEFAULT_GROUP, *extra}), ALL_AUTHENTICATED)
         return Identified(user=User(name=f"system:bootstrap:{token_id}", groups=groups))
-
-    def _expired(self, secret: Object) -> bool:
-        expiration = _value(secret, "expiration")
-        if not expiration:
-            return False
-        try:
-            return parse_rfc3339(expiration) <= self._clock.now()
-        except ValueError:
-            return True
-
-
-def _value(secret: Object, key: str) -> str:
-    """Return one entry of a Secret's data as text; "" when it is missing or unreadable."""
-    try:
-        return base64.b64decode((secret.get("data") or {}).get(key) or "").decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return ""

@@ -7,12 +7,12 @@ with a public key as an HMAC secret finds no key that takes it.
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from podium.base import pki
 from podium.machinery.errors import Object
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 _PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
-_CURVES = {"secp256r1": ("ES256", "P-256"), "secp384r1": ("ES384", "P-384"), "secp521r1": ("ES512", "P-521")}
+_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class VerificationKey:
         return {
             **common,
             "kty": "EC",
-            "crv": _CURVES[self.public.curve.name][1],
+            "crv": _CURVES[self.public.curve.name],
             "x": _base64url(numbers.x.to_bytes(size, "big")),
             "y": _base64url(numbers.y.to_bytes(size, "big")),
         }
@@ -100,19 +100,8 @@ def signing_key(pem: bytes) -> SigningKey:
 
 
 def _verification_key(public: Any) -> VerificationKey:
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415
-
-    if isinstance(public, rsa.RSAPublicKey):
-        algorithm = "RS256"
-    elif isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name in _CURVES:
-        algorithm = _CURVES[public.curve.name][0]
-    else:
-        raise ValueError("service-account keys must be RSA or ECDSA on P-256, P-384 or P-521")
-    encoded = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return VerificationKey(
-        key_id=_base64url(hashlib.sha256(encoded).digest()), algorithm=algorithm, public=public
-    )
+    algorithm = pki.token_algorithm(public)
+    return VerificationKey(key_id=pki.key_id(public), algorithm=algorithm, public=public)
 
 
 def _base64url(data: bytes) -> str:
