@@ -1,9 +1,10 @@
 """What access control costs a request: RBAC decisions with few and with many bindings, and credentials.
 
-    python -P bench/access.py
+    python -m bench.access
 
 Prints the time of one decision for a user with one binding, among 10 and among 10,000 RoleBindings of others,
-and of authenticating by certificate and by service-account token, first and remembered.
+and of authenticating by certificate and by service-account token, first and remembered; then what whole
+requests cost without and with all of it (`access_path.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from bench import access_path
 from podium.apiserver import authn, authz, bootstrap
 from podium.apiserver.bootstrap.planning import Options, plan
 from podium.apiserver.chain import RequestInfo, User, ViewChange
@@ -162,6 +164,7 @@ async def main() -> None:
     for bindings in (10, 10_000):
         await authorization(bindings)
     await authentication()
+    await access_path.main()
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from podium.apiserver.admission.matching import Match, is_namespace
-from podium.apiserver.admission.shown import Shown, request_of
+from podium.apiserver.admission.shown import Shown
 from podium.apiserver.chain import ALL_AUTHENTICATED, Attributes, Authorizer, RequestInfo, User, View
 from podium.machinery import cel
 from podium.machinery.cel.values import LazyMap
@@ -100,17 +100,23 @@ class Write:
         bindings: dict[str, Any] = {
             "object": await self.shown.object(match),
             "oldObject": await self.shown.old_object(match),
-            "request": request_of(self.attributes, match),
+            "request": self.shown.request(match),
             "namespaceObject": namespace,
             "params": params,
+            **self._asking,
         }
-        if self._authorizer is not None:
-            from podium.machinery.cel.library import authorizer as asking  # noqa: PLC0415 - loads all libraries
-
-            authorizer = asking.Authorizer(check=self._answer)
-            bindings["authorizer"] = authorizer
-            bindings["authorizer.requestResource"] = asking.resource_check(authorizer, self._about())
         return Evaluation(self, bindings, variables or {}, budget)
+
+    @cached_property
+    def _asking(self) -> Mapping[str, Any]:
+        """Return what asks the authorizer, the same for all expressions."""
+        if self._authorizer is None:
+            return {}
+        from podium.machinery.cel.library import authorizer as asking  # noqa: PLC0415 - loads all libraries
+
+        authorizer = asking.Authorizer(check=self._answer)
+        about = asking.resource_check(authorizer, self._about())
+        return {"authorizer": authorizer, "authorizer.requestResource": about}
 
     def _about(self) -> Mapping[str, str]:
         attributes = self.attributes

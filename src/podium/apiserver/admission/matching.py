@@ -62,15 +62,21 @@ class Rule:
     def matches(self, attributes: Attributes, resource: Resource) -> bool:
         """Whether the write falls under this rule when it is seen as one of `resource`."""
         return (
-            _has(self.operations, attributes.operation)
+            self.names_write(attributes.operation, resource, attributes.subresource)
+            and self._in_scope(attributes, resource)
+            and (not self.names or attributes.name in self.names)
+        )
+
+    def names_write(self, operation: str, resource: Resource, subresource: str) -> bool:
+        """Whether the rule is about such writes, wherever and whatever the object is."""
+        return (
+            _has(self.operations, operation)
             and _has(self.groups, resource.group)
             and _has(self.versions, resource.version)
             and any(
-                plural in ("*", resource.plural) and sub in ("*", attributes.subresource)
+                plural in ("*", resource.plural) and sub in ("*", subresource)
                 for plural, sub in self.resources
             )
-            and self._in_scope(attributes, resource)
-            and (not self.names or attributes.name in self.names)
         )
 
     def _in_scope(self, attributes: Attributes, resource: Resource) -> bool:

@@ -16,6 +16,7 @@ class Shown:
     def __init__(self, attributes: Attributes) -> None:
         self._attributes = attributes
         self._objects: dict[str, Object] = {}
+        self._requests: dict[tuple[str, str, str], Object] = {}
         self._encoded: dict[str, bytes] = {}
         self._old: dict[str, Object] = {}
         self._encoded_old: dict[str, bytes] = {}
@@ -37,6 +38,15 @@ class Shown:
         """The object is another now."""
         self._objects.clear()
         self._encoded.clear()
+        self._requests.clear()
+
+    def request(self, match: Match) -> Object:
+        """Return what expressions see of the request itself."""
+        key = match.resource.group, match.resource.version, match.resource.plural
+        found = self._requests.get(key)
+        if found is None:
+            found = self._requests[key] = request_of(self._attributes, match)
+        return found
 
     async def _converted(self, known: dict[str, Object], obj: Object | None, match: Match) -> Object | None:
         if obj is None:

@@ -360,6 +360,11 @@ class Connection(asyncio.BufferedProtocol):
         if framing.error or not target or method == "CONNECT":
             self._fail(HttpError(400, "BadRequest", framing.error or "unsupported request target"))
             return
+        if parser.should_upgrade() and framing.length != 0:
+            # The parser takes the body for the first bytes of the other protocol. If the upgrade is refused,
+            # they would be read as the next request, of whoever wrote the body.
+            self._fail(HttpError(400, "BadRequest", "a request for an upgrade with a body"))
+            return
         if len(self._head_fields) > HEAD_FIELDS_MAX:
             self._fail(HttpError(431, "BadRequest", "too many request header fields"))
             return

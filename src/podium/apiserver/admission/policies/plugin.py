@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from podium.apiserver.admission.candidates import Candidates
 from podium.apiserver.admission.dynamic import DynamicPlugin
-from podium.apiserver.admission.matching import is_exempt
+from podium.apiserver.admission.matching import Matcher, is_exempt
 from podium.apiserver.chain import Attributes, Authorizer, Reader, ViewChange
 from podium.machinery import meta
 from podium.machinery.resource import Resource
@@ -48,7 +49,7 @@ class _Policies(DynamicPlugin):
     ) -> None:
         self._policies: dict[str, Policy] = {}
         self._bindings: dict[str, Binding] = {}
-        self._bound: Sequence[tuple[Policy, Sequence[Binding]]] = ()
+        self._bound: Candidates[tuple[Policy, Sequence[Binding]]] = Candidates((), _matcher)
         self._namespaces = reader.cached(NAMESPACES)
         self._authorizer = authorizer
         reader.cached(policies).subscribe(self._follow_policy)
@@ -78,14 +79,22 @@ class _Policies(DynamicPlugin):
         by_policy: dict[str, list[Binding]] = {}
         for _, binding in sorted(self._bindings.items()):
             by_policy.setdefault(binding.policy, []).append(binding)
-        self._bound = [
+        bound = [
             (policy, by_policy[name]) for name, policy in sorted(self._policies.items()) if name in by_policy
         ]
-        self.sleep(not self._bound)
+        self._bound = Candidates(bound, _matcher)
+        self.sleep(not bound)
 
-    def _concerns(self, attributes: Attributes) -> bool:
+    def _concerned(self, attributes: Attributes) -> Sequence[tuple[Policy, Sequence[Binding]]]:
+        """Return the policies, with their bindings, that can be about a write."""
         resource = attributes.resource
-        return not is_exempt(attributes) and resource.plural not in _QUESTIONS.get(resource.group, ())
+        if is_exempt(attributes) or resource.plural in _QUESTIONS.get(resource.group, ()):
+            return ()
+        return self._bound.of(attributes)
+
+
+def _matcher(bound: tuple[Policy, Sequence[Binding]]) -> Matcher | None:
+    return bound[0].matcher
 
 
 class ValidatingAdmissionPolicy(_Policies):
@@ -95,10 +104,11 @@ class ValidatingAdmissionPolicy(_Policies):
         super().__init__(reader, authorizer, VALIDATINGADMISSIONPOLICIES, VALIDATINGADMISSIONPOLICYBINDINGS)
 
     async def validate(self, attributes: Attributes) -> None:
-        if self._bound and self._concerns(attributes):
+        bound = self._concerned(attributes)
+        if bound:
             from podium.apiserver.admission.policies.validating import validate  # noqa: PLC0415
 
-            await validate(self._bound, attributes, self._namespaces, self._authorizer)
+            await validate(bound, attributes, self._namespaces, self._authorizer)
 
 
 class MutatingAdmissionPolicy(_Policies):
@@ -109,7 +119,8 @@ class MutatingAdmissionPolicy(_Policies):
 
     async def admit(self, attributes: Attributes) -> None:
         # A deletion has no object to change.
-        if self._bound and attributes.operation != "DELETE" and self._concerns(attributes):
+        bound = self._concerned(attributes) if attributes.operation != "DELETE" else ()
+        if bound:
             from podium.apiserver.admission.policies.mutating import mutate  # noqa: PLC0415
 
-            await mutate(self._bound, attributes, self._namespaces, self._authorizer)
+            await mutate(bound, attributes, self._namespaces, self._authorizer)

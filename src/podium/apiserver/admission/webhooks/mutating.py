@@ -31,15 +31,18 @@ FAILED_OPEN = f"failed-open.{MUTATION}"
 
 
 async def mutate(
-    hooks: Sequence[Hook], attributes: Attributes, namespaces: View, authorizer: Authorizer | None
+    hooks: Sequence[tuple[int, Hook]], attributes: Attributes, namespaces: View, authorizer: Authorizer | None
 ) -> None:
-    """Ask the webhooks that want the write, in order; `attributes.object` is changed in place."""
+    """Ask the webhooks that want the write, in order; `attributes.object` is changed in place.
+
+    They come with their places among all, by which annotations name them.
+    """
     reinvocation = Reinvocation.of(attributes)
     memory: Memory = reinvocation.values.setdefault(NAME, Memory())
     memory.start(attributes, reinvocation)
     before = _managed_fields(attributes.object)
     write, is_changed = Write(attributes, authorizer, namespaces), False
-    for index, hook in enumerate(hooks):
+    for index, hook in hooks:
         match = hook.matcher.match(attributes, namespaces)
         if match is None or (hook.conditions and not await holds(hook, write, match, "admit")):
             continue

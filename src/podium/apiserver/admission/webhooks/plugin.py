@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from podium.apiserver.admission.candidates import Candidates
 from podium.apiserver.admission.dynamic import DynamicPlugin
-from podium.apiserver.admission.matching import is_exempt
+from podium.apiserver.admission.matching import Matcher, is_exempt
 from podium.apiserver.chain import Attributes, Authorizer, Reader, ViewChange
 from podium.machinery import meta
 from podium.machinery.errors import Object
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from podium.apiserver.admission.webhooks.hook import Hook
     from podium.apiserver.admission.webhooks.identities import Identities
 
+Numbered = tuple[int, "Hook"]
+
 
 class _Webhooks(DynamicPlugin):
     """Follows the configurations of one kind."""
@@ -37,7 +40,7 @@ class _Webhooks(DynamicPlugin):
         if self._configuration:
             self._identify()
         self._by_configuration: dict[str, Sequence[Hook]] = {}
-        self._hooks: tuple[Hook, ...] = ()
+        self._hooks: Candidates[Numbered] = Candidates((), _matcher)
         self._namespaces = reader.cached(NAMESPACES)
         self._authorizer = authorizer
         reader.cached(resource).subscribe(self._follow)
@@ -57,8 +60,17 @@ class _Webhooks(DynamicPlugin):
         elif change.old is not None:
             self._by_configuration.pop(meta.name(change.old), None)
         # Webhooks of one configuration keep their order, configurations go by their names.
-        self._hooks = tuple(hook for _, hooks in sorted(self._by_configuration.items()) for hook in hooks)
-        self.sleep(not self._hooks)
+        everyone = [hook for _, hooks in sorted(self._by_configuration.items()) for hook in hooks]
+        self._hooks = Candidates(list(enumerate(everyone)), _matcher)
+        self.sleep(not everyone)
+
+    def _concerned(self, attributes: Attributes) -> Sequence[Numbered]:
+        """Return the webhooks that can want a write, with their places among all."""
+        return () if is_exempt(attributes) else self._hooks.of(attributes)
+
+
+def _matcher(numbered: Numbered) -> Matcher:
+    return numbered[1].matcher
 
 
 class MutatingAdmissionWebhook(_Webhooks):
@@ -73,10 +85,11 @@ class MutatingAdmissionWebhook(_Webhooks):
         super().__init__(reader, authorizer, MUTATINGWEBHOOKCONFIGURATIONS, configuration)
 
     async def admit(self, attributes: Attributes) -> None:
-        if self._hooks and not is_exempt(attributes):
+        hooks = self._concerned(attributes)
+        if hooks:
             from podium.apiserver.admission.webhooks.mutating import mutate  # noqa: PLC0415
 
-            await mutate(self._hooks, attributes, self._namespaces, self._authorizer)
+            await mutate(hooks, attributes, self._namespaces, self._authorizer)
 
 
 class ValidatingAdmissionWebhook(_Webhooks):
@@ -91,7 +104,8 @@ class ValidatingAdmissionWebhook(_Webhooks):
         super().__init__(reader, authorizer, VALIDATINGWEBHOOKCONFIGURATIONS, configuration)
 
     async def validate(self, attributes: Attributes) -> None:
-        if self._hooks and not is_exempt(attributes):
+        hooks = self._concerned(attributes)
+        if hooks:
             from podium.apiserver.admission.webhooks.validating import validate  # noqa: PLC0415
 
-            await validate(self._hooks, attributes, self._namespaces, self._authorizer)
+            await validate([hook for _, hook in hooks], attributes, self._namespaces, self._authorizer)
