@@ -48,6 +48,7 @@ def test_controllers_without_their_settings_do_not_run() -> None:
         cluster_cidr="10.0.0.0/16",
         signing_certificate="c",
         signing_key="k",
+        storage_version_migrator=True,
     )
     assert without_settings(complete) == frozenset()
 

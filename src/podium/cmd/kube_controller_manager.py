@@ -139,6 +139,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         hostpath_provisioner=arguments.enable_hostpath_provisioner,
         dynamic_provisioning=arguments.enable_dynamic_provisioning,
         autoscaler=autoscaler_flags.options(arguments, arguments.gates),
+        storage_version_migrator=arguments.gates.enabled("StorageVersionMigrator"),
     )
     idle = without_settings(settings)
     controllers = [c for c in chosen(catalogue(settings), arguments.controllers) if c.name not in idle]

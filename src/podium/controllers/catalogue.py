@@ -36,6 +36,7 @@ from podium.controllers.root_ca import root_ca_publisher
 from podium.controllers.serviceaccount import SERVICEACCOUNT
 from podium.controllers.serviceaccount_token import serviceaccount_token
 from podium.controllers.statefulset import STATEFULSET
+from podium.controllers.storage_version_migrator import STORAGE_VERSION_MIGRATOR
 from podium.controllers.taint_eviction import taint_eviction
 from podium.controllers.token_cleaner import TOKEN_CLEANER
 from podium.controllers.ttl import ttl
@@ -74,6 +75,8 @@ class Settings:
     hostpath_provisioner: bool = False
     dynamic_provisioning: bool = True
     autoscaler: AutoscalerOptions = field(default_factory=AutoscalerOptions)
+    storage_version_migrator: bool = False
+    """The feature gate StorageVersionMigrator."""
 
 
 OFF_BY_DEFAULT = frozenset({BOOTSTRAP_SIGNER.name, TOKEN_CLEANER.name})
@@ -123,6 +126,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         VOLUME_PROTECTION,
         CLASS_PROTECTION,
         VALIDATINGADMISSIONPOLICY_STATUS,
+        STORAGE_VERSION_MIGRATOR,
         GARBAGE_COLLECTOR,
     )
 
@@ -134,6 +138,7 @@ def without_settings(settings: Settings) -> frozenset[str]:
         "serviceaccount-token-controller": settings.service_account_key,
         "node-ipam-controller": settings.cluster_cidr,
         "certificatesigningrequest-signing-controller": settings.signing_certificate and settings.signing_key,
+        "storage-version-migrator-controller": settings.storage_version_migrator,
     }
     return frozenset(name for name, need in needs.items() if not need)
 

@@ -10,6 +10,18 @@ from collections.abc import Mapping
 from podium.apiserver.bootstrap.rules import EVENTS, READ, WATCH, rule
 from podium.machinery.errors import Object
 
+OPTIONAL: Mapping[str, Mapping[str, tuple[Object, ...]]] = {
+    "storagemigration.k8s.io": {
+        "storage-version-migrator-controller": (
+            rule("create list patch", "*", "*"),
+            rule("get", "apiextensions.k8s.io", "customresourcedefinitions"),
+            rule("patch", "apiextensions.k8s.io", "customresourcedefinitions/status"),
+            rule("update", "storagemigration.k8s.io", "storageversionmigrations/status"),
+        ),
+    },
+}
+"""By a group of the API that is only served with a feature gate."""
+
 CONTROLLERS: Mapping[str, tuple[Object, ...]] = {
     "attachdetach-controller": (
         rule(WATCH, "core", "persistentvolumeclaims persistentvolumes"),

@@ -80,11 +80,12 @@ _INDISPENSABLE = (NAMESPACES, SERVICES, ENDPOINTS, ENDPOINTSLICES)
 
 def _writes(reader: Reader, options: Options, now: datetime) -> Iterator[Write]:
     addresses, port = [options.advertise_address], options.port
+    groups = {group for group, _ in options.group_versions}
     service_address = cluster.service_address(options.service_cidr)
     wanted: list[tuple[Resource, Iterable[Object], Reconcile]] = [
         (NAMESPACES, cluster.namespaces(), _keep),
-        (CLUSTERROLES, rbac.cluster_roles(), rbac.reconciled_role),
-        (CLUSTERROLEBINDINGS, rbac.cluster_role_bindings(), rbac.reconciled_binding),
+        (CLUSTERROLES, rbac.cluster_roles(groups), rbac.reconciled_role),
+        (CLUSTERROLEBINDINGS, rbac.cluster_role_bindings(groups), rbac.reconciled_binding),
         (ROLES, rbac.roles(), rbac.reconciled_role),
         (ROLEBINDINGS, rbac.role_bindings(), rbac.reconciled_binding),
         (PRIORITYCLASSES, flowcontrol.priority_classes(), _keep),

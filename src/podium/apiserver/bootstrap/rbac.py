@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from podium.apiserver.authz.rbac import GROUP, aggregate
 from podium.apiserver.authz.rules import uncovered
-from podium.apiserver.bootstrap.controllers import CONTROLLERS
+from podium.apiserver.bootstrap.controllers import CONTROLLERS, OPTIONAL
 from podium.apiserver.bootstrap.roles import (
     AGGREGATED_TO,
     AGGREGATES,
@@ -31,15 +31,27 @@ CONTROLLERS_ROLE = "system:podium-controllers"
 _CONTROLLERS_USER = "User:system:kube-controller-manager"
 
 
-def cluster_roles() -> list[Object]:
-    """Return the default ClusterRoles; aggregates with the rules that aggregation gives them."""
+def _controllers(groups: Collection[str]) -> Mapping[str, tuple[Object, ...]]:
+    chosen = dict(CONTROLLERS)
+    for group, controllers in OPTIONAL.items():
+        if group in groups:
+            chosen.update(controllers)
+    return chosen
+
+
+def cluster_roles(groups: Collection[str] = ()) -> list[Object]:
+    """Return the default ClusterRoles; aggregates with the rules that aggregation gives them.
+
+    `groups` are those of the API that are served.
+    """
+    controllers = _controllers(groups)
     roles: dict[str, Object] = {}
     for name, rules in CLUSTER_ROLES.items():
         roles[name] = _cluster_role(name, rules)
-    for name, rules in CONTROLLERS.items():
+    for name, rules in controllers.items():
         roles[_CONTROLLER_PREFIX + name] = _cluster_role(_CONTROLLER_PREFIX + name, rules)
     roles["system:podium-dns"] = _cluster_role("system:podium-dns", PODIUM_DNS)
-    roles[CONTROLLERS_ROLE] = _cluster_role(CONTROLLERS_ROLE, _sum(CONTROLLERS.values()))
+    roles[CONTROLLERS_ROLE] = _cluster_role(CONTROLLERS_ROLE, _sum(controllers.values()))
     for name in AGGREGATES:
         role = _cluster_role(name, ())
         role["aggregationRule"] = {
@@ -51,9 +63,10 @@ def cluster_roles() -> list[Object]:
     return list(roles.values())
 
 
-def cluster_role_bindings() -> list[Object]:
+def cluster_role_bindings(groups: Collection[str] = ()) -> list[Object]:
+    """Return the default ClusterRoleBindings, of the same roles."""
     bindings = [_binding("ClusterRole", name, name, subjects) for name, subjects in BINDINGS.items()]
-    for name in CONTROLLERS:
+    for name in _controllers(groups):
         subject = f"ServiceAccount:kube-system/{name}"
         bindings.append(
             _binding("ClusterRole", _CONTROLLER_PREFIX + name, _CONTROLLER_PREFIX + name, subject)
