@@ -52,8 +52,10 @@ class Process:
         return 0.0
 
 
-def request(method: str, target: str, body: bytes = b"") -> bytes:
+def request(method: str, target: str, body: bytes = b"", *, token: str = "") -> bytes:
     head = f"{method} {target} HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\n"
+    if token:
+        head += f"authorization: Bearer {token}\r\n"
     if body:
         head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
     return head.encode() + b"\r\n" + body
@@ -76,6 +78,10 @@ class _Reading(asyncio.BufferedProtocol):
 
 class Connection(_Reading):
     """One keep-alive connection; one request at a time. Fails loudly on what is no success."""
+
+    may_be_refused = False
+    """429 is an answer too; `refused` counts them."""
+    refused = 0
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport
@@ -104,7 +110,9 @@ class Connection(_Reading):
             place = head.find(b"content-length: ")
             length = int(head[place + 16 :].split(b"\r\n", 1)[0]) if place >= 0 else 0
             self._whole, self._got = end + 4 + length, len(self._head)
-            if self._status >= 400:
+            if self._status == 429 and self.may_be_refused:
+                self.refused += 1
+            elif self._status >= 400:
                 raise AssertionError(self._head.decode())
             self._head = b""
         else:

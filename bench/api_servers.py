@@ -85,7 +85,7 @@ class Credentials:
 
 @contextlib.contextmanager
 def kube_apiserver(
-    credentials: Credentials, *, python: Sequence[str] = (sys.executable,)
+    credentials: Credentials, *flags: str, python: Sequence[str] = (sys.executable,)
 ) -> Iterator[Server]:
     folder, port = credentials.folder, _free_port()
     command = [
@@ -99,6 +99,7 @@ def kube_apiserver(
         f"--tls-cert-file={folder / 'tls.crt'}",
         f"--tls-private-key-file={folder / 'tls.key'}",
         f"--service-account-signing-key-file={folder / 'sa.key'}",
+        *flags,
     ]
     with _running(command, port, folder / "kube-apiserver.log") as process:
         yield Server(process=process, client=credentials.client(port))

@@ -95,9 +95,12 @@ class Api:
         headers = [("user-agent", "tester/1"), ("accept", accept or "application/json")]
         if body is not None:
             headers.append(("content-type", type))
-        return await self.server.handler(
+        response = await self.server.handler(
             Request(method=method, target=target, headers=Headers(headers), read_body=read)
         )
+        if response.sent is not None:
+            response.sent()
+        return response
 
     async def call(self, method: str, target: str, body: Any = None, **options: str) -> tuple[int, Any]:
         """Send a request; return the status and the decoded body."""

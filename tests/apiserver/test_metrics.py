@@ -76,7 +76,7 @@ def test_requests_watches_and_objects_are_counted(tmp_path: Path) -> None:
             assert figures[key("etcd_requests_total", operation="create", **stored)] == 2
             assert figures[key("apiserver_cache_list_total", **stored, index="")] == 1
             assert figures[key("apiserver_current_inflight_requests", request_kind="readOnly")] == 1
-            assert figures[key("apiserver_current_inflight_requests", request_kind="mutating")] == 0
+            assert figures[key("apiserver_current_inflight_requests", request_kind="mutating")] == 1
 
             await watching.end()
             figures = await read(server)

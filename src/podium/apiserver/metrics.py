@@ -12,7 +12,8 @@ from time import perf_counter
 
 from podium.apiserver.admission.metrics import ADMISSION_BOUNDS, AdmissionMetrics
 from podium.apiserver.chain import Decision, RequestInfo, User
-from podium.apiserver.state_metrics import StateMetrics
+from podium.apiserver.flowcontrol.metrics import FlowControlMetrics
+from podium.apiserver.state_metrics import InFlight, StateMetrics
 from podium.base.http.message import RawConnection, Request, Response, StreamWriter
 from podium.base.metrics import Counter, Gauge, Registry, exponential
 from podium.machinery.resource import Resource
@@ -74,13 +75,14 @@ class ApiServerMetrics:
         self._is_served = is_served
         self._seen: dict[tuple[str, ...], _Seen] = {}
         self._lists: dict[tuple[str, str], tuple[Counter, Counter, Counter]] = {}
-        self._mutating = self._reading = 0
         self._declare_requests()
         self._declare_access()
         self._declare_storage()
         self._declare_aggregation()
         self.admission = AdmissionMetrics(self.registry)
         self.state = StateMetrics(self.registry)
+        self.in_flight = InFlight(self.registry)
+        self.flow_control = FlowControlMetrics(self.registry)
         self.queues = QueueMetrics(self.registry)
 
     def _declare_requests(self) -> None:
@@ -110,11 +112,6 @@ class ApiServerMetrics:
         )
         self.long_running = make.gauge(
             "apiserver_longrunning_requests", "Watches, execs and the like that are open.", *_REQUEST
-        )
-        self.in_flight = make.gauge(
-            "apiserver_current_inflight_requests",
-            "Requests being worked on that are not long-running.",
-            "request_kind",
         )
         self.deprecated = make.gauge(
             "apiserver_requested_deprecated_apis",
@@ -231,21 +228,6 @@ class ApiServerMetrics:
 
     # --- requests
 
-    def begin(self, request: Request) -> bool:
-        """Count a request as being worked on; return whether it changes something. `end` takes that back."""
-        mutating = request.method not in ("GET", "HEAD")
-        if mutating:
-            self._mutating += 1
-        else:
-            self._reading += 1
-        return mutating
-
-    def end(self, mutating: bool) -> None:
-        if mutating:
-            self._mutating -= 1
-        else:
-            self._reading -= 1
-
     def answered(self, request: Request, info: RequestInfo, response: Response, started: float) -> None:
         """Record an answer, now or, when it lasts (a watch, an exec), when it has ended."""
         seen = self._of(request, info)
@@ -348,8 +330,6 @@ class ApiServerMetrics:
         return _Seen(self, labels, dry_run)
 
     def _read_requests(self) -> None:
-        self.in_flight.labels("mutating").set(self._mutating)
-        self.in_flight.labels("readOnly").set(self._reading)
         # Both families count the same sends; the histogram alone is kept current.
         for values, child in self.watch_event_sizes.children():
             self.watch_events.labels(*values).value = child.count

@@ -1,6 +1,7 @@
 """The API server: everything composed, independent of command lines, so that a test can build one too.
 
-request -> panic guard -> request info -> authn -> impersonation -> authz -> resource verb | plain path
+request -> panic guard -> request info -> authn -> impersonation -> flow control -> authz
+        -> resource verb | plain path
 
 Most reads of single objects take the shortcut (`shortcut.py`), which passes the same stops.
 """
@@ -35,9 +36,13 @@ from podium.apiserver.chain import (
     User,
 )
 from podium.apiserver.discovery import Discovery
+from podium.apiserver.flowcontrol.control import FlowControl
 from podium.apiserver.flowcontrol.dangling import DanglingReferences
+from podium.apiserver.flowcontrol.in_flight import MaxInFlight
+from podium.apiserver.flowcontrol.limiter import Limiter, Seat
 from podium.apiserver.http.api import Api
 from podium.apiserver.http.negotiation import CBOR
+from podium.apiserver.http.options import WATCH_TIMEOUT_S_MIN
 from podium.apiserver.http.plain import Plain
 from podium.apiserver.http.request_info import request_info
 from podium.apiserver.http.respond import failure, text
@@ -113,6 +118,20 @@ class Aggregation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How many requests are served at a time, and for how long."""
+
+    priority_and_fairness: bool = False
+    """The two maxima together are the seats that priority levels share; else each stands for itself, and 0 is
+    no limit."""
+    requests_in_flight_max: int = 0
+    mutating_requests_in_flight_max: int = 0
+    request_timeout_s: float = 60.0
+    watch_timeout_s_min: int = WATCH_TIMEOUT_S_MIN
+    """Watches that do not say how long they last end between this and twice this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What distinguishes one API server from another."""
 
@@ -129,6 +148,7 @@ class Config:
     front_proxies: Mapping[str, str] = field(default_factory=dict)
     """How front proxies are known and what they say, published likewise: the entries of the ConfigMap."""
     aggregation: Aggregation = field(default_factory=Aggregation)
+    limits: Limits = field(default_factory=Limits)
     swagger_ui: SwaggerUi | None = None
     """The pages that `--enable-swagger-ui` asks for."""
 
@@ -185,6 +205,7 @@ class ApiServer:
         )
         self.registry.metrics = self.metrics
         self.registry.stale = encrypted.is_stale if encrypted is not None else None
+        self.registry.watch_timeout_s_min = config.limits.watch_timeout_s_min
         self._access: Access | None = (
             access(self.reader, self.metrics.registry) if access is not None else None
         )
@@ -195,8 +216,12 @@ class ApiServer:
             self.registry.authorizer = self._access.authorizer
         self._routes: dict[tuple[str, str], Registration] = {}
         """The groups and versions that other servers answer."""
+        self._flow_control: FlowControl | None = None
+        self._limiter = self._chosen_limiter(config.limits)
         self._shortcut = (
-            Shortcut(self._access, self.catalog, self.metrics, self._routes) if self._access else None
+            Shortcut(self._access, self.catalog, self.metrics, self._limiter, self._routes)
+            if self._access
+            else None
         )
         self.registry.services = ServiceAllocator(
             self.reader.cached(SERVICES),
@@ -227,6 +252,22 @@ class ApiServer:
         self._ready = False
         self._failed = ""
 
+    def _chosen_limiter(self, limits: Limits) -> Limiter:
+        reading, mutating = limits.requests_in_flight_max, limits.mutating_requests_in_flight_max
+        in_flight = self.metrics.in_flight
+        if not limits.priority_and_fairness:
+            return MaxInFlight(reading_max=reading, mutating_max=mutating, in_flight=in_flight)
+        self._flow_control = FlowControl(
+            self.catalog,
+            self.metrics.flow_control,
+            in_flight,
+            self.gates,
+            total_seats=reading + mutating,
+            request_timeout_s=limits.request_timeout_s,
+        )
+        self.metrics.registry.before_collection(self._flow_control.collect)
+        return self._flow_control
+
     # --- life
 
     async def start(self) -> None:
@@ -254,6 +295,8 @@ class ApiServer:
             self._spawn(write(self.registry.host), "apiserver-access-writing")
         if self._encryption is not None:
             self._spawn(self._encryption.run(self._cacher.read_again), "apiserver-encryption")
+        if self._flow_control is not None:
+            self._spawn(self._flow_control.run(self._clock), "apiserver-flow-control")
         self._ready = True
 
     async def publish_authorities(self, client_ca_pem: str, front_proxies: Mapping[str, str]) -> None:
@@ -383,9 +426,15 @@ class ApiServer:
             return short
         started = perf_counter()
         info = request_info(request)
-        mutating = self.metrics.begin(request)
+        response: Response | None = None
+        seat: Seat | None = None
         try:
-            response = await self._serve(request, info)
+            user = await self._authenticate(request, info)
+            seat = self._limiter.arrive(request, info, user)
+            if seat is None or seat.executes or await seat.turn():
+                response = await self._serve(request, info, user, seat)
+            else:
+                response = seat.refusal()
         except ApiError as error:
             response = failure(error, request, self.registry.media_types)
         except BodyTooLarge as error:
@@ -398,19 +447,23 @@ class ApiServer:
             _log.exception("a request failed", method=request.method, target=request.target)
             response = failure(InternalError("Internal error occurred: see the server's log"), request)
         finally:
-            self.metrics.end(mutating)
+            if seat is not None and response is None:
+                seat.release()
+        if seat is not None:
+            seat.answered(response)
         self.metrics.answered(request, info, response, started)
         response.headers.add("audit-id", request.headers.get("audit-id") or new_uid())
         return response
 
-    async def _serve(self, request: Request, info: RequestInfo) -> Response:
-        user = await self._authenticate(request, info)
+    async def _serve(self, request: Request, info: RequestInfo, user: User, seat: Seat | None) -> Response:
+        await self._authorize(request, info, user)
         if self._routes and self._aggregator is not None:
             other = self._aggregator.find(info)
             if other is not None:
                 return await self._aggregator.forward(request, info, user, other)
         if info.is_resource:
-            return await self._api.handle(request, info, user)
+            initialised = seat.release if seat is not None else _nothing
+            return await self._api.handle(request, info, user, initialised)
         if info.path.startswith(_DESCRIPTIONS):
             described = await self._describe(request)
             if described is not None:
@@ -448,14 +501,18 @@ class ApiServer:
             self._count_expiration(request.peer_certificate)
         if access.impersonator is not None:
             user = await access.impersonator.impersonate(user, request, info)
+        return user
+
+    async def _authorize(self, request: Request, info: RequestInfo, user: User) -> None:
+        if self._access is None:
+            return
         started = perf_counter()
-        decision = await access.authorizer.authorize(user, info)
+        decision = await self._access.authorizer.authorize(user, info)
         self.metrics.authorized(decision, started)
         if not decision.allowed:
             if decision.error:
                 raise Undecided(request.target, decision.error)
             raise forbidden(user, info, decision.reason)
-        return user
 
     def _count_expiration(self, certificate: bytes) -> None:
         with contextlib.suppress(ValueError):
@@ -571,10 +628,13 @@ class ApiServer:
             self._cacher.revision,
         )
         self.metrics.read_objects(
-            (*names[root.prefix], len(root.entries), sum(len(entry.item) for entry in root.entries.values()))
+            (*names[root.prefix], len(root.entries), root.size_bytes)
             for root in self._cacher.roots()
             if root.prefix in names
         )
+
+
+def _nothing() -> None: ...
 
 
 def _figures(registry: MetricsRegistry) -> Response:

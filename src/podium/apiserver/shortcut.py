@@ -1,6 +1,6 @@
 """The short way of the commonest request: GET of one object by somebody known, answered with cached bytes.
 
-    request info -> who -> may they -> the cached bytes
+    request info -> who -> may they -> is it their turn -> the cached bytes
 
 The stops are the chain's, in its order, where each can answer at once. A stop that would have to wait, to
 refuse or to think leaves the request to the chain, which then sees it from the start. So nothing is decided
@@ -13,6 +13,7 @@ from collections.abc import Container
 from time import perf_counter
 
 from podium.apiserver.chain import Access
+from podium.apiserver.flowcontrol.limiter import Limiter
 from podium.apiserver.http.request_info import request_info
 from podium.apiserver.http.respond import COMPRESSED_ABOVE_BYTES, PLAIN_ACCEPTS, SHOWN_AS_IT_COMES, json_bytes
 from podium.apiserver.metrics import ApiServerMetrics
@@ -34,6 +35,7 @@ class Shortcut:
         access: Access,
         catalog: Catalog,
         metrics: ApiServerMetrics,
+        limiter: Limiter,
         elsewhere: Container[tuple[str, str]] = (),
     ) -> None:
         """`elsewhere` are the groups and versions that other servers answer."""
@@ -42,6 +44,7 @@ class Shortcut:
         self._permits = access.permits
         self._catalog = catalog
         self._metrics = metrics
+        self._limiter = limiter
 
     def answer(self, request: Request) -> Response | None:
         """Return what the chain would answer, or None for what it must see to."""
@@ -59,6 +62,9 @@ class Shortcut:
         user = self._recognise(request)
         if user is None or not self._permits(user, info):
             return None
+        leave = self._limiter.at_once(user, info, started)
+        if leave is None:
+            return None
         served = self._catalog.find(info.api_group, info.api_version, info.resource)
         if served is None or not served.plain or served.resource.namespaced is not bool(info.namespace):
             return None
@@ -71,6 +77,9 @@ class Shortcut:
         if len(body) > COMPRESSED_ABOVE_BYTES:
             return None
         response = json_bytes(body)
+        for name, value in leave.headers:
+            response.headers.add(name, value)
         response.headers.add("audit-id", headers.get("audit-id") or new_uid())
         self._metrics.read_at_once(request, info, user, response, started)
+        leave.read_at_once(perf_counter() - started)
         return response

@@ -103,6 +103,43 @@ class StateMetrics:
             self._capacity.labels(*labels).set(EVENTS_KEPT_MAX)
 
 
+class InFlight:
+    """How many requests are being served and how many wait, by whether they change something."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.executing = {False: 0, True: 0}
+        self._waiting = {False: 0, True: 0}
+        self._executing_high = {False: 0, True: 0}
+        self._waiting_high = {False: 0, True: 0}
+        self._executing_gauge = registry.gauge(
+            "apiserver_current_inflight_requests",
+            "Most requests that were being served at a time since this was last read; long-running ones are "
+            "not among them.",
+            "request_kind",
+        )
+        self._waiting_gauge = registry.gauge(
+            "apiserver_current_inqueue_requests",
+            "Most requests that waited in queues at a time since this was last read.",
+            "request_kind",
+        )
+        registry.before_collection(self._collect)
+
+    def executes(self, mutating: bool, by: int) -> None:
+        self.executing[mutating] += by
+        self._executing_high[mutating] = max(self._executing_high[mutating], self.executing[mutating])
+
+    def waits(self, mutating: bool, by: int) -> None:
+        self._waiting[mutating] += by
+        self._waiting_high[mutating] = max(self._waiting_high[mutating], self._waiting[mutating])
+
+    def _collect(self) -> None:
+        for mutating, kind in ((False, "readOnly"), (True, "mutating")):
+            self._executing_gauge.labels(kind).set(self._executing_high[mutating])
+            self._waiting_gauge.labels(kind).set(self._waiting_high[mutating])
+        self._executing_high.update(self.executing)
+        self._waiting_high.update(self._waiting)
+
+
 class HealthMetrics:
     """The families at /metrics/slis: what came of the checks that somebody asked for."""
 

@@ -38,7 +38,9 @@ def _continued(work: Work, awaited: Any) -> Generator[Any, Any, None]:
     """Wait for what `work`, already started, waits for, and so on to its end."""
     while True:
         try:
-            answer = yield awaited
+            # What has come meanwhile is not waited for once more.
+            done = isinstance(awaited, asyncio.Future) and awaited.done()
+            answer = None if done else (yield awaited)
         except BaseException as error:
             go_on: Callable[[], Any] = partial(work.throw, error)
         else:

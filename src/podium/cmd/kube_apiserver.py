@@ -30,6 +30,7 @@ from podium.cmd import (
     authentication_flags,
     authorization_flags,
     encryption_flags,
+    flow_flags,
     insecure_flags,
     kubelet_flags,
     serving_flags,
@@ -64,9 +65,6 @@ _log = Log("kube-apiserver")
 # Upstream's flags that make no difference here: what they ask for is how Podium works, or is not limited.
 _IGNORED = (
     "--allow-privileged",
-    "--enable-priority-and-fairness",
-    "--max-requests-inflight",
-    "--max-mutating-requests-inflight",
     "--profiling",
 )
 
@@ -88,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     serving_flags.add_flags(made)
     insecure_flags.add_flags(made)
     authentication_flags.add_flags(made)
+    flow_flags.add_flags(made)
     add("--service-cluster-ip-range", default="10.96.0.0/16", help="addresses of services")
     add("--service-node-port-range", default="30000-32767", help="ports of services on nodes")
     kubelet_flags.add_flags(made)
@@ -127,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         insecure_flags.wrong,
         kubelet_flags.wrong,
         encryption_flags.wrong,
+        flow_flags.wrong,
         wrong_aggregation,
         wrong_storage,
     ):
@@ -215,6 +215,7 @@ async def _run(
         client_ca_pem=client_ca_pem,
         front_proxies=front_proxies,
         aggregation=aggregation(arguments, trust.request_header),
+        limits=flow_flags.limits(arguments),
         swagger_ui=swagger_ui,
         feature_gates=gates,
         runtime_config=runtime_config,

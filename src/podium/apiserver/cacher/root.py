@@ -21,6 +21,7 @@ EVENTS_KEPT_BYTES_MAX = 4 * 1024 * 1024
 _Audiences = dict[tuple[Selection, int], Audience]
 """By selection and rendering (its id)."""
 _Index = dict[str, _Audiences]
+_NOBODY: _Audiences = {}
 
 
 class Root:
@@ -34,6 +35,8 @@ class Root:
         """Objects that cannot be decrypted or decoded: they are not among the entries."""
         self.changed_revision = 0
         """The revision of the latest change here."""
+        self.size_bytes = 0
+        """Of all items."""
         self.events_count = 0
         """Changes taken since the start."""
         self._events: deque[Event] = deque()
@@ -60,6 +63,7 @@ class Root:
             else:
                 self.unreadable[entry.key[start:]] = entry
         self.keys = sorted(self.entries)
+        self.size_bytes = sum(len(entry.item) for entry in self.entries.values())
         self.changed_revision = max((entry.revision for entry in self.entries.values()), default=0)
         self._complete_after = revision
         for entry in self.entries.values():
@@ -75,11 +79,14 @@ class Root:
             if previous is None:
                 insort(self.keys, key)
             self.entries[key] = entry
+            self.size_bytes += len(entry.item)
         else:
             if previous is None:
                 return
             del self.entries[key]
             del self.keys[bisect_left(self.keys, key)]
+        if previous is not None:
+            self.size_bytes -= len(previous.item)
         self.changed_revision = revision
         self.events_count += 1
         for index in self._indexes.values():
@@ -237,6 +244,16 @@ class Root:
     @property
     def watcher_count(self) -> int:
         return len(self._watchers)
+
+    def watching(self, namespace: str, name: str) -> int:
+        """Return how many watchers may want to know of a change to an object, but for those that select by a
+        field: few of them are ever about the same object. `name` may be unknown."""
+        places = [(self._by_namespace, "")]
+        if namespace:
+            places.append((self._by_namespace, namespace))
+        if name:
+            places.append((self._by_key, f"{namespace}/{name}" if namespace else name))
+        return sum(len(audience) for index, key in places for audience in index.get(key, _NOBODY).values())
 
     def _place(self, watcher: Watcher) -> tuple[_Index, str]:
         """Return the narrowest index that holds `watcher`: a thousand kubelets that each watch the pods of

@@ -1,1 +1,1 @@
-"""API Priority and Fairness. So far: the references of flow schemas; requests are not queued yet."""
+"""How many requests are served at a time, and who waits: priority and fairness, or plain limits."""

@@ -58,8 +58,17 @@ class Api:
         self._specials = specials
         """By (`Resource.group_plural`, subresource)."""
 
-    async def handle(self, request: Request, info: RequestInfo, user: User) -> Response:
-        """Answer an authorized resource request. Raises `ApiError`."""
+    async def handle(
+        self,
+        request: Request,
+        info: RequestInfo,
+        user: User,
+        initialised: Callable[[], None] = lambda: None,
+    ) -> Response:
+        """Answer an authorized resource request. Raises `ApiError`.
+
+        A watch calls `initialised` when it has sent its initial state.
+        """
         catalog = self._registry.catalog
         resources = catalog.group(info.api_group, info.api_version)
         if resources is None:
@@ -89,6 +98,7 @@ class Api:
             namespace=info.namespace if served.resource.namespaced else "",
             name=info.name,
             subresource=info.subresource,
+            initialised=initialised,
         )
         handler = self._find(served, request, info)
         if served.resource.deprecation:

@@ -223,7 +223,14 @@ def list_options(request: Request, served: Served, namespace: str, name: str = "
     )
 
 
-def watch_options(request: Request, served: Served, namespace: str, name: str = "") -> WatchOptions:
+def watch_options(
+    request: Request,
+    served: Served,
+    namespace: str,
+    name: str = "",
+    *,
+    timeout_s_min: int = WATCH_TIMEOUT_S_MIN,
+) -> WatchOptions:
     integer(request, "limit")
     timeout_s = integer(request, "timeoutSeconds")
     chosen = selection(
@@ -237,7 +244,7 @@ def watch_options(request: Request, served: Served, namespace: str, name: str = 
     except ValueError as error:
         raise BadRequest(f"invalid resource version: {error}") from None
     if not timeout_s or timeout_s < 0:
-        timeout_s = int(WATCH_TIMEOUT_S_MIN * (1.0 + random.random()))
+        timeout_s = int(timeout_s_min * (1.0 + random.random()))
     initial = boolean(request, "sendInitialEvents")
     from_state = not revision or initial is True
     bookmarks = boolean(request, "allowWatchBookmarks") is True

@@ -22,7 +22,9 @@ async def watch_objects(registry: Registry, call: Call, request: Request) -> Res
     if wanted.form == "PartialObjectMetadataList":
         # The events of a watch hold objects, whatever the list before it was made of.
         wanted = replace(wanted, form="PartialObjectMetadata")
-    options = watch_options(request, call.served, call.namespace, call.name)
+    options = watch_options(
+        request, call.served, call.namespace, call.name, timeout_s_min=registry.watch_timeout_s_min
+    )
     include = request.parameter("includeObject") if wanted.form else ""
     form = form_of(call.served, wanted, registry.clock, include=include, is_list=False)
 

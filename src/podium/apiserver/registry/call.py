@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -30,6 +31,8 @@ class Call:
     options: Object = field(default_factory=dict)
     """The options object as admission shows it."""
     warnings: list[str] = field(default_factory=list)
+    initialised: Callable[[], None] = lambda: None
+    """To be called by a watch when its client has been sent the initial state."""
     annotations: dict[str, str] = field(default_factory=dict)
     """What admission leaves for the audit log."""
 

@@ -60,6 +60,8 @@ class Registry:
         self._steps = Steps(())
         self.host = AdmissionHost(self)
         self.metrics: ApiServerMetrics | None = None
+        self.watch_timeout_s_min = 1800
+        """Watches that do not say how long they last end between this and twice this."""
         self.answers: Answers = {}
         self.token_issuer: TokenIssuer | None = None
         self.authorizer: Authorizer | None = None

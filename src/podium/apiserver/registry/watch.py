@@ -77,6 +77,7 @@ async def watch(
             if writer.buffered_bytes > CHUNK_BYTES:
                 await writer.drain()
         watcher.go_live()
+        call.initialised()
         await _until_end(registry, options, watcher)
     except ConnectionError:
         pass

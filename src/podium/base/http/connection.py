@@ -200,6 +200,8 @@ class Connection(asyncio.BufferedProtocol):
         error = ConnectionResetError("the peer closed the connection")
         if self._current is not None:
             self._current.body.fail(error)
+            if self._current.request.gone is not None:
+                self._current.request.gone()
         if self._raw is not None:
             self._raw.feed_end()
         self._waiting.clear()
@@ -524,7 +526,11 @@ class Connection(asyncio.BufferedProtocol):
                     return  # The peer left while its request was read.
                 raise
             if not self._send_plain(exchange, response):
-                await self._respond(exchange, response)
+                try:
+                    await self._respond(exchange, response)
+                finally:
+                    if response.sent is not None:
+                        response.sent()
         except asyncio.CancelledError:
             self._transport.abort()
             raise
@@ -658,11 +664,13 @@ class Connection(asyncio.BufferedProtocol):
                     group.append(piece)
                     size += len(piece)
                     if size >= WRITE_BYTES:
+                        await self.server.pacer.turn()
                         self._transport.write(b"".join(group))
                         group, size = [], 0
                         if self.flow.paused:
                             self.deadline = self.server.loop.time() + deadline_s
                         await self.flow.ready()
+                        self.deadline = 0.0
             if group:
                 self._transport.write(b"".join(group))
         except ConnectionError:

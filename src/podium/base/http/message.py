@@ -151,6 +151,7 @@ class Request:
     __slots__ = (
         "__weakref__",
         "_query",
+        "gone",
         "headers",
         "method",
         "path",
@@ -195,6 +196,8 @@ class Request:
         self.tls = tls
         self.unsecured = False
         """Set for what came by a port without access control: its sender is trusted with everything."""
+        self.gone: Callable[[], None] | None = None
+        """Set by a handler that wants to be told when the peer leaves before it is answered."""
         self._query: dict[str, list[str]] | None = None
 
     @property
@@ -222,6 +225,8 @@ class Response:
     """Writes a body of unknown length (chunked); the body ends when it returns."""
     upgrade: Callable[[RawConnection], Awaitable[None]] | None = None
     """With status 101: takes over the connection after the head is sent, until it returns."""
+    sent: Callable[[], None] | None = None
+    """Called when a long body, or one of several parts, has been sent, or can no longer be."""
 
 
 Handler = Callable[[Request], Awaitable[Response]]

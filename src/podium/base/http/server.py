@@ -21,6 +21,7 @@ import ssl
 from podium.base.http.connection import Connection, Exchange
 from podium.base.http.door import Contexts, Door, listen
 from podium.base.http.message import Handler
+from podium.base.http.pacing import Pacer
 from podium.base.http.stream import Outbox
 from podium.base.tasks import run_at_once
 
@@ -66,6 +67,7 @@ class Server:
         self.connections: set[Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.tls = False
+        self._pacer: Pacer | None = None
         self._outbox: Outbox | None = None
         self.loop: asyncio.AbstractEventLoop
         self._listener: asyncio.Server | None = None
@@ -142,6 +144,12 @@ class Server:
             await self._listener.wait_closed()
         if self._tick_handle is not None:
             self._tick_handle.cancel()
+
+    @property
+    def pacer(self) -> Pacer:
+        if self._pacer is None:
+            self._pacer = Pacer(self.loop)
+        return self._pacer
 
     @property
     def outbox(self) -> Outbox:
