@@ -116,6 +116,16 @@ def test_a_token_in_a_secret_is_good_and_its_use_is_noted(api: Api, folder: Path
     assert api.who(token) == ""
 
 
+@pytest.mark.parametrize(
+    ("token", "status"),
+    [("x" * 60_000, 401), ("." * 60_000, 401), ("x" * 100_000, 431), ("x.y.z", 401), ("caf\u00e9", 401)],
+    ids=["long", "dots", "too_long", "short", "beyond_ascii"],
+)
+def test_tokens_that_are_none(api: Api, token: str, status: int) -> None:
+    assert api.ask("GET", "/api/v1/pods", token=token).status == status
+    assert api.who(api.server.token) == "admin"
+
+
 def test_controllers_of_tokens(api: Api, folder: Path) -> None:
     """A Secret is filled with a token that is good; cluster-info is signed; an expired token goes."""
     secrets = "/api/v1/namespaces/default/secrets"

@@ -113,7 +113,8 @@ class ServiceAccountAuthenticator:
         if remembered is not None:
             return remembered
         header, payload = _unverified(token)
-        if payload is None or header is None or payload.get("iss") not in self._issuers:
+        issuer = payload.get("iss") if payload is not None else None
+        if payload is None or header is None or not isinstance(issuer, str) or issuer not in self._issuers:
             return None
         self._check_signature(token, str(header.get("kid") or ""))
         try:
