@@ -108,7 +108,9 @@ _USUAL: Mapping[str, _Make] = {
     "ValidatingAdmissionWebhook": lambda given: ValidatingAdmissionWebhook(
         given.reader, given.authorizer, given.configuration
     ),
-    "ResourceQuota": lambda given: ResourceQuota(given.reader, clock=given.clock),
+    "ResourceQuota": lambda given: ResourceQuota(
+        given.reader, clock=given.clock, configuration=given.configuration
+    ),
 }
 """The plugins that are on by default."""
 

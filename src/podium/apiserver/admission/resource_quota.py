@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from podium.apiserver.admission import limited_resources
 from podium.apiserver.admission.plugin import Plugin
 from podium.apiserver.admission.writes import refused
 from podium.apiserver.chain import Attributes, Reader
@@ -36,7 +37,11 @@ class _Reservation:
 class ResourceQuota(Plugin):
     name = "ResourceQuota"
 
-    def __init__(self, reader: Reader, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, reader: Reader, *, clock: Clock | None = None, configuration: Object | None = None
+    ) -> None:
+        """Raises ValueError for a configuration that makes no sense."""
+        self._limits = limited_resources.read(configuration or {})
         self._reader = reader
         self._quotas = reader.cached(RESOURCEQUOTAS)
         self._clock = clock or WallClock()
@@ -49,13 +54,19 @@ class ResourceQuota(Plugin):
         if new is None or not attributes.namespace:
             return
         quotas = [q for q in self._quotas.list(attributes.namespace) if meta.dig(q, "status", "hard")]
-        if not quotas:
+        if not quotas and not self._limits:
             return
         group_plural = _counted(attributes).group_plural
         asked = usage_of(group_plural, new)
         if attributes.old_object is not None:
             asked = _increase(asked, usage_of(group_plural, attributes.old_object))
         asked = {name: amount for name, amount in asked.items() if amount > ZERO}
+        if self._limits and asked:
+            why = limited_resources.uncovered(
+                self._limits, group_plural, new, usage_of(group_plural, new), quotas
+            )
+            if why:
+                raise refused(attributes, why)
         for quota in quotas:
             self._check(attributes, quota, asked)
         if asked and not attributes.dry_run and attributes.operation == "CREATE":

@@ -105,6 +105,13 @@ def matches_scopes(quota: Object, group_plural: str, obj: Object) -> bool:
     )
 
 
+def in_scope(expression: Object, group_plural: str, obj: Object) -> bool:
+    """Tell whether an object is in the scope that a selector names. Only pods and claims are in any."""
+    if group_plural == "persistentvolumeclaims":
+        return _claim_matches(expression, obj)
+    return group_plural == "pods" and _matches_expression(expression, obj)
+
+
 def _claim_matches(expression: Object, claim: Object) -> bool:
     """Claims are in one kind of scope: that of their VolumeAttributesClass."""
     if expression.get("scopeName") != "VolumeAttributesClass":
