@@ -100,7 +100,11 @@ def test_pod_backends(name: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "ip", ["", "127.0.0.1", "::1", "169.254.169.254", "fe80::1", "0.0.0.0", "224.0.0.1", "example.com"]
+    "ip",
+    [
+        *("", "127.0.0.1", "::1", "169.254.169.254", "fe80::1", "0.0.0.0", "224.0.0.1", "example.com"),
+        "::ffff:127.0.0.1",
+    ],
 )
 def test_a_pod_cannot_point_back_into_the_machine(ip: str) -> None:
     with pytest.raises(BadRequest, match="address not allowed"):

@@ -7,7 +7,7 @@ controller has put its limits into the status.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from podium.apiserver.admission import limited_resources
@@ -23,13 +23,16 @@ from podium.machinery.resource import Resource
 from podium.resources.core.quota_usage import COMPUTE, Usage, matches_scopes, usage_of
 from podium.resources.core.resourcequotas import RESOURCEQUOTAS
 
-# Longer than a write takes; a write that failed after its reservation gives it back this late.
-RESERVED_S = 2.0
+RESERVED_S = 30.0
+"""Longer than a write takes, even on a machine that is hardly able to. A write that fails after its
+reservation, behind which there is nothing but the store, gives it back this late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reservation:
     name: str
+    version: int | None
+    """The resourceVersion of what is replaced; None for a new object."""
     usage: Usage
     until_s: float
 
@@ -69,7 +72,7 @@ class ResourceQuota(Plugin):
                 raise refused(attributes, why)
         for quota in quotas:
             self._check(attributes, quota, asked)
-        if asked and not attributes.dry_run and attributes.operation == "CREATE":
+        if asked and not attributes.dry_run:
             self._reserve(attributes, asked)
 
     def _check(self, attributes: Attributes, quota: Object, asked: Usage) -> None:
@@ -97,20 +100,21 @@ class ResourceQuota(Plugin):
     def _used(self, attributes: Attributes, quota: Object) -> Usage:
         group_plural = _counted(attributes).group_plural
         objects = self._reader.cached(_counted(attributes)).list(attributes.namespace)
-        seen: set[str] = set()
+        seen: dict[str, int | None] = {}
         used: Usage = {}
         for obj in objects:
-            seen.add(meta.name(obj))
+            seen[meta.name(obj)] = meta.resource_version(obj)
             if matches_scopes(quota, group_plural, obj):
                 add(used, usage_of(group_plural, obj))
         for reservation in self._in_flight(attributes, seen):
             add(used, reservation.usage)
         return used
 
-    def _in_flight(self, attributes: Attributes, seen: set[str]) -> list[_Reservation]:
+    def _in_flight(self, attributes: Attributes, seen: Mapping[str, int | None]) -> list[_Reservation]:
+        """Return what is reserved for writes that do not show yet: their objects are as they were before."""
         key = (_counted(attributes).group_plural, attributes.namespace)
         now_s = self._clock.monotonic_s()
-        kept = [r for r in self._reserved.get(key, ()) if r.until_s > now_s and r.name not in seen]
+        kept = [r for r in self._reserved.get(key, ()) if r.until_s > now_s and seen.get(r.name) == r.version]
         if kept:
             self._reserved[key] = kept
         else:
@@ -120,11 +124,14 @@ class ResourceQuota(Plugin):
     def _reserve(self, attributes: Attributes, asked: Usage) -> None:
         assert attributes.object is not None
         key = (_counted(attributes).group_plural, attributes.namespace)
-        until_s = self._clock.monotonic_s() + RESERVED_S
+        now_s = self._clock.monotonic_s()
         name = meta.name(attributes.object)
-        self._in_flight(attributes, {name})
-        reservation = _Reservation(name=name, usage=asked, until_s=until_s)
-        self._reserved.setdefault(key, []).append(reservation)
+        old = attributes.old_object
+        version = None if old is None else meta.resource_version(old)
+        # An update that is tried again, after a conflict, counts once.
+        others = [r for r in self._reserved.get(key, ()) if r.name != name and r.until_s > now_s]
+        reservation = _Reservation(name=name, version=version, usage=asked, until_s=now_s + RESERVED_S)
+        self._reserved[key] = [*others, reservation]
 
 
 def _counted(attributes: Attributes) -> Resource:

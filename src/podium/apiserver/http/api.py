@@ -42,6 +42,18 @@ _SUBRESOURCE_VERBS: Mapping[str, Verb] = {
 _STATUS_VERBS = ("get", "update", "patch")
 
 
+def _is_of_namespaces(info: RequestInfo) -> bool:
+    """Whether the path is that of Namespaces themselves, or of one of them: it names a namespace too.
+
+    /api/v1/namespaces/a/namespaces/b is neither: whoever rules `a` would be let in to rule `b`.
+    """
+    if info.resource != "namespaces":
+        return False
+    below = "/".join(info.parts)
+    root = f"/{info.api_prefix}/" + (f"{info.api_group}/" if info.api_group else "") + info.api_version
+    return info.path.rstrip("/") in (f"{root}/{below}", f"{root}/watch/{below}")
+
+
 def unknown_resource() -> NotFound:
     return NotFound("the server could not find the requested resource", details={})
 
@@ -121,8 +133,7 @@ class Api:
         resource = served.resource
         if request.method in ("HEAD", "OPTIONS"):
             raise method_not_allowed()
-        in_namespace = bool(info.namespace) and info.resource != "namespaces"
-        if in_namespace and not resource.namespaced:
+        if info.namespace and not resource.namespaced and not _is_of_namespaces(info):
             raise unknown_resource()
         if info.subresource:
             return self._find_subresource(served, info)

@@ -108,7 +108,7 @@ class Registry:
         return None if entry is None else entry.shared(resource.kind, resource.api_version)
 
     async def authorize_create(self, call: Call) -> None:
-        """See that a caller whose update turns out to create may create. Raises `Forbidden`."""
+        """See that a caller who came by another verb may create too. Raises `Forbidden`."""
         if self.authorizer is None:
             return
         resource = call.served.resource
@@ -121,6 +121,7 @@ class Registry:
             api_version=resource.version,
             namespace=call.namespace,
             resource=resource.plural,
+            subresource=call.subresource,
             name=call.name,
         )
         decision = await self.authorizer.authorize(call.user, info)

@@ -10,7 +10,7 @@ from podium.apiserver.cacher.entry import Entry, head
 from podium.apiserver.cacher.root import Root
 from podium.apiserver.registry.versions import preference
 from podium.machinery.errors import FieldError, Object
-from podium.machinery.feature_gates import FeatureGates
+from podium.machinery.feature_gates import FeatureGates, table
 from podium.machinery.gated import Drops, compiled
 from podium.machinery.resource import Resource, Subresource
 
@@ -140,6 +140,11 @@ class Catalog:
         self._custom_groups: set[str] = set()
         """Groups that only definitions make up."""
         self._listeners: list[Callable[[], None]] = []
+
+    def enabled(self, gate: str) -> bool:
+        """Whether a feature gate is on; what the served version does not know is off."""
+        gates = self._gates
+        return gates is not None and gate in table(gates.version) and gates.enabled(gate)
 
     def add(self, resources: Iterable[Resource]) -> None:
         """Serve `resources`, replacing those of the same group, version and plural."""

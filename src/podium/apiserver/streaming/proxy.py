@@ -112,6 +112,7 @@ def _check_address(host: str) -> None:
         address = ipaddress.ip_address(host)
     except ValueError:
         raise BadRequest("address not allowed") from None
+    address = getattr(address, "ipv4_mapped", None) or address
     if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
         raise BadRequest("address not allowed")
 

@@ -20,6 +20,7 @@ from podium.resources.core.pods import PODS
 from podium.resources.core.services import SERVICES
 
 _ToPod = Callable[[Request, Object, Object | None], Awaitable[Response]]
+_CREATE_TO_CONNECT = "AuthorizePodWebsocketUpgradeCreatePermission"
 _CONNECTING = ("exec", "attach", "portforward")
 
 
@@ -45,6 +46,9 @@ class Streams:
         async def handle(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
             pod = _peek(registry, call, PODS)
             if info.subresource in _CONNECTING:
+                if info.verb != "create" and registry.catalog.enabled(_CREATE_TO_CONNECT):
+                    # A WebSocket comes as a GET: who may only read must not get a shell by it.
+                    await registry.authorize_create(call)
                 await _admit(registry, call, request)
             node_name = (pod.get("spec") or {}).get("nodeName")
             node = registry.peek(NODES, "", node_name) if node_name else None
