@@ -405,7 +405,7 @@ class FakeClient(Client):
             if not (new.get("spec") or {}).get("finalizers"):
                 return self.api.remove(resource, meta.key(new))
         elif resource.status:
-            if subresource == "status":
+            if subresource in ("status", "approval"):
                 new = {**new, "spec": old.get("spec")}
             else:
                 new = {**new, "status": old.get("status")}

@@ -21,6 +21,7 @@ from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.cmd.flag_types import boolean
 from podium.controllers.catalogue import Settings, catalogue, chosen, without_settings
 from podium.controllers.csr_signing import DEFAULT_DURATION_S
+from podium.controllers.endpointslice_mirroring import ENDPOINTS_PER_SUBSET_MAX
 from podium.controllers.legacy_serviceaccount_token_cleaner import CLEAN_UP_PERIOD_S
 from podium.resources.coordination.leases import LEASES
 from podium.runtime.controller import Environment
@@ -39,6 +40,8 @@ _WITHOUT_EFFECT = (
     "--cluster-name",
     "--kube-api-burst",
     "--kube-api-qps",
+    "--mirroring-concurrent-service-endpoint-syncs",
+    "--mirroring-endpointslice-updates-batch-period",
     "--node-monitor-period",
     "--profiling",
     "--pvclaimbinder-sync-period",
@@ -97,6 +100,12 @@ def parser() -> argparse.ArgumentParser:
         default=40.0,
         help="how long a node may be silent before it counts as unreachable",
     )
+    made.add_argument(
+        "--mirroring-max-endpoints-per-subset",
+        type=int,
+        default=ENDPOINTS_PER_SUBSET_MAX,
+        help="how many addresses of each subset of Endpoints are mirrored to EndpointSlices",
+    )
     made.add_argument("--leader-elect-lease-duration", type=duration_s, default=LEASE_S)
     made.add_argument("--leader-elect-renew-deadline", type=duration_s, default=RENEW_DEADLINE_S)
     made.add_argument("--leader-elect-retry-period", type=duration_s, default=RETRY_S)
@@ -138,6 +147,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         legacy_token_clean_up_s=arguments.legacy_service_account_token_clean_up_period,
         hostpath_provisioner=arguments.enable_hostpath_provisioner,
         dynamic_provisioning=arguments.enable_dynamic_provisioning,
+        mirrored_per_subset_max=arguments.mirroring_max_endpoints_per_subset,
         autoscaler=autoscaler_flags.options(arguments, arguments.gates),
         storage_version_migrator=arguments.gates.enabled("StorageVersionMigrator"),
     )

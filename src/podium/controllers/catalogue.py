@@ -10,12 +10,15 @@ from podium.controllers.autoscaler_plan import Options as AutoscalerOptions
 from podium.controllers.bootstrap_signer import BOOTSTRAP_SIGNER
 from podium.controllers.clusterrole_aggregation import CLUSTERROLE_AGGREGATION
 from podium.controllers.cronjob import CRONJOB
+from podium.controllers.csr_approving import CSR_APPROVING
+from podium.controllers.csr_cleaner import CSR_CLEANER
 from podium.controllers.csr_signing import DEFAULT_DURATION_S, csr_signing
 from podium.controllers.daemonset import daemonset
 from podium.controllers.deployment import DEPLOYMENT
 from podium.controllers.disruption import DISRUPTION
 from podium.controllers.endpoints import ENDPOINT
 from podium.controllers.endpointslice import ENDPOINTSLICE
+from podium.controllers.endpointslice_mirroring import ENDPOINTS_PER_SUBSET_MAX, endpointslice_mirroring
 from podium.controllers.ephemeral_volume import EPHEMERAL_VOLUME
 from podium.controllers.garbage_collector import GARBAGE_COLLECTOR
 from podium.controllers.horizontal_pod_autoscaler import horizontal_pod_autoscaler
@@ -74,6 +77,7 @@ class Settings:
     legacy_token_clean_up_s: float = CLEAN_UP_PERIOD_S
     hostpath_provisioner: bool = False
     dynamic_provisioning: bool = True
+    mirrored_per_subset_max: int = ENDPOINTS_PER_SUBSET_MAX
     autoscaler: AutoscalerOptions = field(default_factory=AutoscalerOptions)
     storage_version_migrator: bool = False
     """The feature gate StorageVersionMigrator."""
@@ -96,6 +100,8 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         BOOTSTRAP_SIGNER,
         TOKEN_CLEANER,
         CLUSTERROLE_AGGREGATION,
+        CSR_APPROVING,
+        CSR_CLEANER,
         csr_signing(settings.signing_certificate, settings.signing_key, settings.signing_duration_s),
         node_ipam(settings.cluster_cidr, settings.node_cidr_mask_size, settings.service_cidr),
         node_lifecycle(settings.node_monitor_grace_s),
@@ -112,6 +118,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         TTL_AFTER_FINISHED,
         ENDPOINTSLICE,
         ENDPOINT,
+        endpointslice_mirroring(settings.mirrored_per_subset_max),
         horizontal_pod_autoscaler(settings.autoscaler),
         DISRUPTION,
         RESOURCEQUOTA,

@@ -54,10 +54,11 @@ def why_not(request: Object, parsed: x509.CertificateSigningRequest) -> str:
     purpose = "server auth" if allowed is _SERVER else "client auth"
     if usages - allowed or purpose not in usages:
         return f"usages did not match {sorted(allowed)}"
-    return _not_of_a_node(request, parsed) if signer != "kubernetes.io/kube-apiserver-client" else ""
+    return not_of_a_node(request, parsed) if signer != "kubernetes.io/kube-apiserver-client" else ""
 
 
-def _not_of_a_node(request: Object, parsed: x509.CertificateSigningRequest) -> str:
+def not_of_a_node(request: Object, parsed: x509.CertificateSigningRequest) -> str:
+    """Return why the certificate asked for is not a node's; empty: it is."""
     from cryptography import x509  # noqa: PLC0415 - costs start-up time, and most clusters have no requests
     from cryptography.x509.oid import NameOID  # noqa: PLC0415
 

@@ -85,7 +85,7 @@ def _wanted(
         for family in families:
             ips = [ip for ip in ep.addresses(pod) if (":" in ip) == (family == "IPv6")]
             if ips:
-                group = wanted[family].setdefault(_ports_key(pod_ports), _Group(ports=pod_ports))
+                group = wanted[family].setdefault(ports_key(pod_ports), _Group(ports=pod_ports))
                 group.endpoints[meta.uid(pod)] = _endpoint(service, pod, node, ips)
     return wanted
 
@@ -124,7 +124,8 @@ def _hints(service: Object, endpoint: Object) -> Object:
     return hints
 
 
-def _ports_key(ports: Json) -> str:
+def ports_key(ports: Json) -> str:
+    """Return what is the same for slices with the same ports, whatever their order."""
     return repr(
         sorted((p.get("name") or "", p.get("port"), p.get("protocol"), p.get("appProtocol")) for p in ports)
     )
@@ -137,7 +138,7 @@ def _place(
     labels = _labels(service)
     by_ports: dict[str, list[Object]] = {}
     for slice_ in slices:
-        by_ports.setdefault(_ports_key(slice_.get("ports") or ()), []).append(slice_)
+        by_ports.setdefault(ports_key(slice_.get("ports") or ()), []).append(slice_)
     kept = 0
     spare: list[Object] = []
     for key, existing in by_ports.items():

@@ -30,7 +30,7 @@ from podium.machinery.resource import Resource
 from podium.resources.apiextensions.customresourcedefinitions import CUSTOMRESOURCEDEFINITIONS
 from podium.resources.apiregistration.apiservices import APISERVICES
 from podium.runtime.controller import Environment
-from podium.runtime.discovery import discover
+from podium.runtime.discovery import changes_what_is_served, discover
 from podium.runtime.events import Recorder
 from podium.runtime.informer import Delta, Informer
 from podium.runtime.metadata import MetadataClient
@@ -229,7 +229,7 @@ class _Run:
                 await self._discover(group)
 
     def _on_served_change(self, delta: Delta) -> None:
-        if delta.old is None or delta.new is None or _established(delta.old) != _established(delta.new):
+        if changes_what_is_served(delta):
             self._served_changed.set()
 
     async def _discover(self, group: asyncio.TaskGroup) -> None:
@@ -428,10 +428,6 @@ class _Run:
             return
         left = [name for name in meta.finalizers(live) if name != finalizer]
         await self._patch(node.resource, live, {"finalizers": left or None})
-
-
-def _established(obj: Object) -> bool:
-    return meta.condition_true(obj, "Established") or meta.condition_true(obj, "Available")
 
 
 GARBAGE_COLLECTOR = GarbageCollector()

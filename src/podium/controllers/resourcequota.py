@@ -1,37 +1,55 @@
 """Resource quotas: what a namespace uses, counted anew whenever it may have changed.
 
 The API server refuses what a quota does not allow by counting for itself (admission/resource_quota); the
-status is what it may trust as limits, and what users read. Pods, services and claims are followed whole,
-because they use more than one of themselves; everything else by its metadata, and only once a quota counts
-it. Upstream: pkg/controller/resourcequota.
+status is what it may trust as limits, and what users read. Pods, services and claims (of storage, of devices)
+are followed whole, because they use more than one of themselves; everything else, custom resources included,
+by its metadata, and only once a quota counts it. What comes to be served, or is served no more, is noticed.
+Upstream: pkg/controller/resourcequota.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 
+from podium.base.clock import Clock, parse_rfc3339
+from podium.base.log import Log
 from podium.client.client import Client
 from podium.machinery import meta
 from podium.machinery.amounts import add
-from podium.machinery.errors import Object
+from podium.machinery.errors import ApiError, Object
 from podium.machinery.quantity import ZERO, canonical
 from podium.machinery.resource import Resource
+from podium.resources.apiextensions.customresourcedefinitions import CUSTOMRESOURCEDEFINITIONS
+from podium.resources.apiregistration.apiservices import APISERVICES
 from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
 from podium.resources.core.pods import PODS
-from podium.resources.core.quota_usage import COMPUTE, PLAIN_COUNTS, Usage, matches_scopes, usage_of
+from podium.resources.core.quota_usage import (
+    COMPUTE,
+    DEVICES,
+    PLAIN_COUNTS,
+    Usage,
+    matches_scopes,
+    usage_of,
+)
 from podium.resources.core.resourcequotas import RESOURCEQUOTAS
 from podium.resources.core.services import SERVICES
+from podium.resources.resource.resourceclaims import RESOURCECLAIMS
 from podium.runtime.controller import Caches, Context, Controller, ControllerRun, Environment, Watch
-from podium.runtime.discovery import discover
-from podium.runtime.informer import Delta, Informer, Informers
+from podium.runtime.discovery import changes_what_is_served, discover
+from podium.runtime.informer import Delta, Informer
 from podium.runtime.metadata import MetadataClient
 
 NAME = "resourcequota-controller"
+REDISCOVERY_DELAY_S = 1.0
+"""Until the API server serves what has just been defined, and others like it have come too."""
 PAUSE_S = 0.25
 """A quota whose namespace is changing all the time is written this often, not at every change."""
-_FOLLOWED = (PODS, SERVICES, PERSISTENTVOLUMECLAIMS)
+_FOLLOWED = (PODS, SERVICES, PERSISTENTVOLUMECLAIMS, RESOURCECLAIMS)
 _PREFIX = "count/"
+
+_log = Log("podium.quota")
 
 Objects = Mapping[str, Iterable[Object]]
 """The objects of a namespace, by group and plural."""
@@ -48,6 +66,8 @@ def counted_resource(name: str) -> str | None:
         return name
     if name.startswith("services."):
         return "services"
+    if name.endswith(DEVICES):
+        return RESOURCECLAIMS.group_plural
     if name == "requests.storage" or ".storageclass.storage.k8s.io/" in name:
         return "persistentvolumeclaims"
     if name in ("pods", *COMPUTE) or name.startswith(("requests.", "limits.", "hugepages-")):
@@ -88,36 +108,66 @@ def _keys_of_quota(delta: Delta, _caches: Caches) -> Iterable[str]:
     return (meta.key(delta.object),)
 
 
+def overdue_s(pod: Object, now: datetime) -> float | None:
+    """Return since when a pod should be gone, in seconds (negative: until then); None: it is to stay.
+
+    Such a pod is not counted: its node may be lost, and nobody there to confirm its end.
+    """
+    metadata = meta.metadata(pod)
+    grace_s = metadata.get("deletionGracePeriodSeconds")
+    if not meta.deleting(pod) or grace_s is None:
+        return None
+    end = parse_rfc3339(metadata["deletionTimestamp"]) + timedelta(seconds=grace_s)
+    return (now - end).total_seconds()
+
+
 class _Counted:
     """The metadata caches of what quotas count, each begun when the first quota names its resource."""
 
-    def __init__(self, client: Client, informers: Informers) -> None:
+    def __init__(self, client: Client, clock: Clock, group: asyncio.TaskGroup) -> None:
         self._client = client
-        self._informers = informers
-        self._served: dict[str, Resource] = {}
-        self._followed: dict[str, Informer] = {}
+        self._metadata = MetadataClient(client)
+        self._clock = clock
+        self._group = group
+        self._served: Mapping[str, Resource] = {}
+        self._followed: dict[str, tuple[Informer, asyncio.Task[None]]] = {}
 
     async def informer(self, group_plural: str, subscribe: Callable[[Delta], None]) -> Informer | None:
         """Return the filled cache of a resource; None when it is not served."""
-        known = self._followed.get(group_plural)
-        if known is None:
-            if group_plural not in self._served:
-                found = await discover(self._client)
-                self._served = {resource.group_plural: resource for resource in found}
-            resource = self._served.get(group_plural)
-            if resource is None or not resource.namespaced:
-                return None
-            known = self._informers.get(resource)
-            if group_plural not in self._followed:
-                self._followed[group_plural] = known
-                known.subscribe(subscribe)
-        await known.wait_synced()
-        return known
+        if not self._served:
+            await self.rediscover()
+        resource = self._served.get(group_plural)
+        if resource is None or not resource.namespaced or "list" not in resource.verbs:
+            return None
+        if group_plural not in self._followed:
+            informer = Informer(self._metadata, resource, clock=self._clock)
+            informer.subscribe(subscribe)
+            task = self._group.create_task(informer.run(), name=f"quotas of {group_plural}")
+            self._followed[group_plural] = (informer, task)
+        informer, task = self._followed[group_plural]
+        filled = asyncio.ensure_future(informer.wait_synced())
+        try:
+            await asyncio.wait((filled, task), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            filled.cancel()
+        return informer if informer.synced else None
+
+    @property
+    def asked(self) -> bool:
+        """Some quota has counted what is found by discovery."""
+        return bool(self._served)
+
+    async def rediscover(self) -> None:
+        """Take over what is served now; what is not any more is followed no longer. Raises ApiError."""
+        found = await discover(self._client)
+        self._served = {resource.group_plural: resource for resource in found}
+        for name in [name for name in self._followed if name not in self._served]:
+            _, task = self._followed.pop(name)
+            task.cancel()
 
 
-def resourcequota(client: Client, metadata: Informers) -> Controller:
-    """Return the controller; `metadata` are informers of metadata that somebody runs."""
-    counted = _Counted(client, metadata)
+def resourcequota(counted: _Counted) -> Controller:
+    """Return the controller that counts."""
     written_at_s: dict[str, float] = {}
 
     async def reconcile(context: Context, key: str) -> float | None:
@@ -135,6 +185,7 @@ def resourcequota(client: Client, metadata: Informers) -> Controller:
 
         objects: dict[str, Iterable[Object]] = {}
         namespace = meta.namespace(quota)
+        again_s: float | None = None
         for name in meta.dig(quota, "spec", "hard", default={}):
             group_plural = counted_resource(name)
             if group_plural is None or group_plural in objects:
@@ -142,6 +193,8 @@ def resourcequota(client: Client, metadata: Informers) -> Controller:
             watched = next((r for r in _FOLLOWED if r.group_plural == group_plural), None)
             if watched is not None:
                 objects[group_plural] = context.caches[watched].list(namespace)
+                if watched is PODS:
+                    objects[group_plural], again_s = _not_overdue(objects[group_plural], context.clock.now())
                 continue
             informer = await counted.informer(group_plural, changed)
             if informer is not None:
@@ -150,7 +203,7 @@ def resourcequota(client: Client, metadata: Informers) -> Controller:
         if status != quota.get("status"):
             written_at_s[key] = context.clock.monotonic_s()
             await context.client.update(RESOURCEQUOTAS, {**quota, "status": status}, subresource="status")
-        return None
+        return again_s
 
     return Controller(
         name=NAME,
@@ -162,6 +215,18 @@ def resourcequota(client: Client, metadata: Informers) -> Controller:
     )
 
 
+def _not_overdue(pods: Iterable[Object], now: datetime) -> tuple[list[Object], float | None]:
+    """Return the pods that count, and in how many seconds the next of them will not."""
+    counted, ends = [], []
+    for pod in pods:
+        late_s = overdue_s(pod, now)
+        if late_s is None or late_s <= 0:
+            counted.append(pod)
+            if late_s is not None:
+                ends.append(max(-late_s, PAUSE_S))
+    return counted, min(ends, default=None)
+
+
 class ResourceQuotaController:
     """The controller with the metadata caches that it needs."""
 
@@ -170,10 +235,32 @@ class ResourceQuotaController:
     async def run(self, environment: Environment) -> None:
         """Run until cancelled."""
         client = environment.client_of(NAME)
-        metadata = Informers(MetadataClient(client), clock=environment.clock)
+        served_changed = asyncio.Event()
+
+        def on_change(delta: Delta) -> None:
+            if changes_what_is_served(delta):
+                served_changed.set()
+
+        for resource in (CUSTOMRESOURCEDEFINITIONS, APISERVICES):
+            environment.informers.get(resource).subscribe(on_change)
         async with asyncio.TaskGroup() as group:
-            group.create_task(metadata.run())
-            group.create_task(ControllerRun(resourcequota(client, metadata), environment).run())
+            counted = _Counted(client, environment.clock, group)
+            run = ControllerRun(resourcequota(counted), environment)
+            group.create_task(run.run())
+            while True:
+                await served_changed.wait()
+                await environment.clock.sleep(REDISCOVERY_DELAY_S)
+                served_changed.clear()
+                if not counted.asked:
+                    continue
+                try:
+                    await counted.rediscover()
+                except (ApiError, ConnectionError, TimeoutError, OSError) as error:
+                    _log.warning("discovery failed", error=repr(error))
+                    served_changed.set()
+                    continue
+                for quota in environment.informers.get(RESOURCEQUOTAS).list():
+                    run.queue.add(meta.key(quota))
 
 
 RESOURCEQUOTA = ResourceQuotaController()

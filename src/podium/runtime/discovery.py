@@ -7,8 +7,10 @@ from typing import cast
 import orjson
 
 from podium.client.client import Client
+from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.runtime.informer import Delta
 
 _ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 
@@ -25,6 +27,15 @@ async def discover(client: Client) -> list[Resource]:
         for group in document.get("items") or ():
             found += resources_of_group(group)
     return found
+
+
+def changes_what_is_served(delta: Delta) -> bool:
+    """Tell whether a change of a CustomResourceDefinition or an APIService makes resources come or go."""
+    return delta.old is None or delta.new is None or _is_served(delta.old) != _is_served(delta.new)
+
+
+def _is_served(obj: Object) -> bool:
+    return meta.condition_true(obj, "Established") or meta.condition_true(obj, "Available")
 
 
 def resources_of_group(group: Object) -> list[Resource]:

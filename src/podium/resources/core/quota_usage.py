@@ -7,9 +7,9 @@ Upstream: pkg/quota/v1/evaluator/core.
 from __future__ import annotations
 
 from podium.machinery import meta
-from podium.machinery.amounts import Amounts, pod_amounts
+from podium.machinery.amounts import Amounts, add, pod_amounts
 from podium.machinery.errors import Object
-from podium.machinery.quantity import parse
+from podium.machinery.quantity import ZERO, Quantity, parse
 
 Usage = Amounts
 
@@ -26,6 +26,10 @@ PLAIN_COUNTS = frozenset(
     }
 )
 COMPUTE = ("cpu", "memory", "ephemeral-storage")
+DEVICES = ".deviceclass.resource.k8s.io/devices"
+"""After the name of a class: how many of its devices resource claims may ask for."""
+DEVICES_MAX = 32
+"""How many devices one request can be given: what asking for all of them counts for."""
 
 
 # --- what an object uses
@@ -43,6 +47,8 @@ def usage_of(group_plural: str, obj: Object) -> Usage:
             usage.update(_claim_usage(obj))
         case "services":
             usage.update(_service_usage(obj))
+        case "resourceclaims.resource.k8s.io":
+            usage.update(_device_usage(obj))
     return usage
 
 
@@ -55,7 +61,7 @@ def _pod_usage(pod: Object) -> Usage:
     usage: Usage = {"pods": _ONE}
     for name, amount in requests.items():
         usage[f"requests.{name}"] = amount
-        if name in COMPUTE:
+        if name in COMPUTE or name.startswith("hugepages-"):
             usage[name] = amount
     for name, amount in limits.items():
         usage[f"limits.{name}"] = amount
@@ -85,6 +91,25 @@ def _service_usage(service: Object) -> Usage:
     if type in ("NodePort", "LoadBalancer"):
         usage["services.nodeports"] = parse(str(len(ports)))
     return usage
+
+
+def _device_usage(claim: Object) -> Usage:
+    """Return the devices that a claim may get; of alternatives the most of each class."""
+    usage: Usage = {}
+    for request in meta.dig(claim, "spec", "devices", "requests", default=()):
+        most: Usage = {}
+        exactly = request.get("exactly")
+        for one in (exactly,) if exactly is not None else request.get("firstAvailable") or ():
+            name = f"{one.get('deviceClassName')}{DEVICES}"
+            most[name] = max(most.get(name, ZERO), _devices(one))
+        add(usage, most)
+    return usage
+
+
+def _devices(request: Object) -> Quantity:
+    if request.get("allocationMode") == "All":
+        return parse(str(DEVICES_MAX))
+    return parse(str(request.get("count") or 1))
 
 
 # --- which objects a quota is about
