@@ -37,6 +37,7 @@ from podium.apiserver.authn.request_header import RequestHeaderOptions
 from podium.apiserver.authn.token_file import TokenFileAuthenticator
 from podium.apiserver.chain import Decision, RequestInfo, User
 from podium.base import pki
+from podium.base.http.message import Request
 from podium.machinery.errors import BadRequest, Forbidden, Unauthorized
 from podium.resources.core.nodes import NODES
 from podium.resources.core.pods import PODS
@@ -120,7 +121,9 @@ class Gate:
 
     def enter(self, *headers: tuple[str, str], certificate: bytes | None = None) -> str:
         """Return who gets in: a name, "" for nobody in particular, "refused"."""
-        sent = request(*headers, certificate=certificate)
+        return self.let_in(request(*headers, certificate=certificate))
+
+    def let_in(self, sent: Request) -> str:
         at_once = self.built.recognise(sent)
 
         async def run() -> str:
@@ -456,6 +459,13 @@ HEADERS = (("X-Remote-User", "root"), ("X-Remote-Group", "system:masters"), ("X-
 )
 def test_forged_headers_of_a_front_proxy(gate: Gate, certificate: bytes | None, who: str) -> None:
     assert gate.enter(*HEADERS, certificate=certificate) == who
+
+
+@pytest.mark.parametrize("certificate", [None, issued(CLIENTS, "dave"), issued(PROXIES, "front-proxy")])
+def test_credentials_and_forged_headers_go_no_further(gate: Gate, certificate: bytes | None) -> None:
+    sent = request(*HEADERS, ("Authorization", f"Bearer {STATIC}"), ("Accept", "x"), certificate=certificate)
+    gate.let_in(sent)
+    assert [name for name, _ in sent.headers] == ["accept"]
 
 
 def test_a_front_proxy_is_believed(gate: Gate) -> None:

@@ -15,6 +15,7 @@ from podium.apiserver import authn
 from podium.apiserver.authn.oidc import service
 from podium.apiserver.authn.oidc.config import Anonymous, parse
 from podium.apiserver.authn.oidc.service import JwtOptions
+from podium.apiserver.server_id import hashed, server_id
 from podium.base.clock import WallClock
 from podium.base.metrics import Registry
 from podium.machinery.errors import Unauthorized
@@ -69,7 +70,7 @@ def test_everything_at_once() -> None:
             "certificateAuthority": CA_PEM,
             "audiences": ["a", "b"],
             "audienceMatchPolicy": "MatchAny",
-            "egressSelectorType": "cluster",
+            "egressSelectorType": "",
         },
         "claimValidationRules": [
             {"claim": "hd", "requiredValue": "example.com"},
@@ -265,6 +266,12 @@ def test_what_is_wrong(jwt: dict[str, Any], why: str) -> None:
     assert str(refused.value) == why
 
 
+def test_an_egress_selector_that_is_not_there() -> None:
+    """As upstream without `--egress-selector-config-file`."""
+    with pytest.raises(service.Rejected, match='egress lookup required with egress selector type "cluster"'):
+        read(file(issuer_with(egressSelectorType="cluster")))
+
+
 def test_several_faults_and_issuers() -> None:
     with pytest.raises(service.Rejected) as refused:
         read(
@@ -321,7 +328,7 @@ class Server:
         await self.until(holds)
 
     async def until_failures(self, count: int) -> None:
-        wanted = f'reloads_total{{status="failure",apiserver_id_hash=""}} {count}\n'
+        wanted = f'reloads_total{{status="failure",apiserver_id_hash="{hashed(server_id())}"}} {count}\n'
 
         async def holds() -> bool:
             return wanted in self.registry.text().decode()
@@ -368,7 +375,8 @@ def test_a_changed_file_is_taken_and_a_wrong_one_is_not(tmp_path: Path) -> None:
             await server.until_is(foreign, "jane")
             assert await server.who(token) == ""
             text = server.registry.text().decode()
-            assert 'automatic_reloads_total{status="success",apiserver_id_hash=""} 2\n' in text
+            label = f'apiserver_id_hash="{hashed(server_id())}"'
+            assert f'automatic_reloads_total{{status="success",{label}}} 2\n' in text
             assert text.count("authentication_config_controller_last_config_info{") == 1
         finally:
             task.cancel()

@@ -20,7 +20,7 @@ from podium.apiserver.authn.token_file import TokenFileAuthenticator
 from podium.apiserver.chain import Answers, Authenticator, Reader, TokenIssuer, User, Writer
 from podium.base import file_changes
 from podium.base.clock import Clock, WallClock
-from podium.base.http.message import Request
+from podium.base.http.message import Headers, Request
 from podium.base.metrics import Registry
 from podium.machinery.errors import Unauthorized
 from podium.resources.core.nodes import NODES
@@ -30,7 +30,7 @@ from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
 
 if TYPE_CHECKING:
     from podium.apiserver.authn.oidc.service import JwtOptions
-    from podium.apiserver.authn.request_header import RequestHeaderOptions
+    from podium.apiserver.authn.request_header import RequestHeaderAuthenticator, RequestHeaderOptions
     from podium.apiserver.authn.webhook import WebhookOptions
 
 
@@ -99,10 +99,17 @@ class Authentication:
 class Union:
     """Asks authenticators in turn; the first user wins, errors count only when nobody is found."""
 
-    def __init__(self, authenticators: Sequence[Authenticator]) -> None:
+    def __init__(self, authenticators: Sequence[Authenticator], done: Callable[[Headers], None]) -> None:
+        """`done` is called with the headers of a request when it has been decided whose it is."""
         self._authenticators = tuple(authenticators)
+        self._done = done
 
     async def authenticate(self, request: Request) -> User | None:
+        user = await self._first(request)
+        self._done(request.headers)
+        return user
+
+    async def _first(self, request: Request) -> User | None:
         refusal: Unauthorized | None = None
         for authenticator in self._authenticators:
             try:
@@ -166,7 +173,7 @@ def build(
             extend_expiration=options.extend_token_expiration,
             clock=clock,
         )
-    proxies, certificate = _by_certificate(options, clock)
+    proxy, certificate = _by_certificate(options, clock)
     told = options.request_header
     proxied = [name.lower() for name in told.username_headers] if told is not None else []
 
@@ -178,8 +185,15 @@ def build(
         except Unauthorized:
             return None  # The chain finds out what is to be said of it.
 
+    def done(headers: Headers) -> None:
+        # Nobody behind this may act on credentials, nor be told whom a client would like to be.
+        if "authorization" in headers:
+            headers.remove("authorization")
+        if proxy is not None:
+            proxy.clear(headers)
+
     return Authentication(
-        authenticator=Union((*proxies, certificate, bearer)),
+        authenticator=Union((*([proxy] if proxy is not None else ()), certificate, bearer), done),
         token_issuer=issuer,
         recognise=recognise,
         answers=reviews.answers(bearer, clock=clock),
@@ -244,16 +258,16 @@ def _remote(options: Options, clock: Clock, registry: Registry, audiences: Seque
 
 def _by_certificate(
     options: Options, clock: Clock
-) -> tuple[Sequence[Authenticator], CertificateAuthenticator]:
-    """Return those that go by the client's certificate: front proxies first, as upstream, then clients."""
+) -> tuple[RequestHeaderAuthenticator | None, CertificateAuthenticator]:
+    """Return those that go by the client's certificate: of front proxies, where there are any, of clients."""
     headers = options.request_header
     if headers is None:
-        return (), CertificateAuthenticator(clock=clock)
+        return None, CertificateAuthenticator(clock=clock)
     from podium.apiserver.authn.request_header import RequestHeaderAuthenticator  # noqa: PLC0415
 
     proxies = Authorities(headers.client_ca, options.client_ca)
     clients = Authorities(options.client_ca, headers.client_ca)
     return (
-        (RequestHeaderAuthenticator(headers, proxies, clock=clock),),
+        RequestHeaderAuthenticator(headers, proxies, clock=clock),
         CertificateAuthenticator(authorities=clients, clock=clock),
     )

@@ -61,10 +61,7 @@ class RequestHeaderAuthenticator:
             raise Unauthorized()
         if self._allowed and identity.common_name not in self._allowed:
             raise Unauthorized()
-        user = self._user(request.headers)
-        if user is not None:
-            self._clear(request.headers)
-        return user
+        return self._user(request.headers)
 
     def _user(self, headers: Headers) -> User | None:
         name = _first(headers, self._username)
@@ -86,7 +83,8 @@ class RequestHeaderAuthenticator:
                     found[key] = (*found.get(key, ()), _text(value))
         return found
 
-    def _clear(self, headers: Headers) -> None:
+    def clear(self, headers: Headers) -> None:
+        """Take the headers of front proxies out of a request: nobody behind may act on them."""
         for header in {name for name, _ in headers}:
             if header in (*self._username, *self._uid, *self._group) or header.startswith(self._prefixes):
                 headers.remove(header)

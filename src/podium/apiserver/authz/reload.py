@@ -6,14 +6,11 @@ Upstream: pkg/kubeapiserver/authorizer/reload.go.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import socket
-from base64 import b32encode
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from podium.apiserver.authz.configuration import parse
+from podium.apiserver.server_id import hashed, server_id
 from podium.base import file_changes
 from podium.base.clock import Clock
 from podium.base.log import Log
@@ -88,25 +85,14 @@ class Reload:
 
     def _count(self, status: str) -> None:
         metrics = self._authorizers.metrics
-        metrics.reloads.labels(status, _server_hash()).inc()
-        metrics.reloaded_at.labels(status, _server_hash()).set(self._clock.now().timestamp())
+        metrics.reloads.labels(status, hashed(server_id())).inc()
+        metrics.reloaded_at.labels(status, hashed(server_id())).set(self._clock.now().timestamp())
 
     def _tell(self, data: bytes) -> None:
         info = self._authorizers.metrics.config_info
         info.clear()
-        info.labels(_server_hash(), _hash(data)).set(1)
+        info.labels(hashed(server_id()), hashed(data)).set(1)
 
 
 def _content(path: str) -> bytes:
     return Path(path).read_bytes()
-
-
-def _hash(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-@cache
-def _server_hash() -> str:
-    """Return the hash of what upstream calls this API server."""
-    name = b32encode(hashlib.sha256(socket.gethostname().encode()).digest()[:16]).rstrip(b"=").lower()
-    return _hash(b"apiserver-" + name)

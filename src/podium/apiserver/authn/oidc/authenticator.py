@@ -11,12 +11,13 @@ from podium.apiserver.authn.names import authenticated
 from podium.apiserver.authn.oidc.distributed import ClaimResolver
 from podium.apiserver.authn.oidc.identity import identify
 from podium.apiserver.authn.oidc.jose import untrusted_issuer
-from podium.apiserver.authn.oidc.metrics import JwtMetrics, hashed
+from podium.apiserver.authn.oidc.metrics import JwtMetrics
 from podium.apiserver.authn.oidc.provider import KeySet, discover
 from podium.apiserver.authn.oidc.validation import Compiled
 from podium.apiserver.authn.oidc.verifier import TokenError, Verifier
 from podium.apiserver.authn.oidc.web import FetchError, Web
 from podium.apiserver.chain import User
+from podium.apiserver.server_id import hashed
 from podium.base.clock import Clock
 from podium.base.log import Log
 from podium.machinery.errors import Object

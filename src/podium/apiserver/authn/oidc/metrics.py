@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-
+from podium.apiserver.server_id import hashed, server_id
 from podium.base.clock import Clock, WallClock
 from podium.base.metrics import Registry
 
@@ -14,8 +13,8 @@ _KEYS = ("jwt_issuer_hash", "apiserver_id_hash")
 class JwtMetrics:
     """The families of one server."""
 
-    def __init__(self, registry: Registry, *, server_id: str = "", clock: Clock | None = None) -> None:
-        self._server = hashed(server_id)
+    def __init__(self, registry: Registry, *, clock: Clock | None = None) -> None:
+        self._server = hashed(server_id())
         self._clock = clock or WallClock()
         jwt = "apiserver_authentication_jwt_authenticator"
         self.latency = registry.histogram(
@@ -81,9 +80,3 @@ class JwtMetrics:
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
-
-
-def hashed(text: str | bytes) -> str:
-    """Return a text's hash, as labels show what should not be shown."""
-    data = text.encode() if isinstance(text, str) else text
-    return f"sha256:{hashlib.sha256(data).hexdigest()}" if data else ""

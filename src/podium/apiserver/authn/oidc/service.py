@@ -60,6 +60,10 @@ def read(
     compiled, errors = validate(configuration, disallowed_issuers=disallowed_issuers, version=version)
     if errors:
         raise Rejected(aggregate(errors))
+    for one in compiled:
+        if selector := one.config.issuer.egress_selector_type:
+            # There is no egress selector here to find it by: going another way is not what was asked for.
+            raise Rejected(f'oidc: egress lookup required with egress selector type "{selector}"')
     return compiled, configuration.anonymous
 
 
