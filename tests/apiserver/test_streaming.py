@@ -140,16 +140,19 @@ def test_exec_over_websocket_v5_with_half_close() -> None:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "text", "error"),
+    ("protocol", "sent", "error"),
     [
-        ("v4.channel.k8s.io", False, FAILURE),
-        ("v4.base64.channel.k8s.io", True, FAILURE),
-        ("channel.k8s.io", False, b"exit 7"),
-        ("base64.channel.k8s.io", True, b"exit 7"),
-        ("", False, b"exit 7"),
+        ("v4.channel.k8s.io", b"\0hi", FAILURE),
+        ("v4.base64.channel.k8s.io", "0aGk=", FAILURE),
+        ("channel.k8s.io", b"\0hi", b"exit 7"),
+        ("base64.channel.k8s.io", "0aGk=", b"exit 7"),
+        ("", b"\0hi", b"exit 7"),
+        # The kind of the frame is the client's choice.
+        ("v4.channel.k8s.io", "\0hi", FAILURE),
+        ("v4.base64.channel.k8s.io", b"0aGk=", FAILURE),
     ],
 )
-def test_exec_over_older_websocket_protocols(protocol: str, text: bool, error: bytes) -> None:
+def test_exec_over_older_websocket_protocols(protocol: str, sent: str | bytes, error: bytes) -> None:
     async def answer_once(streams: Streams) -> None:
         await streams["stdout"].write((await streams["stdin"].read()).upper())
         await streams["error"].write(FAILURE)
@@ -162,8 +165,8 @@ def test_exec_over_older_websocket_protocols(protocol: str, text: bool, error: b
             target = EXEC.replace("&stderr=1", "")
             socket = await websocket.connect(transport, target, protocols=[protocol] if protocol else [])
             assert socket.protocol == protocol
-            await socket.send("0" + base64.b64encode(b"hi").decode() if text else b"\0hi")
-            return await collect(socket, text=text)
+            await socket.send(sent)
+            return await collect(socket, text="base64" in protocol)
 
     assert run(main()) == {1: b"HI", 3: error}
 

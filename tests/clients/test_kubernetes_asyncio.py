@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import pod_manifest, widget_manifest
+from tests.clients.conftest import (
+    definition,
+    deployment_manifest,
+    is_established,
+    pod_manifest,
+    widget_manifest,
+)
 
 pytest.importorskip("kubernetes_asyncio")
 
@@ -17,7 +23,8 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 pytestmark = [pytest.mark.clients, pytest.mark.filterwarnings("ignore")]
 
-WITHIN_S = 60.0
+WITHIN_S = 120.0
+STEP_S = 0.1
 
 
 def with_api(kubeconfig: str, body: Callable[[Any], Awaitable[None]]) -> None:
@@ -68,12 +75,19 @@ def test_server_side_apply(kubeconfig: str, namespace: str) -> None:
         found = await dynamic.DynamicClient(api)
         maps = await found.resources.get(api_version="v1", kind="ConfigMap")
         manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "applied"}}
-        for data in ({"a": "1", "b": "2"}, {"b": "3"}):
-            await maps.server_side_apply(
-                namespace=namespace, name="applied", body={**manifest, "data": data}, field_manager="test"
+
+        async def apply(manager: str, data: dict[str, str], **how: Any) -> Any:
+            body = {**manifest, "data": data}
+            applied = await maps.server_side_apply(
+                namespace=namespace, name="applied", body=body, field_manager=manager, **how
             )
-        applied = await maps.get(name="applied", namespace=namespace)
-        assert applied.to_dict()["data"] == {"b": "3"}
+            return applied.to_dict()
+
+        await apply("one", {"a": "1", "b": "2"})
+        assert (await apply("one", {"b": "3"}))["data"] == {"b": "3"}
+        # The dynamic client gives the Status back where others raise it.
+        assert (await apply("two", {"b": "4"}))["code"] == 409
+        assert (await apply("two", {"b": "4"}, force_conflicts=True))["data"] == {"b": "4"}
 
     with_api(kubeconfig, body)
 
@@ -99,6 +113,94 @@ def test_watch_pages_and_logs(kubeconfig: str, namespace: str) -> None:
         rest = await core.list_namespaced_pod(namespace, limit=2, _continue=first.metadata._continue)
         assert [pod.metadata.name for pod in (*first.items, *rest.items)] == ["pod-0", "pod-1", "pod-2"]
         assert "simulated node" in await core.read_namespaced_pod_log("pod-0", namespace)
+
+    with_api(kubeconfig, body)
+
+
+def test_watches_that_end_resume_and_expire(kubeconfig: str, namespace: str, expired: str) -> None:
+    async def body(api: Any) -> None:
+        core = client.CoreV1Api(api)
+        listed = await core.list_namespaced_config_map(namespace, label_selector="watched")
+        version = listed.metadata.resource_version
+        for number in range(2):
+            meta = client.V1ObjectMeta(name=f"watched-{number}", labels={"watched": "yes"})
+            await core.create_namespaced_config_map(namespace, client.V1ConfigMap(metadata=meta))
+
+        async def first(resource_version: str, **more: Any) -> Any:
+            selected = {"label_selector": "watched", "resource_version": resource_version, **more}
+            async with watch.Watch() as watcher:
+                async for event in watcher.stream(core.list_namespaced_config_map, namespace, **selected):
+                    return event
+            return None
+
+        one = await first(version)
+        two = await first(one["object"].metadata.resource_version)
+        names = [event["object"].metadata.name for event in (one, two)]
+        assert names == ["watched-0", "watched-1"]
+        # Nothing happens: the server ends it.
+        assert await first(two["object"].metadata.resource_version, timeout_seconds=1) is None
+        with pytest.raises(ApiException) as gone:
+            await first(expired, timeout_seconds=60)
+        assert gone.value.status == 410
+        async with watch.Watch() as watcher:
+            events = watcher.stream(
+                core.list_namespaced_config_map,
+                namespace,
+                label_selector="watched",
+                allow_watch_bookmarks=True,
+                send_initial_events=True,
+                resource_version_match="NotOlderThan",
+                timeout_seconds=60,
+            )
+            types = [(await anext(events))["type"] for _ in range(3)]
+        assert types == ["ADDED", "ADDED", "BOOKMARK"]
+
+    with_api(kubeconfig, body)
+
+
+def test_selectors_scale_and_propagation(kubeconfig: str, namespace: str) -> None:
+    async def body(api: Any) -> None:
+        apps, core = client.AppsV1Api(api), client.CoreV1Api(api)
+        await apps.create_namespaced_deployment(namespace, deployment_manifest("scaled"))
+        scaled = await apps.patch_namespaced_deployment_scale("scaled", namespace, {"spec": {"replicas": 2}})
+        assert scaled.spec.replicas == 2
+
+        async def pods(**selectors: str) -> Any:
+            found = await core.list_namespaced_pod(namespace, label_selector="app=scaled", **selectors)
+            return found.items
+
+        while len(await pods(field_selector="status.phase=Running")) != 2:
+            await asyncio.sleep(STEP_S)
+        status = {"conditions": [{"type": "ByTest", "status": "True", "reason": "R", "message": "m"}]}
+        patched = await apps.patch_namespaced_deployment_status("scaled", namespace, {"status": status})
+        assert "ByTest" in {c.type for c in patched.status.conditions}
+        await apps.delete_namespaced_deployment("scaled", namespace, propagation_policy="Foreground")
+        while await pods():
+            await asyncio.sleep(STEP_S)
+
+    with_api(kubeconfig, body)
+
+
+def test_a_definition_of_its_own(kubeconfig: str, namespace: str) -> None:
+    made = definition("asyncio")
+    where = (made["spec"]["group"], "v1", namespace, "widgets")
+
+    async def body(api: Any) -> None:
+        extensions, custom = client.ApiextensionsV1Api(api), client.CustomObjectsApi(api)
+        await extensions.create_custom_resource_definition(made)
+        name = made["metadata"]["name"]
+        while not is_established(
+            api.sanitize_for_serialization(await extensions.read_custom_resource_definition(name))
+        ):
+            await asyncio.sleep(STEP_S)
+        manifest = widget_manifest("one", 2) | {"apiVersion": f"{where[0]}/v1"}
+        await custom.create_namespaced_custom_object(*where, manifest)
+        merge = {"_content_type": "application/merge-patch+json"}
+        await custom.patch_namespaced_custom_object_status(*where, "one", {"status": {"size": 2}}, **merge)
+        await custom.patch_namespaced_custom_object_scale(*where, "one", {"spec": {"replicas": 3}}, **merge)
+        found = await custom.get_namespaced_custom_object(*where, "one")
+        assert (found["spec"]["size"], found["status"]["size"]) == (3, 2)
+        await extensions.delete_custom_resource_definition(name)
 
     with_api(kubeconfig, body)
 

@@ -7,20 +7,28 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import deployment_manifest, pod_manifest, widget_manifest
+from tests.clients.conftest import (
+    definition,
+    deployment_manifest,
+    is_established,
+    pod_manifest,
+    widget_manifest,
+)
 from tests.e2e.conftest import until
 
 pytest.importorskip("lightkube")
 
 import lightkube
+from lightkube import operators
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.models.autoscaling_v1 import ScaleSpec
 from lightkube.models.meta_v1 import ObjectMeta
-from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
+from lightkube.resources.apps_v1 import Deployment, ReplicaSet
 from lightkube.resources.core_v1 import ConfigMap, Pod, Secret
-from lightkube.types import CascadeType, PatchType
+from lightkube.types import CascadeType, OnErrorAction, OnErrorResult, PatchType
 
 pytestmark = [pytest.mark.clients, pytest.mark.filterwarnings("ignore")]
 
@@ -88,6 +96,80 @@ def test_pages_labels_and_fields(client: Any) -> None:
     assert [s.metadata.name for s in client.list(Secret, fields={"metadata.name": "page-3"})] == ["page-3"]
 
 
+def test_watches_that_resume_end_and_expire(client: Any, expired: str) -> None:
+    listed = client.list(ConfigMap, labels={"watched": "yes"})
+    assert list(listed) == []
+    for number in range(2):
+        meta = ObjectMeta(name=f"watched-{number}", labels={"watched": "yes"})
+        client.create(ConfigMap(metadata=meta))
+
+    def first(version: str) -> Any:
+        return next(client.watch(ConfigMap, labels={"watched": "yes"}, resource_version=version))
+
+    _, one = first(listed.resourceVersion)
+    _, two = first(one.metadata.resourceVersion)
+    assert [m.metadata.name for m in (one, two)] == ["watched-0", "watched-1"]
+
+    # The server ends each after a second; the library begins the next where it was.
+    events = client.watch(
+        ConfigMap, labels={"watched": "yes"}, resource_version=two.metadata.resourceVersion, server_timeout=1
+    )
+    client.delete(ConfigMap, "watched-0")
+    assert next(events)[0] == "DELETED"
+    client.delete(ConfigMap, "watched-1")
+    assert next(events)[1].metadata.name == "watched-1"
+
+    with pytest.raises(ApiError) as gone:
+        first(expired)
+    assert gone.value.status.code == 410
+    # The library's own way on from there is to begin anew.
+    client.create(ConfigMap(metadata=ObjectMeta(name="after-410", labels={"watched": "yes"})))
+    anew = client.watch(
+        ConfigMap,
+        labels={"watched": "yes"},
+        resource_version=expired,
+        on_error=lambda *_: OnErrorResult(OnErrorAction.RETRY),
+    )
+    assert next(anew)[1].metadata.name == "after-410"
+
+
+def test_selectors(client: Any) -> None:
+    for name, labels in (("x", {"tier": "one"}), ("y", {"tier": "two"}), ("z", {"rank": "one"})):
+        meta = ObjectMeta(name=f"select-{name}", labels={"of": "selectors", **labels})
+        client.create(ConfigMap(metadata=meta))
+    for selector, expected in (
+        ({"tier": operators.exists()}, "xy"),
+        ({"tier": operators.not_exists()}, "z"),
+        ({"tier": operators.in_(["one", "two"])}, "xy"),
+        ({"tier": operators.not_in(["one"])}, "yz"),
+        ({"tier": operators.not_equal("two")}, "xz"),
+    ):
+        found = client.list(ConfigMap, labels={"of": "selectors", **selector})
+        assert [m.metadata.name for m in found] == [f"select-{name}" for name in expected], selector
+    dry = client.create(ConfigMap(metadata=ObjectMeta(name="dry")), dry_run=True)
+    assert dry.metadata.uid
+    fields = {"metadata.name": operators.not_equal("select-x")}
+    left = client.list(ConfigMap, labels={"of": "selectors"}, fields=fields)
+    assert [m.metadata.name for m in left] == ["select-y", "select-z"]
+
+
+def test_a_definition_of_its_own(client: Any) -> None:
+    made = definition("lightkube")
+    client.create(CustomResourceDefinition.from_dict(made))
+    name = made["metadata"]["name"]
+    until(
+        lambda: is_established(client.get(CustomResourceDefinition, name).to_dict()),
+        "an established definition",
+    )
+    kind = create_namespaced_resource(made["spec"]["group"], "v1", "Widget", "widgets")
+    manifest = widget_manifest("one", 2) | {"apiVersion": f"{made['spec']['group']}/v1"}
+    client.create(kind.from_dict(manifest))
+    client.apply(kind.Status.from_dict(manifest | {"status": {"size": 2}, "spec": {}}), "one", force=True)
+    scale = client.get(kind.Scale, "one")
+    assert (scale.spec.replicas, scale.status.replicas) == (2, 2)
+    client.delete(CustomResourceDefinition, name)
+
+
 def test_watch_wait_and_log(client: Any) -> None:
     client.create(Pod.from_dict(pod_manifest("runs")))
     for _, pod in client.watch(Pod, fields={"metadata.name": "runs"}, server_timeout=30):
@@ -104,6 +186,25 @@ def test_scale_and_delete_with_dependents(client: Any) -> None:
     until(lambda: client.get(Deployment, "scaled").status.readyReplicas == 2, "two ready replicas")
     client.delete(Deployment, "scaled", cascade=CascadeType.FOREGROUND)
     until(lambda: not list(client.list(Pod, labels={"app": "scaled"})), "no pod left")
+
+
+def test_status_and_orphans(client: Any) -> None:
+    client.create(Deployment.from_dict(deployment_manifest("left")))
+    until(lambda: client.get(Deployment, "left").status.readyReplicas, "a ready replica")
+    condition = {"type": "ByTest", "status": "True", "reason": "R", "message": "m"}
+    patched = client.patch(
+        Deployment.Status, "left", {"status": {"conditions": [condition]}}, patch_type=PatchType.STRATEGIC
+    )
+    assert "ByTest" in {c.type for c in patched.status.conditions}
+    client.delete(Deployment, "left", cascade=CascadeType.ORPHAN)
+    found = until(
+        lambda: [
+            s for s in client.list(ReplicaSet, labels={"app": "left"}) if not s.metadata.ownerReferences
+        ],
+        "a replica set without owner",
+    )
+    client.delete(ReplicaSet, found[0].metadata.name, cascade=CascadeType.BACKGROUND)
+    until(lambda: not list(client.list(Pod, labels={"app": "left"})), "no pod left")
 
 
 def test_custom_resources(client: Any, widgets: dict[str, Any]) -> None:

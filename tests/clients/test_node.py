@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 
 import pytest
 
-from tests.clients.conftest import run
+from tests.clients.conftest import definition, run
 from tests.clients.tools import NODE, NODE_HOME
 from tests.e2e.conftest import RunningCluster
 
@@ -26,13 +27,20 @@ def node() -> str:
 
 @pytest.mark.parametrize("custom", [False, True], ids=["built-in", "custom"])
 def test_what_users_of_node_do(
-    cluster: RunningCluster, namespace: str, node: str, custom: bool, request: pytest.FixtureRequest
+    cluster: RunningCluster,
+    namespace: str,
+    node: str,
+    custom: bool,
+    expired: str,
+    request: pytest.FixtureRequest,
 ) -> None:
     environment = {
         **os.environ,
         "KUBECONFIG": str(cluster.state_dir / "kubeconfig"),
         "CLIENT_HOME": str(NODE_HOME),
         "NAMESPACE": namespace,
+        "EXPIRED": expired,
+        "DEFINITION": json.dumps(definition("node")),
     }
     if custom:
         request.getfixturevalue("widgets")

@@ -226,14 +226,18 @@ class _Channels:
         self._text = "base64" in socket.protocol
 
     async def receive(self) -> tuple[int, bytes] | None:
-        """Return the next message with its channel; None at the end. Raises ConnectionError for nonsense."""
+        """Return the next message with its channel; None at the end. Raises ConnectionError for nonsense.
+
+        The protocol says how to read it, not the kind of the frame: Python's clients send input as text.
+        """
         while (message := await self._socket.receive()) is not None:
-            if not message:
+            data = message.encode() if isinstance(message, str) else message
+            if not data:
                 continue
-            if isinstance(message, bytes):
-                return message[0], message[1:]
+            if not self._text:
+                return data[0], data[1:]
             try:
-                return ord(message[0]) - ord("0"), base64.b64decode(message[1:], validate=True)
+                return data[0] - ord("0"), base64.b64decode(data[1:], validate=True)
             except (binascii.Error, ValueError) as error:
                 raise ConnectionError("malformed message from the client") from error
         return None
