@@ -11,6 +11,7 @@ import pytest
 from podium.base.http.client import HttpTransport
 from podium.base.http.message import Request, Response
 from podium.base.http.message import StreamWriter as Writer
+from tests.base.certs import authority
 from tests.base.http_tools import run, serving, transport_to
 
 LOOPS = pytest.mark.parametrize("uv", [False, True], ids=["asyncio", "uvloop"])
@@ -20,7 +21,7 @@ Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def scripted(script: Script) -> AsyncIterator[HttpTransport]:
+async def scripted(script: Script, *, tls: bool = False) -> AsyncIterator[HttpTransport]:
     """A server that does to each connection what `script` says, and a client of it."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -31,9 +32,14 @@ async def scripted(script: Script) -> AsyncIterator[HttpTransport]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(
+        serve, "127.0.0.1", 0, ssl=authority().server_context() if tls else None
+    )
     port = server.sockets[0].getsockname()[1]
-    transport = HttpTransport(f"http://127.0.0.1:{port}", ssl_context=None)
+    transport = HttpTransport(
+        f"http{'s' if tls else ''}://127.0.0.1:{port}",
+        ssl_context=authority().client_context() if tls else None,
+    )
     try:
         yield transport
     finally:
@@ -322,6 +328,32 @@ def test_interim_answers_are_passed_over() -> None:
             return await get(transport)
 
     assert run(main()) == (200, b"ok")
+
+
+@WIRES
+def test_what_follows_an_upgrade_at_once_is_not_lost(tls: bool) -> None:
+    """More than one read of it may come before the caller has had its turn."""
+    much = 1_000_000
+
+    async def eager(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+        writer.write(b"x" * much)
+        await reader.read()
+
+    async def main() -> int:
+        async with scripted(eager, tls=tls) as transport:
+            _, raw = await transport.upgrade(
+                "GET", "/", headers=[("connection", "Upgrade"), ("upgrade", "x")]
+            )
+            assert raw is not None
+            seen = 0
+            while seen < much and (data := await raw.read()):
+                seen += len(data)
+            raw.close()
+            return seen
+
+    assert run(main()) == much
 
 
 @WIRES

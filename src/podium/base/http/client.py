@@ -303,6 +303,8 @@ class _Connection(asyncio.BufferedProtocol):
         self._error: ConnectionError | None = None
         self._wanted: asyncio.Future[None] | None = None
         self._sender: asyncio.Task[None] | None = None
+        self._switched = False
+        """The server has agreed to another protocol: what comes belongs to that."""
         self._tail = b""
         self._session_kept = False
         self.raw: RawPipe | None = None
@@ -337,6 +339,10 @@ class _Connection(asyncio.BufferedProtocol):
         if self.raw is not None:
             self.raw.feed(bytes(data))
             return
+        if self._switched:
+            # Who asked for the upgrade has not had its turn yet.
+            self._tail += bytes(data)
+            return
         if self._complete:
             # Nobody asked: a stray answer must never become the next request's.
             self._fail(ProtocolError("bytes outside of an exchange"))
@@ -348,6 +354,7 @@ class _Connection(asyncio.BufferedProtocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as pause:
+            self._switched = True
             self._tail = bytes(data[pause.args[0] :])
         except httptools.HttpParserError as error:
             if not self._complete or self._in_head:
@@ -528,7 +535,9 @@ class _Connection(asyncio.BufferedProtocol):
         if self._sender is not None:
             self._sender.cancel()
             self._sender = None
-        reusable = self._complete and not self._chunks and self._keep_alive and not sending and not self._tail
+        reusable = (
+            self._complete and not self._chunks and self._keep_alive and not sending and not self._switched
+        )
         self._chunks.clear()
         self._size = 0
         self._pool.released(self, reusable=reusable)
