@@ -139,6 +139,21 @@ class Impersonator(Protocol):
         ...
 
 
+class AuditRecord(Protocol):
+    """What is kept of one request for the audit log; `Request.audit` while it is worked on."""
+
+    annotations: dict[str, str]
+
+    @property
+    def wants_requests(self) -> bool:
+        """Whether events hold what clients send, and notes that quote it."""
+        ...
+
+    def took(self, stop: str, elapsed_s: float) -> None:
+        """Add to the time that a stop of the chain has cost."""
+        ...
+
+
 # --- admission
 
 Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
@@ -168,6 +183,8 @@ class Attributes:
     """Texts that go to the client as Warning headers."""
     annotations: dict[str, str] = field(default_factory=dict)
     """What plugins leave for the audit log, by qualified name; the first word stands."""
+    audit: AuditRecord | None = None
+    """What the audit log keeps of the request; None: nothing."""
     host: Host | None = None
     """What the server does for plugins that need other versions of the object."""
     reinvocation: Reinvocation | None = None
@@ -344,6 +361,8 @@ class IssuedToken:
     token: str
     expiration: str
     """RFC 3339."""
+    token_id: str = ""
+    """The token's claim `jti`."""
 
 
 class TokenIssuer(Protocol):

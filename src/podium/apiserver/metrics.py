@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 
 from podium.apiserver.admission.metrics import ADMISSION_BOUNDS, AdmissionMetrics
+from podium.apiserver.audit.metrics import AuditMetrics
 from podium.apiserver.chain import Decision, RequestInfo, User
 from podium.apiserver.flowcontrol.metrics import FlowControlMetrics
 from podium.apiserver.state_metrics import InFlight, StateMetrics
@@ -84,6 +85,7 @@ class ApiServerMetrics:
         self.in_flight = InFlight(self.registry)
         self.flow_control = FlowControlMetrics(self.registry)
         self.queues = QueueMetrics(self.registry)
+        self.audit = AuditMetrics(self.registry)
 
     def _declare_requests(self) -> None:
         make = self.registry

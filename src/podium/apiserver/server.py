@@ -1,6 +1,6 @@
 """The API server: everything composed, independent of command lines, so that a test can build one too.
 
-request -> panic guard -> request info -> authn -> impersonation -> flow control -> authz
+request -> panic guard -> request info -> authn -> audit -> impersonation -> flow control -> authz
         -> resource verb | plain path
 
 Most reads of single objects take the shortcut (`shortcut.py`), which passes the same stops.
@@ -81,6 +81,8 @@ from podium.store.protocol import Store, StoreError
 if TYPE_CHECKING:
     from podium.apiserver.aggregation.aggregator import Aggregator
     from podium.apiserver.aggregation.registration import Registration
+    from podium.apiserver.audit.audit import Audit
+    from podium.apiserver.audit.options import Options as AuditOptions
     from podium.apiserver.crd.definitions import Definitions
     from podium.apiserver.encryption.encryption import Encryption
     from podium.apiserver.openapi.swagger_ui import SwaggerUi
@@ -151,6 +153,8 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     swagger_ui: SwaggerUi | None = None
     """The pages that `--enable-swagger-ui` asks for."""
+    audit: AuditOptions | None = None
+    """What is kept of requests; None: nothing."""
 
     feature_gates: FeatureGates | None = None
     """What `--feature-gates` says; None: all as the version has them."""
@@ -218,8 +222,13 @@ class ApiServer:
         """The groups and versions that other servers answer."""
         self._flow_control: FlowControl | None = None
         self._limiter = self._chosen_limiter(config.limits)
+        self._audit: Audit | None = None
+        if config.audit is not None:
+            from podium.apiserver.audit.audit import build  # noqa: PLC0415
+
+            self._audit = build(config.audit, self.metrics.audit, self._clock)
         self._shortcut = (
-            Shortcut(self._access, self.catalog, self.metrics, self._limiter, self._routes)
+            Shortcut(self._access, self.catalog, self.metrics, self._limiter, self._routes, self._audit)
             if self._access
             else None
         )
@@ -391,6 +400,8 @@ class ApiServer:
         await self.registry.close()
         if self._aggregator is not None:
             await self._aggregator.close()
+        if self._audit is not None:
+            await self._audit.close()
 
     async def run_until_failure(self) -> None:
         """Return or raise when the server can no longer be trusted: its cache has lost the store."""
@@ -424,6 +435,11 @@ class ApiServer:
         """Answer one request. Every failure becomes a Status; nothing is raised but `HttpError`."""
         if self._shortcut is not None and (short := self._shortcut.answer(request)) is not None:
             return short
+        if self._audit is not None:
+            return await self._audit.follow(request, self._answer)
+        return await self._answer(request)
+
+    async def _answer(self, request: Request) -> Response:
         started = perf_counter()
         info = request_info(request)
         response: Response | None = None
@@ -431,7 +447,7 @@ class ApiServer:
         try:
             user = await self._authenticate(request, info)
             seat = self._limiter.arrive(request, info, user)
-            if seat is None or seat.executes or await seat.turn():
+            if seat is None or seat.executes or await self._turn(request, seat):
                 response = await self._serve(request, info, user, seat)
             else:
                 response = seat.refusal()
@@ -443,8 +459,10 @@ class ApiServer:
             response = text(str(error), status=500)
         except (HttpError, ConnectionError):
             raise
-        except Exception:
+        except Exception as error:
             _log.exception("a request failed", method=request.method, target=request.target)
+            if request.audit is not None:
+                request.audit.fault = error
             response = failure(InternalError("Internal error occurred: see the server's log"), request)
         finally:
             if seat is not None and response is None:
@@ -454,6 +472,16 @@ class ApiServer:
         self.metrics.answered(request, info, response, started)
         response.headers.add("audit-id", request.headers.get("audit-id") or new_uid())
         return response
+
+    async def _turn(self, request: Request, seat: Seat) -> bool:
+        """Return whether a request's turn has come, once that is known."""
+        if request.audit is None:
+            return await seat.turn()
+        started = perf_counter()
+        try:
+            return await seat.turn()
+        finally:
+            request.audit.took("apf-queue-wait", perf_counter() - started)
 
     async def _serve(self, request: Request, info: RequestInfo, user: User, seat: Seat | None) -> Response:
         await self._authorize(request, info, user)
@@ -481,8 +509,10 @@ class ApiServer:
         return self._config.swagger_ui.answer(path) if self._config.swagger_ui is not None else None
 
     async def _authenticate(self, request: Request, info: RequestInfo) -> User:
-        access = self._access
+        access, record = self._access, request.audit
         if access is None:
+            if self._audit is not None:
+                await self._audit.begin(request, _ANONYMOUS_USER)
             return _ANONYMOUS_USER
         started = perf_counter()
         try:
@@ -499,6 +529,9 @@ class ApiServer:
             raise Unauthorized
         if request.peer_certificate is not None:
             self._count_expiration(request.peer_certificate)
+        if self._audit is not None:
+            record.took("authentication", perf_counter() - started)
+            await self._audit.begin(request, user)
         if access.impersonator is not None:
             user = await access.impersonator.impersonate(user, request, info)
         return user
@@ -509,6 +542,9 @@ class ApiServer:
         started = perf_counter()
         decision = await self._access.authorizer.authorize(user, info)
         self.metrics.authorized(decision, started)
+        if request.audit is not None:
+            request.audit.took("authorization", perf_counter() - started)
+            request.audit.authorized(decision)
         if not decision.allowed:
             if decision.error:
                 raise Undecided(request.target, decision.error)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from podium.apiserver.chain import Access
 from podium.apiserver.flowcontrol.limiter import Limiter
@@ -20,6 +21,9 @@ from podium.apiserver.metrics import ApiServerMetrics
 from podium.apiserver.registry.served import Catalog
 from podium.base.http.message import Request, Response
 from podium.base.ids import new_uid
+
+if TYPE_CHECKING:
+    from podium.apiserver.audit.audit import Audit
 
 _UNDERSTOOD = frozenset(
     {"host", "user-agent", "accept", "accept-encoding", "authorization", "audit-id", "connection"}
@@ -37,8 +41,10 @@ class Shortcut:
         metrics: ApiServerMetrics,
         limiter: Limiter,
         elsewhere: Container[tuple[str, str]] = (),
+        audit: Audit | None = None,
     ) -> None:
         """`elsewhere` are the groups and versions that other servers answer."""
+        self._audit = audit
         self._elsewhere = elsewhere
         self._recognise = access.recognise
         self._permits = access.permits
@@ -75,6 +81,8 @@ class Shortcut:
             return None
         body = served.whole(entry)
         if len(body) > COMPRESSED_ABOVE_BYTES:
+            return None
+        if self._audit is not None and not self._audit.passes_over(user, info):
             return None
         response = json_bytes(body)
         for name, value in leave.headers:

@@ -42,6 +42,8 @@ from podium.cmd.aggregation_flags import (
     aggregation,
     wrong_aggregation,
 )
+from podium.cmd.audit_flags import add_flags as add_audit_flags
+from podium.cmd.audit_flags import options as audit_options
 from podium.cmd.authentication_flags import Authentication
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
@@ -55,6 +57,7 @@ from podium.resources.catalogue import declared
 from podium.runtime.process import run_component
 
 if TYPE_CHECKING:
+    from podium.apiserver.audit.options import Options as AuditOptions
     from podium.apiserver.encryption.encryption import Encryption
     from podium.apiserver.openapi.swagger_ui import SwaggerUi
 
@@ -93,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     authorization_flags.add_flags(made)
     add_aggregation(made)
     add_admission_flags(made)
+    add_audit_flags(made)
     add(
         "--runtime-config",
         action="append",
@@ -151,13 +155,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     swagger_ui = _swagger_ui(made, arguments)
     plugins = admission_choice(made, arguments)
     encryption = encryption_flags.encryption(made, arguments, gates, WallClock())
+    audit = audit_options(made, arguments)
     for flag in _IGNORED:
         if _given(arguments, flag):
             _log.info("a flag of upstream's makes no difference here", flag=flag)
     who = authentication_flags.authentication(made, arguments, version=arguments.kubernetes_version)
     return run_component(
         lambda: _run(
-            arguments, ports, gates, runtime_config, authorization, plugins, who, swagger_ui, encryption
+            arguments,
+            ports,
+            gates,
+            runtime_config,
+            authorization,
+            plugins,
+            who,
+            swagger_ui,
+            encryption,
+            audit,
         )
     )
 
@@ -195,6 +209,7 @@ async def _run(
     who: Authentication,
     swagger_ui: SwaggerUi | None,
     encryption: Encryption | None,
+    audit: AuditOptions | None,
 ) -> None:
     advertise_address = arguments.advertise_address or _own_address(arguments.bind_address)
     try:
@@ -217,6 +232,7 @@ async def _run(
         aggregation=aggregation(arguments, trust.request_header),
         limits=flow_flags.limits(arguments),
         swagger_ui=swagger_ui,
+        audit=audit,
         feature_gates=gates,
         runtime_config=runtime_config,
     )

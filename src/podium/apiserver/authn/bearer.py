@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 from podium.apiserver.chain import User
@@ -24,6 +24,8 @@ class Identified:
     user: User
     audiences: tuple[str, ...] = ()
     """Empty: for those of the API server."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What the audit log shall know of the token, by qualified name."""
 
 
 class Refused(Unauthorized):
@@ -78,7 +80,7 @@ class TokenUnion:
                 continue
             good_for = identified.audiences or tuple(a for a in self._audiences if a in audiences)
             if good_for:
-                return Identified(user=identified.user, audiences=good_for)
+                return replace(identified, audiences=good_for)
         if reasons:
             raise Refused(", ".join(dict.fromkeys(reasons)))
         if refused:
@@ -102,7 +104,11 @@ class BearerAuthenticator:
         token = take_token(request)
         if not token:
             return None
-        return (await self.identify(token, self.audiences)).user
+        identified = await self.identify(token, self.audiences)
+        if request.audit is not None:
+            for key, text in identified.notes.items():
+                request.audit.annotate(key, text)
+        return identified.user
 
     def recall(self, request: Request) -> User | None:
         """Return whom the request's token names if nothing needs to be waited for; leave it there."""

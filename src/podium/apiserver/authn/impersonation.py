@@ -62,7 +62,10 @@ class HeaderImpersonator:
                 if mode != _LEGACY:
                     verb = f"impersonate-on:{mode}:{info.verb}"
                     await self._require(user, replace(info, verb=verb), _associated(mode))
-                return await self._become(user, wanted, mode)
+                became = await self._become(user, wanted, mode)
+                if request.audit is not None:
+                    request.audit.impersonated(became, "" if mode == _LEGACY else f"impersonate:{mode}")
+                return became
             except Forbidden as error:
                 refusal = refusal or error
         assert refusal is not None, "the plain mode is always tried"

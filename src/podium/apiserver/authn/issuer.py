@@ -99,12 +99,13 @@ class ServiceAccountTokenIssuer:
         private["serviceaccount"] = _reference(service_account)
         if warn_after_s:
             private["warnafter"] = issued_at + warn_after_s
+        token_id = new_uid()
         payload = {
             "aud": list(audiences),
             "exp": issued_at + lives_s,
             "iat": issued_at,
             "iss": self._issuer,
-            "jti": new_uid(),
+            "jti": token_id,
             "kubernetes.io": private,
             "nbf": issued_at,
             "sub": service_account_user(namespace, name),
@@ -113,7 +114,8 @@ class ServiceAccountTokenIssuer:
         # An empty `typ` is left out of the header, where upstream has none either.
         headers = {"kid": key.key_id, "typ": ""}
         token = jwt.encode(payload, key.private, algorithm=key.algorithm, headers=headers)
-        return IssuedToken(token=token, expiration=rfc3339(now + timedelta(seconds=expiration_s)))
+        expiration = rfc3339(now + timedelta(seconds=expiration_s))
+        return IssuedToken(token=token, expiration=expiration, token_id=token_id)
 
     def open_id_configuration(self) -> Object:
         algorithms = sorted({key.algorithm for key in self._verification_keys()})

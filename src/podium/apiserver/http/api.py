@@ -5,6 +5,7 @@ Api.handle -> (get | list | watch | create | update | patch | delete | deletecol
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from podium.apiserver.chain import RequestInfo, User
@@ -39,6 +40,7 @@ _SUBRESOURCE_VERBS: Mapping[str, Verb] = {
     "update": update.update_object,
     "patch": patch.patch_object,
 }
+_REMOVED = re.compile(r"unavailable in v(\d+\.\d+)\+")
 _STATUS_VERBS = ("get", "update", "patch")
 
 
@@ -60,6 +62,12 @@ def unknown_resource() -> NotFound:
 
 def method_not_allowed() -> MethodNotAllowed:
     return MethodNotAllowed("the server does not allow this method on the requested resource", details={})
+
+
+def removed_release(deprecation: str) -> str:
+    """Return the release that a built-in resource's warning names as the first without it; "" for none."""
+    found = _REMOVED.search(deprecation)
+    return found[1] if found else ""
 
 
 class Api:
@@ -112,9 +120,13 @@ class Api:
             subresource=info.subresource,
             initialised=initialised,
         )
+        if request.audit is not None:
+            call.annotations = request.audit.annotations
+            call.audit = request.audit
         handler = self._find(served, request, info)
         if served.resource.deprecation:
             call.warn(served.resource.deprecation)
+            self._note_deprecation(call)
         try:
             if isinstance(handler, tuple):
                 await in_task()  # Some of them reach out, with time limits.
@@ -128,6 +140,17 @@ class Api:
         if call.warnings:
             add_warnings(response, call.warnings)
         return response
+
+    def _note_deprecation(self, call: Call) -> None:
+        """Tell metrics and audit log that somebody uses what is on its way out."""
+        resource = call.served.resource
+        removed = "" if call.served.custom else removed_release(resource.deprecation)
+        call.annotate("k8s.io/deprecated", "true")
+        if removed:
+            call.annotate("k8s.io/removed-release", removed)
+        if self._registry.metrics is not None:
+            labels = (resource.group, resource.version, resource.plural, call.subresource, removed)
+            self._registry.metrics.deprecated.labels(*labels).set(1)
 
     def _find(self, served: Served, request: Request, info: RequestInfo) -> Verb | tuple[Special]:
         resource = served.resource

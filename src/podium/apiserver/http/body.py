@@ -80,6 +80,8 @@ async def read_object(
         obj["metadata"] = {}
     if not kind:
         resource.defaults(obj)
+    if request.audit is not None:
+        request.audit.sent(obj)
     return obj
 
 
@@ -186,4 +188,6 @@ async def read_options(registry: Registry, request: Request, resource: Resource)
         registry.schema_of(_DELETE_OPTIONS).decode(obj)
     except ValueError as error:
         raise cannot_be_handled(kind, version.rpartition("/")[2], kind, str(error)) from None
+    if request.audit is not None:
+        request.audit.sent({"kind": kind, "apiVersion": version, **obj}, refers=False)
     return obj

@@ -29,6 +29,7 @@ class CborForm:
 
     def __init__(self, form: Form) -> None:
         self._form = form
+        self.in_json = form
 
     def one(self, entry: Entry) -> bytes:
         return from_json(self._form.one(entry))

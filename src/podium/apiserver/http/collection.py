@@ -46,6 +46,8 @@ async def delete_objects(registry: Registry, call: Call, request: Request) -> Re
                 dry_run=call.dry_run,
                 options=call.options,
                 warnings=call.warnings,
+                annotations=call.annotations,
+                audit=call.audit,
             )
             try:
                 await delete(registry, one, options)
@@ -62,4 +64,4 @@ async def delete_objects(registry: Registry, call: Call, request: Request) -> Re
     if refused:
         raise refused[0]
     form = form_of(call.served, wanted, registry.clock, is_list=True)
-    return shown(form.list(listing), form, request, wanted)
+    return shown(lambda form: form.list(listing), form, request, wanted)

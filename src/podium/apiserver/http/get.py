@@ -17,7 +17,7 @@ async def get_object(registry: Registry, call: Call, request: Request) -> Respon
     include = request.parameter("includeObject") if wanted.form else ""
     entry = await get(registry, call, revision=revision)
     form = form_of(call.served, wanted, registry.clock, include=include, is_list=False)
-    return shown(form.one(entry), form, request, wanted)
+    return shown(lambda form: form.one(entry), form, request, wanted)
 
 
 async def list_objects(registry: Registry, call: Call, request: Request) -> Response:
@@ -26,4 +26,4 @@ async def list_objects(registry: Registry, call: Call, request: Request) -> Resp
     include = request.parameter("includeObject") if wanted.form else ""
     form = form_of(call.served, wanted, registry.clock, include=include, is_list=True)
     listing = await list_entries(registry, call, options)
-    return shown(form.list(listing), form, request, wanted)
+    return shown(lambda form: form.list(listing), form, request, wanted)

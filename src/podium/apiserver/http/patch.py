@@ -33,6 +33,8 @@ async def patch_object(registry: Registry, call: Call, request: Request) -> Resp
     write_options(request, call, "PatchOptions")
     force = check_patch_options(call, request, type)
     raw = await request.read_body()
+    if request.audit is not None:
+        request.audit.patched(raw, type)
     result = await patch(registry, call, type, raw, force=force)
     return answer(registry, result, request, wanted)
 

@@ -6,6 +6,7 @@ What is stored is JSON, so an object is decoded and encoded anew: once for each 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -15,6 +16,9 @@ from podium.apiserver.registry.read import Listing, list_metadata
 from podium.apiserver.registry.served import Served
 from podium.machinery.codec import protobuf
 from podium.machinery.errors import Object
+
+if TYPE_CHECKING:
+    from podium.apiserver.http.representation import Form
 
 _STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
@@ -26,7 +30,8 @@ class ProtobufForm:
     media_type = PROTOBUF
     stream_type = f"{PROTOBUF};stream=watch"
 
-    def __init__(self, served: Served, definition: str, api_version: str, kind: str) -> None:
+    def __init__(self, served: Served, definition: str, api_version: str, kind: str, in_json: Form) -> None:
+        self.in_json = in_json
         self._definition = definition
         self._api_version = api_version
         self._kind = kind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -47,6 +47,11 @@ class Form(Protocol):
         """Return an event's line as a message of a WebSocket."""
         ...
 
+    @property
+    def in_json(self) -> Form:
+        """Return the form that says the same in JSON."""
+        ...
+
 
 def form_of(served: Served, accepted: Accepted, clock: Clock, *, include: str = "", is_list: bool) -> Form:
     """Return the form that the client accepts. Raises `NotAcceptable`, `BadRequest`."""
@@ -71,7 +76,8 @@ def form_of(served: Served, accepted: Accepted, clock: Clock, *, include: str = 
         raise NotAcceptable(f"you requested {accepted.form}, but the requested object {what} ({internal})")
     version = f"meta.k8s.io/{accepted.version}"
     if accepted.media_type == PROTOBUF:
-        return ProtobufForm(served, _PARTIAL, version, "PartialObjectMetadata")
+        in_json = MetadataForm(served, version)
+        return ProtobufForm(served, _PARTIAL, version, "PartialObjectMetadata", in_json)
     return MetadataForm(served, version)
 
 
@@ -88,11 +94,19 @@ def _in_cbor(served: Served, accepted: Accepted, clock: Clock, *, is_list: bool)
 
 
 def shown(
-    body: bytes | Sequence[bytes], form: Form, request: Request, wanted: Accepted, *, status: int = 200
+    make: Callable[[Form], bytes | Sequence[bytes]],
+    form: Form,
+    request: Request,
+    wanted: Accepted,
+    *,
+    status: int = 200,
 ) -> Response:
-    """Answer with what `form` made."""
+    """Answer with what `make` makes by `form`."""
+    body = make(form)
     if form.media_type == JSON:
         return encoded(body, request, media_type=wanted.media_type, status=status)
+    if request.audit is not None:
+        request.audit.answers(make(form.in_json))
     response = binary(body, form.media_type, status=status)
     if takes_gzip(request):
         compress(response)
@@ -104,7 +118,7 @@ def in_protobuf(served: Served) -> ProtobufForm:
     form = served.protobuf_form
     if form is None:
         resource = served.resource
-        form = ProtobufForm(served, resource.schema, resource.api_version, resource.kind)
+        form = ProtobufForm(served, resource.schema, resource.api_version, resource.kind, whole(served))
         served.protobuf_form = form
     assert isinstance(form, ProtobufForm)
     return form
@@ -141,6 +155,10 @@ class _JsonForm:
 
     def message(self, line: bytes) -> bytes | str:
         return line.decode()
+
+    @property
+    def in_json(self) -> Form:
+        return self  # type: ignore[return-value]
 
 
 class WholeForm(_JsonForm):

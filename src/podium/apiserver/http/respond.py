@@ -49,6 +49,8 @@ def encoded(
 
     `definition` names the schema of the body, which protobuf needs. Raises `NotAcceptable` where it has none.
     """
+    if request.audit is not None:
+        request.audit.answers(body)
     if media_type == PROTOBUF:
         return _as_protobuf(orjson.loads(_joined(body)), definition, status)
     if media_type == CBOR:
@@ -123,6 +125,8 @@ def failure(error: ApiError, request: Request, offered: tuple[str, ...] = TYPES)
     """Answer with the Status that `error` means, in JSON to those who accept nothing that is offered."""
     accept = request.headers.get("accept")
     response = json_value(error.status(), status=error.code)
+    if request.audit is not None:
+        request.audit.answers(response.body)
     if accept not in PLAIN_ACCEPTS:
         with contextlib.suppress(NotAcceptable):
             wanted = accepted(accept, offered).media_type

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from time import perf_counter
+from typing import Literal, TypeVar
 
-from podium.apiserver.chain import User
+from podium.apiserver.chain import AuditRecord, User
 from podium.apiserver.registry.served import Served
 from podium.machinery.errors import Object
 
 WARNINGS_MAX = 512
 """More than these never fit into an answer's head; an object may deserve a hundred thousand."""
+
+T = TypeVar("T")
 
 FieldValidation = Literal["Ignore", "Warn", "Strict"]
 
@@ -35,6 +38,22 @@ class Call:
     """To be called by a watch when its client has been sent the initial state."""
     annotations: dict[str, str] = field(default_factory=dict)
     """What admission leaves for the audit log."""
+    audit: AuditRecord | None = None
+    """What the audit log keeps of the request; None: nothing."""
+
+    async def stored(self, work: Awaitable[T]) -> T:
+        """Wait for an operation of the store; the audit log tells of slow ones."""
+        if self.audit is None:
+            return await work
+        started = perf_counter()
+        try:
+            return await work
+        finally:
+            self.audit.took("etcd", perf_counter() - started)
+
+    def annotate(self, key: str, text: str) -> None:
+        """Leave a note for the audit log; what has been said under `key` stays."""
+        self.annotations.setdefault(key, text)
 
     def warn(self, text: str) -> None:
         if len(self.warnings) < WARNINGS_MAX and text not in self.warnings:

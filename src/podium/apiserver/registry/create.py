@@ -143,7 +143,9 @@ async def write_new(registry: Registry, call: Call, stored: Object) -> Result:
         return Result(served=served, object=served.from_storage(stored), created=True)
     value = await registry.encode(served, stored)
     try:
-        record = await registry.store.create(served.root.prefix + served.key(namespace, name), value)
+        record = await call.stored(
+            registry.store.create(served.root.prefix + served.key(namespace, name), value)
+        )
     except KeyExists:
         raise _exists(call, name, registry.entry(served, namespace, name)) from None
     return Result(served=served, entry=await registry.seen(served, record), created=True)

@@ -88,14 +88,14 @@ async def _apply(registry: Registry, call: Call, entry: Entry, stored_old: Objec
     revision = entry.revision
     if marked.obj != stored_old:
         value = await registry.encode(served, marked.obj)
-        record = await registry.store.update(key, value, expected_revision=revision)
+        record = await call.stored(registry.store.update(key, value, expected_revision=revision))
         revision = record.mod_revision
         entry = Entry.of(record, len(served.root.prefix))
         if not marked.remove:
             return Result(served=served, entry=await registry.seen(served, record))
     if not marked.remove:
         return Result(served=served, entry=entry)
-    change = await registry.store.delete(key, expected_revision=revision)
+    change = await call.stored(registry.store.delete(key, expected_revision=revision))
     await registry.cacher.wait_for(change.revision)
     if registry.services is not None and is_service(served.storage):
         await registry.services.settle(None, stored_old)

@@ -162,6 +162,7 @@ class Registry:
             dry_run=call.dry_run,
             warnings=call.warnings,
             annotations=call.annotations,
+            audit=call.audit,
             host=self.host,
         )
         if scale is None or obj is None or old is None:

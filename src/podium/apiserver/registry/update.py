@@ -271,7 +271,7 @@ async def _write(registry: Registry, call: Call, entry: Entry, stored: Object, s
     key = served.root.prefix + entry.key
     if deletes_now(stored, stored_old):
         if not call.dry_run:
-            change = await registry.store.delete(key, expected_revision=entry.revision)
+            change = await call.stored(registry.store.delete(key, expected_revision=entry.revision))
             await registry.cacher.wait_for(change.revision)
         return Result(served=served, object=served.from_storage(stored))
     if (
@@ -283,7 +283,7 @@ async def _write(registry: Registry, call: Call, entry: Entry, stored: Object, s
     if call.dry_run:
         return Result(served=served, object=served.from_storage(stored))
     value = await registry.encode(served, stored)
-    record = await registry.store.update(key, value, expected_revision=entry.revision)
+    record = await call.stored(registry.store.update(key, value, expected_revision=entry.revision))
     return Result(served=served, entry=await registry.seen(served, record))
 
 

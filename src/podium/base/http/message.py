@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
 
@@ -151,6 +151,7 @@ class Request:
     __slots__ = (
         "__weakref__",
         "_query",
+        "audit",
         "gone",
         "headers",
         "method",
@@ -198,6 +199,8 @@ class Request:
         """Set for what came by a port without access control: its sender is trusted with everything."""
         self.gone: Callable[[], None] | None = None
         """Set by a handler that wants to be told when the peer leaves before it is answered."""
+        self.audit: Any = None
+        """The audit record of the request, where its handler keeps one."""
         self._query: dict[str, list[str]] | None = None
 
     @property

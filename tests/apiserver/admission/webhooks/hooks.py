@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from podium.apiserver import admission
 from podium.apiserver.chain import Decision, RequestInfo, User
+from podium.apiserver.server import Config
 from podium.base import pki
 from podium.base.clock import Clock
 from podium.base.http.message import Headers, Request, Response
@@ -115,7 +116,11 @@ class AllowAll:
 
 @asynccontextmanager
 async def served(
-    directory: Path, *, clock: Clock | None = None, choice: admission.Choice | None = None
+    directory: Path,
+    *,
+    clock: Clock | None = None,
+    choice: admission.Choice | None = None,
+    config: Config | None = None,
 ) -> AsyncIterator[tuple[Api, Hooks]]:
     """Run an API server with the admission plugins, and a server of webhooks beside it."""
 
@@ -125,7 +130,10 @@ async def served(
     hooks = Hooks()
     await hooks.server.start("127.0.0.1", 0, serving())
     try:
-        async with asyncio.timeout(30), api(directory, clock=clock, prepare=admitting) as running:
+        async with (
+            asyncio.timeout(30),
+            api(directory, clock=clock, config=config, prepare=admitting) as running,
+        ):
             await running.call("POST", "/api/v1/namespaces", {"metadata": {"name": "default"}})
             account = {"metadata": {"name": "default"}}
             await running.call("POST", "/api/v1/namespaces/default/serviceaccounts", account)

@@ -124,10 +124,12 @@ async def judged(hook: Hook, attributes: Attributes, kind: str) -> AsyncIterator
         rejected, code, fault = True, 0, "apiserver_internal_error"
         raise
     finally:
+        elapsed_s = perf_counter() - started
+        if attributes.audit is not None:
+            attributes.audit.took(f"{'mutating' if kind == 'admit' else kind}-webhook", elapsed_s)
         metrics = attributes.host.metrics if attributes.host else None
         if metrics is not None:
             operation = attributes.operation
-            elapsed_s = perf_counter() - started
             metrics.webhook(hook.name, kind, operation, elapsed_s=elapsed_s, rejected=rejected, code=code)
             if rejected:
                 metrics.rejection(hook.name, kind, operation, error=fault, code=code)

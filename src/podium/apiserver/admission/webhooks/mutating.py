@@ -92,7 +92,8 @@ async def _ask(hook: Hook, attributes: Attributes, match: Match, shown: Shown, p
     if answer.patch_type != JSON_PATCH:
         raise CallingFailed(hook, f'unsupported patch type "{answer.patch_type}"', 400)
     new = await _patched(attributes, match, current, patch)
-    attributes.annotate(PATCH + place, _note(hook, patch=patch, patchType=JSON_PATCH))
+    if attributes.audit is not None and attributes.audit.wants_requests:
+        attributes.annotate(PATCH + place, _note(hook, patch=patch, patchType=JSON_PATCH))
     if new == attributes.object:
         return False
     # Whoever asked for admission holds this very object.

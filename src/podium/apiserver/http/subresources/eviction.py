@@ -147,6 +147,8 @@ async def _delete(registry: Registry, call: Call, options: DeleteOptions) -> Res
         name=call.name,
         dry_run=call.dry_run,
         options=call.options,
+        annotations=call.annotations,
+        audit=call.audit,
     )
 
     async def transform(old: Object) -> Object:

@@ -57,11 +57,14 @@ async def _patch(registry: Registry, call: Call, request: Request, wanted: Accep
         raise UnsupportedMediaType("415: Unsupported Media Type", details={})
     write_options(request, call, "PatchOptions")
     force = check_patch_options(call, request, type)
+    raw = await request.read_body()
+    if request.audit is not None:
+        request.audit.patched(raw, type)
     if type in (APPLY, APPLY_CBOR):
-        config = decode_config(await request.read_body(), cbor=type == APPLY_CBOR)
+        config = decode_config(raw, cbor=type == APPLY_CBOR)
         result = await _write(registry, call, None, lambda old: _applied(registry, call, old, config, force))
         return _answer(registry, call, result, request, wanted)
-    patch, duplicates = decode_patch(call, type, await request.read_body())
+    patch, duplicates = decode_patch(call, type, raw)
 
     def change(current: Object) -> Object:
         schema = _declared(call).schema

@@ -70,6 +70,8 @@ async def request_token(registry: Registry, call: Call, request: Request, info: 
         bound=bound,
         bound_node=node,
     )
+    if issued.token_id:
+        call.annotate("authentication.kubernetes.io/issued-credential-id", f"JTI={issued.token_id}")
     spec["audiences"] = audiences
     spec["boundObjectRef"] = spec.get("boundObjectRef")
     metadata["name"], metadata["namespace"] = call.name, call.namespace
