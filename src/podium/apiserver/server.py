@@ -579,6 +579,13 @@ class ApiServer:
         plain.add_document("/version", self._version)
         plain.add_document("/", lambda: {"paths": self._paths()})
         plain.add_handler("/metrics", lambda _request: _figures(self.metrics.registry))
+        if self._flow_control is not None:
+            from podium.apiserver.flowcontrol.dumps import PREFIX, Dumps  # noqa: PLC0415
+
+            dumps = Dumps(self._flow_control)
+            plain.add_handler(f"{PREFIX}dump_priority_levels", dumps.priority_levels, listed=False)
+            plain.add_handler(f"{PREFIX}dump_queues", dumps.queues, listed=False)
+            plain.add_handler(f"{PREFIX}dump_requests", dumps.requests, listed=False)
         plain.add_handler("/metrics/slis", lambda _request: _figures(self.health_metrics.registry))
         issuer = self.registry.token_issuer
         if issuer is not None and issuer.discoverable:

@@ -12,7 +12,7 @@ import pytest
 from podium.apiserver import bootstrap
 from podium.apiserver.authz.rbac import GROUP
 from podium.apiserver.bootstrap import rbac
-from podium.apiserver.bootstrap.planning import Options, Write, missing, plan
+from podium.apiserver.bootstrap.planning import Options, Write, missing, plan, unfit
 from podium.apiserver.bootstrap.roles import CLUSTER_ROLES
 from podium.machinery import meta
 from podium.machinery.errors import Object
@@ -166,6 +166,52 @@ def test_a_flow_schema_taken_over_is_left_alone() -> None:
     assert write.object["spec"]["matchingPrecedence"] == 2
     taken = {"annotations": {"apf.kubernetes.io/autoupdate-spec": "false"}}
     assert changed(filled(), FLOWSCHEMAS, "probes", spec={"matchingPrecedence": 3}, metadata=taken) == []
+
+
+AUTOUPDATE = "apf.kubernetes.io/autoupdate-spec"
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "generation", "follows"),
+    [
+        ("probes", "true", 7, True),
+        ("probes", "T", 7, True),
+        ("probes", "false", 1, False),
+        ("probes", "0", 1, False),
+        ("probes", None, 1, True),
+        ("probes", None, 2, False),
+        ("probes", "perhaps", 1, True),
+        ("probes", "perhaps", 2, False),
+        ("exempt", "false", 7, True),
+        ("catch-all", None, 7, True),
+    ],
+)
+def test_whether_flow_control_follows_the_server(
+    name: str, said: str | None, generation: int, follows: bool
+) -> None:
+    reader = filled()
+    original = reader.cached(FLOWSCHEMAS).get(None, name)
+    assert original is not None
+    metadata = {"annotations": {} if said is None else {AUTOUPDATE: said}, "generation": generation}
+    spec = {**original["spec"], "matchingPrecedence": 77}
+    [*writes] = changed(reader, FLOWSCHEMAS, name, spec=spec, metadata=metadata)
+    if follows:
+        [write] = writes
+        assert write.object["spec"] == original["spec"]
+    for write in writes:
+        assert write.object["metadata"]["annotations"][AUTOUPDATE] == ("true" if follows else "false")
+    assert bool(writes) is (follows or said not in ("false", "0"))
+
+
+def test_flow_control_is_kept_while_running_and_what_is_no_longer_known_goes() -> None:
+    reader = filled()
+    reader.cached(FLOWSCHEMAS).remove("", "probes")
+    for name, said in (("old", "true"), ("mine", "false"), ("plain", "")):
+        annotations = {AUTOUPDATE: said} if said else {}
+        reader.put(FLOWSCHEMAS, {"metadata": {"name": name, "annotations": annotations}, "spec": {}})
+    writes, gone = unfit(reader, OPTIONS, CLOCK.now())
+    assert [meta.name(write.object) for write in writes] == ["probes"]
+    assert [meta.name(write.object) for write in gone] == ["old"]
 
 
 def test_a_new_address_is_followed() -> None:

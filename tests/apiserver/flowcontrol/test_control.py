@@ -470,3 +470,53 @@ def test_seats_are_borrowed_and_given_back(tmp_path: Path) -> None:
             assert busy.queues.limit == pytest.approx(before, abs=5)
 
     asyncio.run(main())
+
+
+def rows_of(response: Response) -> list[list[str]]:
+    assert response.status == 200
+    assert response.headers.get("content-type") == "text/plain; charset=utf-8"
+    assert isinstance(response.body, bytes)
+    return [[cell.strip() for cell in line.split(", ")] for line in response.body.decode().splitlines()]
+
+
+def test_what_is_going_on_can_be_read_as_tables(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with people(tmp_path, FEW) as asked:
+            await narrow(asked, seats=0, response=queue(queues=2))
+            waiting = asyncio.create_task(asked.ask("alice", f"{CONFIGMAPS}?limit=1"))
+            queues = asked.control.configuration.levels["narrow"].queues
+            await asked.until(lambda: queues.waiting == 1)
+            dumps = "/debug/api_priority_and_fairness/dump_"
+
+            levels = rows_of(await asked.ask("root", f"{dumps}priority_levels"))
+            assert levels[0][:4] == ["PriorityLevelName", "ActiveQueues", "IsIdle", "IsQuiescing"]
+            assert [row[0] for row in levels[1:]] == sorted(asked.control.configuration.levels)
+            assert ["narrow", "1", "false", "false", "1", "0", "0", "0", "0", "0"] in levels
+
+            rows = rows_of(await asked.ask("root", f"{dumps}queues"))
+            busy = [row for row in rows if row[0] == "narrow" and row[2] == "1"]
+            assert busy[0][3:5] == ["0", "0"]
+            assert busy[0][6:8] == ["1", "1"]
+            assert re.fullmatch(r"0\.\d{8}ss", busy[0][8])
+
+            rows = rows_of(await asked.ask("root", f"{dumps}requests"))
+            assert rows[0][4] == "FlowDistingsher"
+            alice = next(row for row in rows if row[0] == "narrow")
+            assert (alice[1], alice[3], alice[4]) == ("narrow", "0", "")
+            assert alice[6:] == ["1", "0", "0s", "0001-01-01T00:00:00Z"]
+            root = next(row for row in rows if row[0] == "exempt")
+            assert root[1:5] == ["exempt", "-1", "-1", ""]
+
+            rows = rows_of(await asked.ask("root", f"{dumps}requests?includeRequestDetails=1"))
+            assert rows[0][-8:] == [
+                *("UserName", "Verb", "APIPath", "Namespace", "Name", "APIVersion", "Resource", "SubResource")
+            ]
+            assert next(row for row in rows if row[0] == "narrow")[-8:] == [
+                *("alice", "list", CONFIGMAPS, "default", "", "v1", "configmaps", "")
+            ]
+            assert (await asked.ask("", f"{dumps}requests")).status == 403
+            assert "debug" not in str((await asked.ask("root", "/")).body)
+            await widen(asked)
+            assert (await waiting).status == 200
+
+    asyncio.run(main())

@@ -8,8 +8,10 @@ nothing to say about constants; tests compare them with a fresh upstream cluster
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 
-from podium.apiserver.bootstrap.planning import Options, Write, missing, plan
+from podium.apiserver.bootstrap.planning import Options, Write, missing, plan, unfit
 from podium.apiserver.bootstrap.rbac import node_rules
 from podium.apiserver.cacher.entry import encode
 from podium.apiserver.chain import Reader
@@ -24,6 +26,8 @@ __all__ = ["Options", "keep", "node_rules", "run"]
 
 KEEP_INTERVAL_S = 10.0
 """As often as upstream looks after its own Service. A look costs two milliseconds and writes nothing."""
+LOOKS_A_MINUTE = 6
+"""Every so many looks, flow-control objects are looked after too: once a minute, as upstream."""
 
 _log = Log("bootstrap")
 
@@ -41,15 +45,22 @@ async def run(store: Store, reader: Reader, options: Options, *, clock: Clock | 
 
 
 async def keep(store: Store, reader: Reader, options: Options, *, clock: Clock | None = None) -> None:
-    """For ever, put back the API's own Service, its endpoints and the system namespaces when they go."""
+    """For ever, put back the API's own Service, its endpoints and the system namespaces when they go, and
+    keep flow-control objects as they should be."""
     clock = clock or WallClock()
-    while True:
+    for look in itertools.count(1):
         await clock.sleep(KEEP_INTERVAL_S)
-        for write in missing(reader, options, clock.now()):
-            try:
+        writes, gone = missing(reader, options, clock.now()), list[Write]()
+        if look % LOOKS_A_MINUTE == 0:
+            more, gone = unfit(reader, options, clock.now())
+            writes += more
+        try:
+            for write in writes:
                 await _perform(store, write, clock)
-            except StoreError as error:
-                _log.warning("cannot put an object back", object=meta.key(write.object), error=error)
+            for write in gone:
+                await _delete(store, write)
+        except StoreError as error:
+            _log.warning("cannot keep the cluster's own objects", error=error)
 
 
 async def _perform(store: Store, write: Write, clock: Clock) -> int:
@@ -69,6 +80,12 @@ async def _perform(store: Store, write: Write, clock: Clock) -> int:
     except (KeyExists, KeyMissing, RevisionMismatch):
         return 0
     return record.mod_revision
+
+
+async def _delete(store: Store, write: Write) -> None:
+    key = write.resource.storage_key(None, meta.name(write.object))
+    with contextlib.suppress(KeyMissing, RevisionMismatch):
+        await store.delete(key, expected_revision=meta.resource_version(write.object))
 
 
 def _as_new(write: Write, clock: Clock) -> Object:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
+from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.resources.flowcontrol.mandatory import ANY_PATH, ANY_RESOURCE, LEVEL_SPECS, SCHEMA_SPECS
 
@@ -10,6 +13,39 @@ AUTOUPDATE = "apf.kubernetes.io/autoupdate-spec"
 
 _LEASES: Object = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "namespaces": ["*"]}
 _EVERYBODY = "Group:system:unauthenticated Group:system:authenticated"
+
+
+_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+
+
+def revised(wanted: Object, current: Object) -> Object | None:
+    """Return what to store instead of `current`, None to leave it.
+
+    The annotation says whether the spec follows the server's: always that of a mandatory object, that of
+    another one unless an administrator has said no, or has changed it without saying anything.
+    """
+    said = _said(current)
+    follows = meta.name(wanted) in (*LEVEL_SPECS, *SCHEMA_SPECS)
+    if not follows:
+        follows = meta.generation(current) == 1 if said is None else said
+    changed = follows and current.get("spec") != wanted["spec"]
+    if not changed and said is follows:
+        return None
+    new = meta.copy_path(current, "metadata", "annotations")
+    new["metadata"]["annotations"][AUTOUPDATE] = "true" if follows else "false"
+    return {**new, "spec": wanted["spec"]} if changed else new
+
+
+def is_unwanted(current: Object, wanted: Container[str]) -> bool:
+    """Whether an object says that it is one of the server's own, and is none: an older version had it."""
+    return bool(_said(current)) and meta.name(current) not in wanted
+
+
+def _said(obj: Object) -> bool | None:
+    return _BOOLEANS.get(meta.annotations(obj).get(AUTOUPDATE, ""))
 
 
 def priority_levels() -> list[Object]:

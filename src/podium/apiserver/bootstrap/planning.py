@@ -73,6 +73,20 @@ def missing(reader: Reader, options: Options, now: datetime) -> list[Write]:
     ]
 
 
+def unfit(reader: Reader, options: Options, now: datetime) -> tuple[list[Write], list[Write]]:
+    """Return the writes that keep the flow-control objects as they should be, and those to be deleted."""
+    kinds = (PRIORITYLEVELCONFIGURATIONS, FLOWSCHEMAS)
+    writes = [write for write in _writes(reader, options, now) if write.resource in kinds]
+    own = (flowcontrol.priority_levels(), flowcontrol.flow_schemas())
+    gone = [
+        Write(resource=kind, object=obj, current=obj)
+        for kind, objects in reversed(tuple(zip(kinds, own, strict=True)))
+        for obj in reader.cached(kind).list()
+        if flowcontrol.is_unwanted(obj, {meta.name(one) for one in objects})
+    ]
+    return writes, gone
+
+
 AUTOMANAGED = "kube-aggregator.kubernetes.io/automanaged"
 
 _INDISPENSABLE = (NAMESPACES, SERVICES, ENDPOINTS, ENDPOINTSLICES)
@@ -89,8 +103,8 @@ def _writes(reader: Reader, options: Options, now: datetime) -> Iterator[Write]:
         (ROLES, rbac.roles(), rbac.reconciled_role),
         (ROLEBINDINGS, rbac.role_bindings(), rbac.reconciled_binding),
         (PRIORITYCLASSES, flowcontrol.priority_classes(), _keep),
-        (PRIORITYLEVELCONFIGURATIONS, flowcontrol.priority_levels(), _follow_spec),
-        (FLOWSCHEMAS, flowcontrol.flow_schemas(), _follow_spec),
+        (PRIORITYLEVELCONFIGURATIONS, flowcontrol.priority_levels(), flowcontrol.revised),
+        (FLOWSCHEMAS, flowcontrol.flow_schemas(), flowcontrol.revised),
         (APISERVICES, cluster.api_services(options.group_versions, now), _follow_automanaged),
         (SERVICECIDRS, [cluster.service_cidr(options.service_cidr, now)], _keep),
         (IPADDRESSES, [cluster.ip_address(service_address)], _keep),
@@ -129,13 +143,6 @@ def _follow(*fields: str) -> Reconcile:
         return {**current, **{field: wanted[field] for field in fields}}
 
     return reconcile
-
-
-def _follow_spec(wanted: Object, current: Object) -> Object | None:
-    """Bring a flow-control object up to date unless an administrator has taken it over."""
-    if meta.annotations(current).get(flowcontrol.AUTOUPDATE) != "true":
-        return None
-    return _follow("spec")(wanted, current)
 
 
 def _follow_automanaged(wanted: Object, current: Object) -> Object | None:

@@ -38,6 +38,7 @@ class Plain:
         self._checks = {"healthz": checks, "livez": checks, "readyz": {**checks, **ready_checks}}
         self._documents: dict[str, _Document] = {}
         self._handlers: dict[str, Callable[[Request], Response]] = {}
+        self._unlisted: set[str] = set()
 
     def add_document(
         self, path: str, make: Callable[[], Object], *, media_type: str = "", kept_s: int = 0
@@ -48,13 +49,21 @@ class Plain:
         """
         self._documents[path] = _Document(make, media_type, kept_s)
 
-    def add_handler(self, path: str, handler: Callable[[Request], Response]) -> None:
+    def add_handler(self, path: str, handler: Callable[[Request], Response], *, listed: bool = True) -> None:
+        """Have `handler` answer at `path`; `listed` says whether the path is among those that are told of."""
         self._handlers[path] = handler
+        if not listed:
+            self._unlisted.add(path)
 
     def paths(self) -> list[str]:
         health = [f"/{kind}/{name}" for kind, checks in self._checks.items() for name in checks]
         return sorted(
-            [*(f"/{kind}" for kind in _HEALTH), *health, *self._documents, *self._handlers],
+            [
+                *(f"/{kind}" for kind in _HEALTH),
+                *health,
+                *self._documents,
+                *(self._handlers.keys() - self._unlisted),
+            ],
         )
 
     def handle(self, request: Request) -> Response:
