@@ -115,6 +115,11 @@ class ApiServerMetrics:
         self.long_running = make.gauge(
             "apiserver_longrunning_requests", "Watches, execs and the like that are open.", *_REQUEST
         )
+        self.terminations = make.counter(
+            "apiserver_request_terminations_total",
+            "Requests that were ended in self-defence: too many at a time, or too long under way.",
+            *(*_REQUEST, "code"),
+        )
         self.deprecated = make.gauge(
             "apiserver_requested_deprecated_apis",
             "1 for each deprecated API that somebody has asked for.",
@@ -244,6 +249,11 @@ class ApiServerMetrics:
         if seen.size is not None:
             body = response.body
             seen.size.observe(len(body) if isinstance(body, bytes) else sum(map(len, body)))
+
+    def terminated(self, request: Request, info: RequestInfo, status: int) -> None:
+        """Record a request that the server has ended in self-defence."""
+        verb, _dry_run, *rest = self._of(request, info).labels
+        self.terminations.labels(verb, *rest, str(status)).inc()
 
     def read_at_once(
         self, request: Request, info: RequestInfo, user: User, response: Response, started: float

@@ -35,11 +35,12 @@ from podium.apiserver.chain import (
     RequestInfo,
     User,
 )
+from podium.apiserver.deadlines import Deadline, Deadlines, timed_out
 from podium.apiserver.discovery import Discovery
 from podium.apiserver.flowcontrol.control import FlowControl
 from podium.apiserver.flowcontrol.dangling import DanglingReferences
 from podium.apiserver.flowcontrol.in_flight import MaxInFlight
-from podium.apiserver.flowcontrol.limiter import Limiter, Seat
+from podium.apiserver.flowcontrol.limiter import Limiter, Seat, is_long_running
 from podium.apiserver.http.api import Api
 from podium.apiserver.http.negotiation import CBOR
 from podium.apiserver.http.options import WATCH_TIMEOUT_S_MIN
@@ -220,6 +221,7 @@ class ApiServer:
             self.registry.authorizer = self._access.authorizer
         self._routes: dict[tuple[str, str], Registration] = {}
         """The groups and versions that other servers answer."""
+        self._deadlines = Deadlines(config.limits.request_timeout_s)
         self._flow_control: FlowControl | None = None
         self._limiter = self._chosen_limiter(config.limits)
         self._audit: Audit | None = None
@@ -272,7 +274,6 @@ class ApiServer:
             in_flight,
             self.gates,
             total_seats=reading + mutating,
-            request_timeout_s=limits.request_timeout_s,
         )
         self.metrics.registry.before_collection(self._flow_control.collect)
         return self._flow_control
@@ -444,13 +445,19 @@ class ApiServer:
         info = request_info(request)
         response: Response | None = None
         seat: Seat | None = None
+        deadline: Deadline | None = None
         try:
+            timeout_s = self._config.limits.request_timeout_s
+            if not is_long_running(info):
+                timeout_s = self._deadlines.timeout_s(request)
+                deadline = self._deadlines.begin(request, timeout_s)
             user = await self._authenticate(request, info)
-            seat = self._limiter.arrive(request, info, user)
+            seat = self._limiter.arrive(request, info, user, timeout_s)
             if seat is None or seat.executes or await self._turn(request, seat):
                 response = await self._serve(request, info, user, seat)
             else:
                 response = seat.refusal()
+                self.metrics.terminated(request, info, response.status)
         except ApiError as error:
             response = failure(error, request, self.registry.media_types)
         except BodyTooLarge as error:
@@ -459,12 +466,20 @@ class ApiServer:
             response = text(str(error), status=500)
         except (HttpError, ConnectionError):
             raise
+        except asyncio.CancelledError:
+            if deadline is None or not deadline.passed:
+                raise
+            deadline.survive()
+            response = failure(timed_out(), request, self.registry.media_types)
+            self.metrics.terminated(request, info, response.status)
         except Exception as error:
             _log.exception("a request failed", method=request.method, target=request.target)
             if request.audit is not None:
                 request.audit.fault = error
             response = failure(InternalError("Internal error occurred: see the server's log"), request)
         finally:
+            if deadline is not None:
+                self._deadlines.end(deadline)
             if seat is not None and response is None:
                 seat.release()
         if seat is not None:

@@ -8,6 +8,7 @@ Upstream: filters/priority-and-fairness.go. How a single event loop is shared ou
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 from time import perf_counter, time
 
@@ -55,7 +56,6 @@ class FlowControl:
         gates: FeatureGates,
         *,
         total_seats: int,
-        request_timeout_s: float,
     ) -> None:
         schemas, levels = catalog.of(FLOWSCHEMAS), catalog.of(PRIORITYLEVELCONFIGURATIONS)
         self.configuration = Configuration(schemas, levels, metrics, total_seats, self._refresh_soon)
@@ -64,7 +64,6 @@ class FlowControl:
         self._metrics = metrics
         self._by_size = gates.enabled("SizeBasedListCostEstimate")
         self._watch_lists = gates.enabled("WatchList")
-        self.wait_s_max = min(request_timeout_s / WAITED_PART, WAIT_S_MAX)
         self.pump = Pump(self._levels, _begun, _starved)
         self._dropped: dict[str, Dropped] = {}
         self._evicting = False
@@ -101,7 +100,7 @@ class FlowControl:
                 return None
         return flow
 
-    def arrive(self, request: Request, info: RequestInfo, user: User) -> FlowSeat | None:
+    def arrive(self, request: Request, info: RequestInfo, user: User, timeout_s: float) -> FlowSeat | None:
         if is_long_running(info) and info.verb != "watch":
             return None
         now_s = perf_counter()
@@ -123,15 +122,12 @@ class FlowControl:
             flow.figures.rejected(refused).value += 1
             flow.figures.waited_in_vain.observe(0.0)
             return seat
-        self._wait(seat, first=first)
-        return seat
-
-    def _wait(self, seat: FlowSeat, *, first: bool) -> None:
-        seat.wait()
-        self.pump.joined(seat.flow.level, first=first)
+        seat.wait(wait_s_max=min(timeout_s / WAITED_PART, WAIT_S_MAX))
+        self.pump.joined(level, first=first)
         if not self._evicting:
             self._evicting = True
             asyncio.get_running_loop().call_later(EVICTION_INTERVAL_S, self._evict)
+        return seat
 
     def _estimate(self, request: Request, info: RequestInfo, flow: Flow) -> Work:
         match info.verb:
@@ -171,7 +167,7 @@ class FlowControl:
         now_s = perf_counter()
         for level in self._levels():
             for seat in level.queues.all_waiting():
-                if isinstance(seat, FlowSeat) and now_s > seat.arrived_s + self.wait_s_max:
+                if isinstance(seat, FlowSeat) and now_s > seat.deadline_s:
                     level.queues.timed_out += 1
                     seat.turn_away(now_s)
                     assert seat.turn_given is not None
@@ -206,7 +202,7 @@ def _starved(level: Level) -> None:
 class FlowSeat(Waiting):
     """The seat of one request in its priority level: waiting, then executing, then over."""
 
-    __slots__ = ("control", "executes", "flow", "info", "mutating", "over", "request", "user")
+    __slots__ = ("control", "deadline_s", "executes", "flow", "info", "mutating", "over", "request", "user")
 
     def __init__(
         self,
@@ -227,6 +223,8 @@ class FlowSeat(Waiting):
         self.mutating = is_mutating(info)
         self.executes = False
         self.over = False
+        self.deadline_s = math.inf
+        """Until when it waits."""
 
     # --- what the handler asks
 
@@ -260,7 +258,8 @@ class FlowSeat(Waiting):
             super().had_loop(took_s)
             self.flow.had_loop(took_s)
 
-    def wait(self) -> None:
+    def wait(self, *, wait_s_max: float) -> None:
+        self.deadline_s = self.arrived_s + wait_s_max
         figures = self.flow.figures
         figures.waiting.value += 1
         figures.waiting_seats.value += self.work.seats_max

@@ -36,7 +36,7 @@ class MaxInFlight:
         limit = self._limits[mutating]
         return bool(limit) and self.in_flight.executing[mutating] >= limit
 
-    def arrive(self, request: Request, info: RequestInfo, user: User) -> PlainSeat | None:
+    def arrive(self, request: Request, info: RequestInfo, user: User, timeout_s: float) -> PlainSeat | None:
         if is_long_running(info):
             return None
         mutating = is_mutating(info)

@@ -55,8 +55,8 @@ class Limiter(Protocol):
         """Return leave for a read that is answered before anything else happens; None: it has to `arrive`."""
         ...
 
-    def arrive(self, request: Request, info: RequestInfo, user: User) -> Seat | None:
-        """Return the seat of a request; None when it is none of those that are limited."""
+    def arrive(self, request: Request, info: RequestInfo, user: User, timeout_s: float) -> Seat | None:
+        """Return the seat of a request that may take so long; None when such requests are not limited."""
         ...
 
 

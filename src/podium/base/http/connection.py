@@ -404,6 +404,7 @@ class Connection(asyncio.BufferedProtocol):
             remote=self._remote,
             tls=self.server.tls,
         )
+        request.cancel = self._cancel_handler
         return Exchange(request, body, keep_alive=keep_alive, upgrade=upgrade, version=version)
 
     def on_body(self, data: bytes) -> None:
@@ -502,6 +503,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+    def _cancel_handler(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
     # Answering.
 

@@ -152,6 +152,7 @@ class Request:
         "__weakref__",
         "_query",
         "audit",
+        "cancel",
         "gone",
         "headers",
         "method",
@@ -197,6 +198,8 @@ class Request:
         self.tls = tls
         self.unsecured = False
         """Set for what came by a port without access control: its sender is trusted with everything."""
+        self.cancel: Callable[[], None] | None = None
+        """Cancels whoever handles this request; None where nobody can tell."""
         self.gone: Callable[[], None] | None = None
         """Set by a handler that wants to be told when the peer leaves before it is answered."""
         self.audit: Any = None
