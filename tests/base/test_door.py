@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 
 import pytest
 
+from podium.base.http.door import Contexts
 from podium.base.http.message import Request, Response, StreamWriter
 from podium.base.http.server import Server
 from tests.base.certs import Authority, authority
@@ -48,15 +50,54 @@ def test_plain_http_is_told_so(first: str, uv: bool) -> None:
 
 
 @LOOPS
-@pytest.mark.parametrize(
-    "data", [b"\x00\x01\x02\x03\x04\x05", b"SSH-2.0-x\r\n", b"\x16nonsense that is no hello", b"G"]
-)
+@pytest.mark.parametrize("data", [b"\x00\x01\x02\x03\x04\x05", b"SSH-2.0-x\r\n", b"G"])
 def test_what_is_neither_is_cut_off(data: bytes, uv: bool) -> None:
     async def main() -> None:
         async with serving(who, tls=True) as server, transport_to(server) as transport:
             assert await spoken(server, data) == b""
             response = await transport.send("GET", "/")
             assert response.status == 200
+
+    run(main(), uv=uv)
+
+
+@LOOPS
+def test_a_hello_that_is_none(uv: bool) -> None:
+    async def main() -> None:
+        async with serving(who, tls=True) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")
+            async with asyncio.timeout(PATIENCE_S):
+                assert await reader.readexactly(1) == b"\x15", "an alert"
+                # And though the peer stays, the end.
+                with contextlib.suppress(OSError):
+                    await reader.read()
+            writer.close()
+
+    run(main(), uv=uv)
+
+
+@LOOPS
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        (ssl.TLSVersion.TLSv1_2, "ALERT_UNKNOWN_CA"),
+        # Here the client thinks that all is well until it reads.
+        (ssl.TLSVersion.TLSv1_3, "ALERT_UNKNOWN_CA"),
+    ],
+)
+def test_a_failed_handshake_says_why(version: ssl.TLSVersion, words: str, uv: bool) -> None:
+    async def main() -> None:
+        stranger = authority().client_context(Authority("strangers").issue("jane"))
+        stranger.minimum_version = stranger.maximum_version = version
+        async with serving(who, tls=True) as server:
+            with pytest.raises(ssl.SSLError, match=words):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=stranger)
+                try:
+                    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                    await reader.read()
+                finally:
+                    writer.transport.abort()
 
     run(main(), uv=uv)
 
@@ -97,6 +138,20 @@ def test_certificates_are_replaced(uv: bool) -> None:
             async with transport_to(server) as client:
                 with pytest.raises((ConnectionError, ssl.SSLError)):
                     await client.send("GET", "/")
+
+    run(main(), uv=uv)
+
+
+@LOOPS
+def test_an_address_may_have_a_certificate_of_its_own(uv: bool) -> None:
+    async def main() -> None:
+        ours, other = authority(), Authority("other")
+        server = Server(who)
+        contexts = Contexts(other.server_context(), {"127.0.0.1": ours.server_context()})
+        await server.start("127.0.0.1", 0, contexts)
+        async with transport_to(server) as client:
+            assert (await client.send("GET", "/")).status == 200
+        await server.stop()
 
     run(main(), uv=uv)
 

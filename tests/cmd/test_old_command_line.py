@@ -128,6 +128,13 @@ def test_the_token_in_a_secret(cluster: Started) -> None:
         ("-H 'Host: 10.0.0.1'", "403"),
         ("-H 'Host: localhost'", "200"),
         ("-H 'Host: [::1]:80'", "200"),
+        # Pages may open WebSockets to wherever they like, and say where they come from.
+        ("-H 'Origin: https://attacker.example'", "403"),
+        ("-H 'Origin: http://localhost.attacker.example:8080'", "403"),
+        ("-H 'Origin: null'", "403"),
+        ("-H 'Origin: http://[x'", "403"),
+        ("-H 'Origin: http://localhost:8080'", "200"),
+        ("-H 'Origin: http://localhost:8080' -H 'Origin: https://attacker.example'", "403"),
     ],
 )
 def test_the_insecure_port(cluster: Started, arguments: str, expected: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import sys
+from urllib.parse import urlsplit
 
 from podium.base.http.message import Handler, HttpError, Request, Response
 
@@ -55,17 +56,28 @@ def wrong(arguments: argparse.Namespace) -> str:
 def unsecured(handler: Handler) -> Handler:
     """Return `handler` for the requests of the insecure port.
 
-    They must name a loopback host: a page in a browser of this machine, whose own name has come to lead to
-    the loopback address, is not let in.
+    Pages in a browser of this machine are not let in: neither those whose own name has come to lead to the
+    loopback address, which the host tells, nor those that open a WebSocket, or post, from elsewhere, which
+    the origin tells.
     """
 
     async def handle(request: Request) -> Response:
         if not _is_local(request.headers.get("host")):
             raise HttpError(403, "Forbidden", "the insecure port answers on a loopback address only")
+        for origin in request.headers.get_all("origin"):
+            if not _is_local(_host_of(origin)):
+                raise HttpError(403, "Forbidden", "the insecure port answers no pages of other hosts")
         request.unsecured = True
         return await handler(request)
 
     return handle
+
+
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc or origin
+    except ValueError:
+        return origin
 
 
 def _is_local(host: str) -> bool:

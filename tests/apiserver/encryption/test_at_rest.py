@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from podium.apiserver.chain import Decision, RequestInfo, User
 from podium.apiserver.encryption.encryption import Encryption
 from podium.apiserver.server import Config
 from podium.base.clock import WallClock
@@ -243,6 +244,30 @@ def test_what_cannot_be_decrypted_may_be_deleted(tmp_path: Path) -> None:
             await running.ok("DELETE", f"{SECRETS}/b?{OPTION}=true")
             listed = await running.ok("GET", SECRETS)
             assert [item["metadata"]["name"] for item in listed["items"]] == ["good"]
+
+    run(main)
+
+
+class Nobody:
+    """Denies everything."""
+
+    async def authorize(self, user: User, info: RequestInfo) -> Decision:
+        return Decision(allowed=False, reason=f"no {info.verb}")
+
+
+def test_such_a_deletion_needs_a_permission(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with served(tmp_path, KEY_1) as running:
+            await running.ok("POST", SECRETS, secret("a"))
+        async with served(tmp_path, KEY_2, config=UNSAFE) as running:
+            running.server.registry.authorizer = Nobody()
+            code, status = await running.call("DELETE", f"{SECRETS}/a?{OPTION}=true")
+            assert code == 403
+            assert status["message"] == (
+                'secrets "a" is forbidden: not permitted to do "unsafe-delete-ignore-read-errors", reason: '
+                "no unsafe-delete-ignore-read-errors"
+            )
+            assert (await running.call("GET", f"{SECRETS}/a"))[0] == 500
 
     run(main)
 

@@ -80,6 +80,7 @@ async def delete(registry: Registry, call: Call) -> None:
     Neither finalizers nor preconditions nor admission have a say, for nobody knows what they would see.
     Raises `Invalid` for an object that can be read, and `Forbidden`.
     """
+    call.annotations.setdefault("apiserver.k8s.io/unsafe-delete-ignore-read-error", "")
     served = call.served
     resource, key = served.resource, served.key(call.namespace, call.name)
     await _authorize(registry, call)

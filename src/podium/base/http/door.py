@@ -12,6 +12,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,13 +25,43 @@ ACCEPTED_AT_ONCE = 32
 REST_S = 1.0
 """How long nobody is let in after accepting has failed: most likely there are too many open files."""
 
+LINGER_S = 1.0
+"""How long a peer has to take in why it is not let in."""
+
 _HANDSHAKE = 0x16
 _HEAD_BYTES = 5
 _HTTP = (b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO", b"PATCH", b"DELET")
 _NOT_TLS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 _DRAINED_BYTES = 64 * 1024
 
+_limit: ContextVar[asyncio.Timeout] = ContextVar("limit")
+"""Of the handshake that a callback belongs to."""
+
 _log = Log("podium.http")
+
+
+class _Telling(ssl.SSLObject):
+    """A handshake that tells its peer why it has failed.
+
+    TLS has an alert for each reason. It is in the outgoing buffer when OpenSSL gives up, and asyncio would
+    cut the connection without sending it. Told to wait for more instead, asyncio sends what there is; then
+    the peer goes, or its time is over.
+    """
+
+    _told = False
+
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError):
+            raise
+        except ssl.SSLError as error:
+            if self._told:
+                raise
+            self._told = True
+            if (limit := _limit.get(None)) is not None:
+                limit.reschedule(asyncio.get_running_loop().time() + LINGER_S)
+            raise ssl.SSLWantReadError(*error.args) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +71,10 @@ class Contexts:
     default: ssl.SSLContext
     by_address: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
     """By the address that a client has connected to, where that has a certificate of its own."""
+
+    def __post_init__(self) -> None:
+        for context in (self.default, *self.by_address.values()):
+            context.sslobject_class = _Telling
 
     def of(self, connection: socket.socket) -> ssl.SSLContext:
         if not self.by_address:
@@ -119,12 +154,14 @@ class Door:
                 _refuse(connection, first)
                 return
             handed_over = True
-            await server.loop.connect_accepted_socket(
-                server.make_connection,
-                connection,
-                ssl=self.contexts.of(connection),
-                ssl_handshake_timeout=server.handshake_timeout_s,
-            )
+            async with asyncio.timeout(None) as limit:
+                _limit.set(limit)
+                await server.loop.connect_accepted_socket(
+                    server.make_connection,
+                    connection,
+                    ssl=self.contexts.of(connection),
+                    ssl_handshake_timeout=server.handshake_timeout_s,
+                )
         except (OSError, TimeoutError):
             pass  # ssl.SSLError too: that is between the peer and TLS.
         finally:
