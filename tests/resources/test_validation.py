@@ -367,11 +367,14 @@ def test_ephemeral_containers_of_pods(old: Object, new: Object, messages: list[s
     assert [normal(error.message) for error in errors] == messages
 
 
+CSR_PEM = b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"
+
+
 def _request(certificate: str = "", **verdicts: str) -> Object:
     request: Object = {
         "metadata": {"name": "r"},
         "spec": {
-            "request": base64.b64encode(b"-----BEGIN CERTIFICATE REQUEST-----").decode(),
+            "request": base64.b64encode(CSR_PEM).decode(),
             "signerName": "example.com/mine",
             "usages": ["client auth"],
         },

@@ -14,6 +14,7 @@ from podium.base import pki
 from podium.base.clock import rfc3339
 from podium.machinery.errors import Object
 from podium.resources.certificates.certificatesigningrequests import CERTIFICATESIGNINGREQUESTS
+from podium.resources.pem import signing_request
 from podium.runtime.controller import Context, Controller, Watch, own_key
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def csr_signing(certificate_pem: str, key_pem: str, duration_s: float = DEFAULT_
 
         now = context.clock.now()
         status: Object = dict(request["status"])
-        parsed = x509.load_pem_x509_csr(base64.b64decode(request["spec"]["request"]))
+        parsed = x509.load_der_x509_csr(signing_request(request["spec"]["request"]))
         if reason := why_not(request, parsed):
             failed = {
                 "type": "Failed",

@@ -45,6 +45,17 @@ def blocks(text: bytes) -> list[Block]:
     return found
 
 
+def signing_request(data: object) -> bytes:
+    """Return the PKCS#10 request (DER) that `spec.request` of a CertificateSigningRequest, in base64, is.
+
+    It is the first block, whatever comes behind: what is judged must be what is signed. Raises ValueError.
+    """
+    found = blocks(decoded(data))
+    if not found or found[0].kind != "CERTIFICATE REQUEST":
+        raise ValueError("PEM block type must be CERTIFICATE REQUEST")
+    return found[0].content
+
+
 def certificate(content: bytes) -> Certificate | None:
     """Return the certificate that DER bytes are, None where they are none."""
     from cryptography import x509  # noqa: PLC0415

@@ -3,15 +3,13 @@ requests, and what may not be asked for."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-
 from podium.apiserver.admission.plugin import Plugin
 from podium.apiserver.admission.writes import concerns, refused, spec_of
 from podium.apiserver.authn.der import ORGANIZATION, attributes_of, elements
 from podium.apiserver.chain import MASTERS, Attributes, Authorizer, RequestInfo
 from podium.machinery.errors import Object
 from podium.resources.certificates.certificatesigningrequests import CERTIFICATESIGNINGREQUESTS
+from podium.resources.pem import signing_request
 
 CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
 
@@ -79,14 +77,12 @@ def requested_subject(request: str) -> list[tuple[bytes, str]]:
     Raises ValueError.
     """
     try:
-        lines = base64.b64decode(request).decode("ascii").split("-----")
-        der = base64.b64decode(lines[2])
-        (_, whole) = next(elements(der))
+        (_, whole) = next(elements(signing_request(request)))
         (_, info) = next(elements(whole))
         # version, subject, public key, attributes
         return list(attributes_of(list(elements(info))[1][1]))
-    except (binascii.Error, UnicodeDecodeError, IndexError, StopIteration) as error:
-        raise ValueError("PEM block type must be CERTIFICATE REQUEST") from error
+    except (UnicodeDecodeError, IndexError, StopIteration) as error:
+        raise ValueError("the request is no PKCS#10") from error
 
 
 def _outcome(request: Object) -> tuple[object, object]:

@@ -9,6 +9,7 @@ from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
 from podium.resources.checks import Errors, Rule, difference, objects, same, spec_of
 from podium.resources.defaulting import given
+from podium.resources.pem import signing_request
 
 USAGES = (
     "any",
@@ -48,9 +49,10 @@ def validate_request(request: Object) -> Errors:
     """Check a CertificateSigningRequest. That its request parses is for those who load cryptography."""
     spec, status = spec_of(request), given(request, "status") or {}
     errors: Errors = []
-    if "BEGIN CERTIFICATE REQUEST" not in _pem(spec.get("request")):
-        detail = "PEM block type must be CERTIFICATE REQUEST"
-        errors.append(FieldError.invalid("spec.request", spec.get("request"), detail))
+    try:
+        signing_request(spec.get("request"))
+    except ValueError as error:
+        errors.append(FieldError.invalid("spec.request", spec.get("request"), str(error)))
     usages = spec.get("usages") or []
     if not usages:
         errors.append(FieldError.required("spec.usages"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import TYPE_CHECKING
 
 from podium.machinery.derived import Change, Package
@@ -11,6 +9,7 @@ from podium.machinery.errors import FieldError, Object
 from podium.resources.certificates.certificatesigningrequests import CERTIFICATESIGNINGREQUESTS
 from podium.resources.defaulting import blank, child, items
 from podium.resources.legacy.older import older
+from podium.resources.pem import certificate_request, signing_request
 
 if TYPE_CHECKING:
     from cryptography.x509 import CertificateSigningRequest
@@ -49,11 +48,9 @@ def signer_of(spec: Object) -> str:
 
 def _parsed(encoded: object) -> CertificateSigningRequest | None:
     # Only requests that name no signer load cryptography for it.
-    from cryptography import x509  # noqa: PLC0415
-
     try:
-        return x509.load_pem_x509_csr(base64.b64decode(str(encoded or "")))
-    except (binascii.Error, ValueError):
+        return certificate_request(signing_request(encoded))
+    except ValueError:
         return None
 
 
