@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from podium.apiserver.authn.bearer import Refused
 from podium.apiserver.authn.oidc.authenticator import JwtAuthenticator
@@ -23,6 +27,7 @@ from podium.apiserver.authn.oidc.config import (
     UserValidationRule,
 )
 from podium.apiserver.authn.oidc.config import Issuer as IssuerConfig
+from podium.apiserver.authn.oidc.jose import key_set, parse, untrusted_issuer
 from podium.apiserver.authn.oidc.metrics import JwtMetrics
 from podium.apiserver.authn.oidc.validation import Compiled, validate
 from podium.apiserver.chain import User
@@ -86,6 +91,10 @@ async def running(
         yield one
     finally:
         await one.authenticator.close()
+
+
+def encoded(value: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
 def who(made: Compiled, token: str) -> User | None:
@@ -328,6 +337,45 @@ def test_discovery_elsewhere(oidc: Issuer) -> None:
     made = compiled(oidc, discovery_url=f"{oidc.url}/elsewhere")
     assert who(made, oidc.token()) == User(name="jane")
     assert oidc.requests == {"/elsewhere": 1, "/keys": 1}
+
+
+# --- what is no token and no key set
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text() | st.lists(_JSON, min_size=2, max_size=3).map(lambda all_: ".".join(map(encoded, all_))))
+def test_no_text_upsets_the_reader_of_tokens(text: str) -> None:
+    untrusted_issuer(text)
+    try:
+        parse(text)
+    except ValueError as error:
+        assert str(error).startswith("oidc: malformed jwt")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.binary()
+    | st.lists(
+        st.dictionaries(st.sampled_from(["kty", "kid", "crv", "x", "y", "n", "e"]), _JSON)
+        | st.fixed_dictionaries(
+            {"kty": st.just("EC"), "crv": st.just("P-256"), "x": st.text(), "y": st.text()}
+        )
+        | st.fixed_dictionaries({"kty": st.just("RSA"), "n": st.text(), "e": st.text()})
+        | _JSON,
+        max_size=3,
+    ).map(lambda keys: json.dumps({"keys": keys}).encode())
+)
+def test_no_bytes_upset_the_reader_of_keys(data: bytes) -> None:
+    try:
+        key_set(data)
+    except ValueError:
+        return
 
 
 # --- keys

@@ -114,6 +114,23 @@ def test_an_issued_token_identifies_its_account() -> None:
     assert found.user.extra == {"authentication.kubernetes.io/credential-id": (f"JTI={jti}",)}
 
 
+def test_a_pods_token_tells_of_a_node_that_is_gone() -> None:
+    world = World()
+    issued = world.issuer.issue(
+        world.object(SERVICEACCOUNTS, "robot"),
+        audiences=(),
+        expiration_s=600,
+        bound=world.object(PODS, "web"),
+        bound_node={"metadata": {"name": "gone"}},
+    )
+    token = asyncio.run(issued).token
+    assert payload(token)["kubernetes.io"]["node"] == {"name": "gone"}
+    found = world.identify(token)
+    assert found is not None
+    assert found.user.extra["authentication.kubernetes.io/node-name"] == ("gone",)
+    assert "authentication.kubernetes.io/node-uid" not in found.user.extra
+
+
 def test_claims_are_upstreams() -> None:
     world = World()
     claims = payload(world.issue(bound=PODS, name="web", expiration_s=3607))

@@ -10,7 +10,10 @@ from typing import Protocol, runtime_checkable
 
 from podium.apiserver.chain import User
 from podium.base.http.message import Request
+from podium.base.log import Log
 from podium.machinery.errors import Unauthorized
+
+_log = Log("podium.apiserver.authn")
 
 # Browsers cannot set headers on a WebSocket; the token travels as a subprotocol (upstream's KEP-less habit).
 WEBSOCKET_PREFIX = "base64url.bearer.authorization.k8s.io."
@@ -104,7 +107,12 @@ class BearerAuthenticator:
         token = take_token(request)
         if not token:
             return None
-        identified = await self.identify(token, self.audiences)
+        try:
+            identified = await self.identify(token, self.audiences)
+        except Refused as refused:
+            # The client hears nothing but Unauthorized.
+            _log.info("a token is not accepted", why=refused.why)
+            raise
         if request.audit is not None:
             for key, text in identified.notes.items():
                 request.audit.annotate(key, text)

@@ -85,7 +85,8 @@ def parse(payload: Mapping[str, Any]) -> Claims:
         issued_at=_number(payload, "iat"),
         warn_after=_number(private, "warnafter"),
         pod=_reference(private, "pod"),
-        node=_reference(private, "node"),
+        # A pod's token may tell of a node that nobody has seen, by its name alone.
+        node=_reference(private, "node", named_only="pod" in private),
         secret=_reference(private, "secret"),
     )
 
@@ -106,13 +107,14 @@ def _number(claims: Mapping[str, Any], name: str) -> float | None:
     return float(value)
 
 
-def _reference(claims: Mapping[str, Any], name: str) -> Reference | None:
+def _reference(claims: Mapping[str, Any], name: str, *, named_only: bool = False) -> Reference | None:
     value = claims.get(name)
     if value is None:
         return None
     if not isinstance(value, Mapping):
         raise ValueError(f"claim {name} is no reference")
-    return Reference(name=_text(value, "name"), uid=_text(value, "uid"))
+    uid = "" if named_only and "uid" not in value else _text(value, "uid")
+    return Reference(name=_text(value, "name"), uid=uid)
 
 
 def _audiences(value: Any) -> tuple[str, ...]:

@@ -132,4 +132,6 @@ class ServiceAccountTokenIssuer:
 
 
 def _reference(obj: Object) -> Object:
-    return {"name": meta.name(obj), "uid": meta.uid(obj)}
+    """Return name and uid; the Node of a pod may be gone, and then has no uid."""
+    uid = meta.uid(obj)
+    return {"name": meta.name(obj), "uid": uid} if uid else {"name": meta.name(obj)}

@@ -239,7 +239,9 @@ def _user(claims: Claims) -> User:
     if claims.pod is not None:
         extra[POD_NAME], extra[POD_UID] = (claims.pod.name,), (claims.pod.uid,)
     if claims.node is not None:
-        extra[NODE_NAME], extra[NODE_UID] = (claims.node.name,), (claims.node.uid,)
+        extra[NODE_NAME] = (claims.node.name,)
+        if claims.node.uid:
+            extra[NODE_UID] = (claims.node.uid,)
     return User(
         name=service_account_user(claims.namespace, claims.service_account.name),
         uid=claims.service_account.uid,

@@ -123,4 +123,6 @@ def _bound(registry: Registry, call: Call, reference: Object | None) -> tuple[Ob
             "serviceaccount name."
         )
     node_name = found["spec"].get("nodeName")
-    return found, registry.peek(NODES, "", node_name) if node_name else None
+    if not node_name:
+        return found, None
+    return found, registry.peek(NODES, "", node_name) or {"metadata": {"name": node_name}}
