@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from podium.apiserver.bootstrap.controllers import CONTROLLERS
 from podium.cmd import kube_controller_manager
 from podium.controllers.catalogue import OFF_BY_DEFAULT, Settings, catalogue, chosen, without_settings
+from podium.runtime.controller import AS_PROCESS, Controller
 
 ALL = catalogue(Settings())
 USUAL = {c.name for c in ALL} - OFF_BY_DEFAULT
@@ -37,6 +39,19 @@ def test_an_unknown_controller_is_refused(capsys: pytest.CaptureFixture[str]) ->
 
 def test_names_are_unique() -> None:
     assert len({c.name for c in ALL}) == len(ALL)
+
+
+_ELSEWHERE = {
+    AS_PROCESS,
+    "bootstrap-signer",  # has Roles in two namespaces
+    "token-cleaner",
+    "storage-version-migrator-controller",  # behind a gate, as its role is
+}
+
+
+def test_every_controller_has_a_role_of_its_own() -> None:
+    accounts = {c.service_account or c.name for c in ALL if isinstance(c, Controller)}
+    assert accounts <= set(CONTROLLERS) | _ELSEWHERE, "upstream's roles have these names"
 
 
 def test_controllers_without_their_settings_do_not_run() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from podium.base import pki
 
 TOKEN = "replay"
+MANAGER_TOKEN = "manager"
 READY_WITHIN_S = 20.0
 
 
@@ -59,7 +60,10 @@ def running(directory: Path, *more_flags: str) -> Iterator[Running]:
 
 @contextlib.contextmanager
 def controllers(server: Running, directory: Path, *more_flags: str) -> Iterator[None]:
-    """Run a controller manager for the server that keeps its keys in `directory`."""
+    """Run a controller manager for the server that keeps its keys in `directory`.
+
+    Every controller works with the rights of its own account, so that what upstream's roles forbid fails.
+    """
     kubeconfig = directory / "kubeconfig"
     cluster = {"server": server.url, "certificate-authority": str(server.ca_file)}
     kubeconfig.write_text(
@@ -68,7 +72,7 @@ def controllers(server: Running, directory: Path, *more_flags: str) -> Iterator[
                 "apiVersion": "v1",
                 "kind": "Config",
                 "clusters": [{"name": "c", "cluster": cluster}],
-                "users": [{"name": "u", "user": {"token": server.token}}],
+                "users": [{"name": "u", "user": {"token": MANAGER_TOKEN}}],
                 "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
                 "current-context": "c",
             }
@@ -81,6 +85,7 @@ def controllers(server: Running, directory: Path, *more_flags: str) -> Iterator[
         "--cluster-cidr=10.244.0.0/16",
         "--allocate-node-cidrs=true",
         "--leader-elect=false",
+        "--use-service-account-credentials=true",
         f"--cluster-signing-cert-file={server.ca_file}",
         f"--cluster-signing-key-file={directory / 'ca.key'}",
         *more_flags,
@@ -118,7 +123,10 @@ def _prepare(directory: Path, port: int) -> list[str]:
         ("tls.crt", serving.certificate_pem),
         ("tls.key", serving.key_pem),
         ("sa.key", pki.create_signing_key()),
-        ("tokens.csv", f'{TOKEN},admin,1,"system:masters"\n'.encode()),
+        (
+            "tokens.csv",
+            f'{TOKEN},admin,1,"system:masters"\n{MANAGER_TOKEN},system:kube-controller-manager,2\n'.encode(),
+        ),
     ):
         (directory / name).write_bytes(content)
     return [

@@ -11,7 +11,7 @@ import binascii
 import os
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,11 @@ def client_from_kubeconfig(
     if metrics is not None:
         transport = MeasuredTransport(transport, ClientMetrics(metrics), connection.server)
     return Client(transport, user_agent=user_agent)
+
+
+def transport_without_identity(path: str) -> HttpTransport:
+    """Return what reaches the server of the file's current context and says nothing of who asks."""
+    return replace(load(path), certificate=b"", key=b"", token="", token_file="").transport()
 
 
 def load(path: str, *, context: str = "") -> Connection:

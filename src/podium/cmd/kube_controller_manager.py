@@ -14,7 +14,7 @@ from podium.base import log as logs
 from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.client import Client
-from podium.client.kubeconfig import client_from_kubeconfig
+from podium.client.kubeconfig import client_from_kubeconfig, transport_without_identity
 from podium.cmd import autoscaler_flags, volume_flags
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
@@ -30,6 +30,7 @@ from podium.runtime.informer import Informers
 from podium.runtime.leader import LEASE_S, RENEW_DEADLINE_S, RETRY_S, LeaderElector
 from podium.runtime.metrics import QueueMetrics
 from podium.runtime.process import run_component
+from podium.runtime.service_account_clients import ServiceAccountClients
 from podium.runtime.serving import add_flags, serving
 
 NAME = "kube-controller-manager"
@@ -46,7 +47,6 @@ _WITHOUT_EFFECT = (
     "--profiling",
     "--pvclaimbinder-sync-period",
     "--requestheader-client-ca-file",
-    "--use-service-account-credentials",
 )
 """Upstream's flags that common command lines have and that mean nothing here; taken, so that those work."""
 
@@ -109,6 +109,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--leader-elect-lease-duration", type=duration_s, default=LEASE_S)
     made.add_argument("--leader-elect-renew-deadline", type=duration_s, default=RENEW_DEADLINE_S)
     made.add_argument("--leader-elect-retry-period", type=duration_s, default=RETRY_S)
+    made.add_argument(
+        "--use-service-account-credentials",
+        type=boolean,
+        nargs="?",
+        const=True,
+        default=False,
+        help="let each controller work in the name of a service account of its own",
+    )
     volume_flags.add_flags(made)
     autoscaler_flags.add_flags(made)
     add_flags(made)
@@ -156,8 +164,17 @@ async def _run(arguments: argparse.Namespace) -> None:
 
     metrics = QueueMetrics(registry)
 
+    accounts: ServiceAccountClients | None = None
+    if arguments.use_service_account_credentials:
+        accounts = ServiceAccountClients(client, transport_without_identity(arguments.kubeconfig))
+
     async def lead() -> None:
-        environment = Environment(client=client, informers=Informers(client), metrics=metrics)
+        environment = Environment(
+            client=client,
+            informers=Informers(client),
+            metrics=metrics,
+            client_for=accounts.client if accounts is not None else None,
+        )
         async with asyncio.TaskGroup() as group:
             for controller in controllers:
                 group.create_task(controller.run(environment), name=controller.name)
@@ -168,6 +185,8 @@ async def _run(arguments: argparse.Namespace) -> None:
         async with serving(arguments, NAME, registry, client):
             await _lead(arguments, client, lead)
     finally:
+        if accounts is not None:
+            await accounts.close()
         await client.close()
 
 

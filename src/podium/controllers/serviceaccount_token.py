@@ -15,7 +15,7 @@ from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
 from podium.resources.core.secrets import SECRETS
 from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
-from podium.runtime.controller import Caches, Context, Controller, Watch, own_key
+from podium.runtime.controller import AS_PROCESS, Caches, Context, Controller, Watch, own_key
 from podium.runtime.informer import Delta
 
 TYPE = "kubernetes.io/service-account-token"
@@ -97,7 +97,7 @@ def serviceaccount_token(key_pem: str, ca: str) -> Controller:
 
     return Controller(
         name="serviceaccount-token-controller",
-        service_account="tokens-controller",
+        service_account=AS_PROCESS,
         watches=(
             Watch(resource=SECRETS, keys_of=own_key, field_selector=f"type={TYPE}"),
             Watch(resource=SERVICEACCOUNTS, keys_of=_keys_of_account),

@@ -33,6 +33,8 @@ from podium.runtime.workqueue import WorkQueue
 _log = Log("podium.controller")
 
 SLOW_CACHE_S = 30.0
+AS_PROCESS = "-"
+"""In the place of a service account: the controller works with the rights of the whole process."""
 
 
 class Caches:
@@ -124,7 +126,9 @@ class Environment:
     """Return the client of a service account in kube-system; None: all use `client`."""
 
     def client_of(self, service_account: str) -> Client:
-        return self.client_for(service_account) if self.client_for is not None else self.client
+        if self.client_for is None or service_account == AS_PROCESS:
+            return self.client
+        return self.client_for(service_account)
 
 
 @dataclass(slots=True)
