@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from podium.apiserver.authn.oidc.config import ClaimOrExpression, ClaimValidationRule
+from podium.base import pki
 from podium.cmd import kube_apiserver
 from podium.cmd.authentication_flags import Authentication, authentication
 from tests.apiserver.authn.oidc_issuer import CA_PEM
@@ -156,3 +157,16 @@ def test_the_token_webhook(tmp_path: Path) -> None:
     webhook = asked(flag, *more).options.webhook
     assert webhook is not None
     assert (webhook.version, webhook.cache_ttl_s) == ("v1", 90)
+
+
+def test_without_keys_of_their_own_tokens_are_verified_with_the_servers(tmp_path: Path) -> None:
+    key, other = tmp_path / "tls.key", tmp_path / "sa.key"
+    for path in (key, other):
+        path.write_bytes(pki.create_signing_key())
+    tls = f"--tls-private-key-file={key}"
+    assert list(asked(tls).options.key_files) == [str(key)]
+    assert asked(tls).options.signing_key is None
+    assert list(
+        asked(tls, f"--service-account-key-file={other}", f"--cert-dir={tmp_path}").options.key_files
+    ) == [str(other)]
+    assert list(asked(tls, f"--service-account-signing-key-file={other}").options.key_files) == []

@@ -50,7 +50,12 @@ def add_flags(made: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     add = made.add_argument
     add("--client-ca-file", default="", help="authorities of client certificates")
-    add("--service-account-key-file", action="append", default=[], help="keys that verify tokens")
+    add(
+        "--service-account-key-file",
+        action="append",
+        default=[],
+        help="keys that verify tokens; without any, nor one that signs, that of --tls-private-key-file",
+    )
     add("--service-account-signing-key-file", default="", help="the key that signs tokens")
     add(
         "--service-account-issuer",
@@ -169,7 +174,11 @@ def authentication(
 def _options(arguments: argparse.Namespace, jwt: JwtOptions | None, anonymous: Anonymous | None) -> Options:
     tokens = arguments.token_auth_file
     issuer, *others = arguments.service_account_issuer or [ISSUER]
-    key_files, signing_file = arguments.service_account_key_file, arguments.service_account_signing_key_file
+    signing_file = arguments.service_account_signing_key_file
+    key_files = arguments.service_account_key_file
+    if not key_files and not signing_file and arguments.tls_private_key_file:
+        # As it once was: the controller manager signs with the key that the server serves with.
+        key_files = [arguments.tls_private_key_file]
     stamp = file_changes.stamp([*key_files, *([signing_file] if signing_file else ())])
     return Options(
         issuer=issuer,
