@@ -142,6 +142,18 @@ def test_certificates_are_replaced(uv: bool) -> None:
     run(main(), uv=uv)
 
 
+def test_servers_may_share_a_port() -> None:
+    async def main() -> None:
+        async with serving(who, tls=True, shares_port=True) as first:
+            second, third = Server(who, shares_port=True), Server(who)
+            await second.start("127.0.0.1", first.port, authority().server_context())
+            with pytest.raises(OSError, match="in use"):
+                await third.start("127.0.0.1", first.port, authority().server_context())
+            await second.stop()
+
+    run(main())
+
+
 @LOOPS
 def test_an_address_may_have_a_certificate_of_its_own(uv: bool) -> None:
     async def main() -> None:

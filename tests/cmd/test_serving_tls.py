@@ -178,6 +178,7 @@ def _served(folder: Path, flags: Sequence[str]) -> Contexts:
         (["--tls-sni-cert-key=a.crt"], "expected comma separated certificate and key file paths"),
         (["--tls-sni-cert-key=a.crt,a.key:"], "empty names list is not allowed"),
         (["--kubelet-client-key=a"], "go together"),
+        (["--secure-port=65536"], "--secure-port 65536 must be between 1 and 65535, inclusive"),
         (["--kubelet-preferred-address-types=Home"], "unknown Home"),
     ],
 )
@@ -265,3 +266,33 @@ def test_changed_files_are_read_when_they_fit_together(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(Following(files=files, replace=replace).run(clock))
     assert seen == [("new", False), ("new", True)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--tls-cert-file=none.crt", "--tls-private-key-file=none.key"], "none.key"),
+        (["--client-ca-file=empty"], "empty: no certificates"),
+        (["--client-ca-file=none.crt"], "none.crt"),
+        (["--tls-sni-cert-key=empty,empty"], "empty, empty: no certificate with its key"),
+        (["--kubelet-certificate-authority=empty"], "--kubelet-certificate-authority: empty"),
+        (
+            ["--kubelet-client-certificate=none.crt", "--kubelet-client-key=none.key"],
+            "--kubelet-client-certificate: none.crt, none.key",
+        ),
+        (["--requestheader-client-ca-file=none.crt"], "none.crt"),
+    ],
+)
+def test_files_that_cannot_be_used_are_named(
+    flags: list[str],
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").write_bytes(b"")
+    pair(tmp_path, "apiserver")
+    with pytest.raises(SystemExit) as stopped:
+        kube_apiserver.main([*flags, f"--cert-dir={tmp_path}", "--advertise-address=10.0.0.1"])
+    assert named in f"{stopped.value.code} {capsys.readouterr().err}"

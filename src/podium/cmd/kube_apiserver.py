@@ -69,6 +69,9 @@ _log = Log("kube-apiserver")
 _IGNORED = (
     "--allow-privileged",
     "--profiling",
+    "--disable-http2-serving",
+    "--http2-max-streams-per-connection",
+    "--permit-address-sharing",
 )
 
 
@@ -252,7 +255,8 @@ async def _run(
         kubelets = KubeletConnections(kubelet_tls, address_types=kubelet_flags.address_types(arguments))
         proxy = Proxy()
         api = ApiServer(store, config, access=access, streams=Streams(kubelets, proxy), encryption=encryption)
-        server = Server(api.handler, reads_at_once=True)
+        shares_port = arguments.permit_port_sharing == "true"
+        server = Server(api.handler, reads_at_once=True, shares_port=shares_port)
         insecure = Server(insecure_flags.unsecured(api.handler), reads_at_once=True)
 
         async def replace_tls(made: Contexts, authorities: bool) -> None:
@@ -264,9 +268,12 @@ async def _run(
         await api.start()
         _settle_garbage_collection()
         try:
-            await server.start(arguments.bind_address, arguments.secure_port, made)
-            if arguments.insecure_port:
-                await insecure.start(arguments.insecure_bind_address, arguments.insecure_port, None)
+            try:
+                await server.start(arguments.bind_address, arguments.secure_port, made)
+                if arguments.insecure_port:
+                    await insecure.start(arguments.insecure_bind_address, arguments.insecure_port, None)
+            except OSError as error:
+                raise SystemExit(f"kube-apiserver: failed to create listener: {error}") from None
             _log.info("serving", address=arguments.bind_address, port=server.port, version=config.version)
             clock = WallClock()
             async with beside(

@@ -43,17 +43,25 @@ def address_types(arguments: argparse.Namespace) -> list[str]:
 
 
 def kubelet_tls(arguments: argparse.Namespace) -> ssl.SSLContext:
-    """Return the context of connections to kubelets. Raises `OSError`."""
+    """Return the context of connections to kubelets. Raises ValueError that names the file."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if arguments.kubelet_certificate_authority:
-        context.load_verify_locations(arguments.kubelet_certificate_authority)
+    authority = arguments.kubelet_certificate_authority
+    if authority:
+        try:
+            context.load_verify_locations(authority)
+        except OSError as error:
+            raise ValueError(f"--kubelet-certificate-authority: {authority}: {error}") from None
     else:
         # As upstream without this flag: the API server then believes whoever answers at a node's address.
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if arguments.kubelet_client_certificate:
-        context.load_cert_chain(arguments.kubelet_client_certificate, arguments.kubelet_client_key)
+    certificate, key = arguments.kubelet_client_certificate, arguments.kubelet_client_key
+    if certificate:
+        try:
+            context.load_cert_chain(certificate, key)
+        except OSError as error:  # ssl.SSLError too
+            raise ValueError(f"--kubelet-client-certificate: {certificate}, {key}: {error}") from None
     return context
 
 
@@ -70,8 +78,8 @@ async def follow_files(
     async def changed() -> bool:
         try:
             context = kubelet_tls(arguments)
-        except OSError:  # ssl.SSLError too: a certificate whose key is not there yet.
-            return False
+        except ValueError:
+            return False  # Perhaps a certificate whose key is not there yet.
         _log.info("the certificates for kubelets have changed")
         replace(context)
         return True

@@ -16,6 +16,9 @@ from podium.cmd.serving_tls import PairFiles, ServingFiles
 CERT_DIR = "/var/run/kubernetes"
 PAIR_NAME = "apiserver"
 
+_PORTS = range(65536)
+"""0 is any that is free, which helps tests."""
+
 _log = Log("kube-apiserver")
 
 
@@ -31,6 +34,14 @@ def add_flags(made: argparse.ArgumentParser) -> None:
         metavar="CERTIFICATE,KEY[:NAME,...]",
         help="a certificate for those who ask for one of these hosts, such as *.example.com; without names "
         "those in the certificate; may be given several times",
+    )
+    add(
+        "--permit-port-sharing",
+        nargs="?",
+        const="true",
+        default="false",
+        choices=("true", "false"),
+        help="let other servers listen on the secure port too (SO_REUSEPORT)",
     )
     add("--tls-min-version", default="", help="VersionTLS12, which is the default, or VersionTLS13")
     add(
@@ -50,6 +61,8 @@ def wrong(arguments: argparse.Namespace) -> str:
     """Return what is wrong with the flags taken together, "" when nothing is."""
     if bool(arguments.tls_cert_file) is not bool(arguments.tls_private_key_file):
         return "--tls-cert-file and --tls-private-key-file go together"
+    if arguments.secure_port not in _PORTS:
+        return f"--secure-port {arguments.secure_port} must be between 1 and 65535, inclusive"
     suites = _names(arguments.tls_cipher_suites)
     for flag, read in (
         ("--tls-min-version", lambda: cipher_suites.minimum_version(arguments.tls_min_version)),

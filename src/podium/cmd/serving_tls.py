@@ -48,7 +48,7 @@ class ServingFiles:
 
 
 def contexts(files: ServingFiles) -> Contexts:
-    """Read the files. Raises `OSError`, and ValueError that says what is wrong with which of them.
+    """Read the files. Raises ValueError that says what is wrong with which of them.
 
     A session, which carries a client's verified certificate, cannot go on in other contexts than those it was
     begun in: it does not outlive the authorities it was verified by.
@@ -97,7 +97,7 @@ def _context(files: ServingFiles, pair: PairFiles) -> ssl.SSLContext:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
         context.load_cert_chain(pair.certificate, pair.key)
-    except ssl.SSLError as error:
+    except OSError as error:  # ssl.SSLError too
         raise ValueError(f"{pair.certificate}, {pair.key}: no certificate with its key: {error}") from None
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
@@ -106,7 +106,7 @@ def _context(files: ServingFiles, pair: PairFiles) -> ssl.SSLContext:
     for authorities in files.authorities:
         try:
             context.load_verify_locations(authorities)
-        except ssl.SSLError as error:
+        except OSError as error:
             raise ValueError(f"{authorities}: no certificates: {error}") from None
     return context
 

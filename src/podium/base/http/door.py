@@ -82,8 +82,11 @@ class Contexts:
         return self.by_address.get(connection.getsockname()[0], self.default)
 
 
-async def listen(host: str, port: int, backlog: int) -> list[socket.socket]:
-    """Return listening sockets for each address of `host`, all on the same port. Raises `OSError`."""
+async def listen(host: str, port: int, backlog: int, *, shared: bool = False) -> list[socket.socket]:
+    """Return listening sockets for each address of `host`, all on the same port. Raises `OSError`.
+
+    `shared`: other processes may listen on the same port.
+    """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
@@ -91,7 +94,7 @@ async def listen(host: str, port: int, backlog: int) -> list[socket.socket]:
         for family, address in dict.fromkeys((one[0], one[4]) for one in found):
             # Port 0 means any, but the same one for all of them.
             wanted = (address[0], port or sockets[0].getsockname()[1] if sockets else port, *address[2:])
-            sock = socket.create_server(wanted, family=family, backlog=backlog)
+            sock = socket.create_server(wanted, family=family, backlog=backlog, reuse_port=shared)
             sockets.append(sock)
             sock.setblocking(False)
     except BaseException:

@@ -48,9 +48,11 @@ class Server:
         handshake_timeout_s: float = 10.0,
         connections_max: int = CONNECTIONS_MAX,
         reads_at_once: bool = False,
+        shares_port: bool = False,
     ) -> None:
         """`reads_at_once`: GETs become tasks only when they wait; see `base.tasks` for what that asks of
-        the handler."""
+        the handler. `shares_port`: other processes may listen on the same one (with TLS)."""
+        self._shares_port = shares_port
         self.handler = handler
         self.body_bytes_max = body_bytes_max
         self.head_bytes_max = head_bytes_max
@@ -103,7 +105,7 @@ class Server:
             sock.listen(BACKLOG)
             sockets = [sock]
         else:
-            sockets = await listen(host, port, BACKLOG)
+            sockets = await listen(host, port, BACKLOG, shared=self._shares_port)
         self.port = sockets[0].getsockname()[1]
         self._doors = [Door(self, contexts, one) for one in sockets]
 
