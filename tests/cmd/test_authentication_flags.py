@@ -170,3 +170,27 @@ def test_without_keys_of_their_own_tokens_are_verified_with_the_servers(tmp_path
         asked(tls, f"--service-account-key-file={other}", f"--cert-dir={tmp_path}").options.key_files
     ) == [str(other)]
     assert list(asked(tls, f"--service-account-signing-key-file={other}").options.key_files) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "data does not contain any valid RSA or ECDSA public keys"),
+        ("nonsense", "data does not contain any valid RSA or ECDSA public keys"),
+        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "the block PUBLIC KEY is damaged"),
+        ("-----BEGIN PUBLIC KEY-----\n?\n-----END PUBLIC KEY-----\n", "the block PUBLIC KEY is damaged"),
+        (
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n",
+            "the private key is encrypted",
+        ),
+    ],
+)
+def test_files_that_hold_no_keys(
+    text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "key"
+    path.write_text(text)
+    told = refused(capsys, f"--service-account-key-file={path}", f"--cert-dir={tmp_path}")
+    assert f"error reading public key file {path}: {complaint}" in told
+    told = refused(capsys, f"--service-account-signing-key-file={path}")
+    assert f"failed to parse service-account-issuer-key-file: {complaint}" in told

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from podium.apiserver.authn import Options
+from podium.apiserver.authn import Options, keys
 from podium.base import file_changes
 from podium.cmd.durations import duration_s
 from podium.cmd.signing_key import signing_key
@@ -180,11 +180,17 @@ def _options(arguments: argparse.Namespace, jwt: JwtOptions | None, anonymous: A
         # As it once was: the controller manager signs with the key that the server serves with.
         key_files = [arguments.tls_private_key_file]
     stamp = file_changes.stamp([*key_files, *([signing_file] if signing_file else ())])
+    signing = signing_key(arguments)
+    if signing is not None and signing_file:
+        try:
+            keys.check(signing)
+        except ValueError as error:
+            raise ValueError(f"failed to parse service-account-issuer-key-file: {error}") from None
     return Options(
         issuer=issuer,
         other_issuers=others,
         service_account_keys=[_keys(path) for path in key_files],
-        signing_key=signing_key(arguments),
+        signing_key=signing,
         key_files=key_files,
         signing_key_file=signing_file,
         keys_stamp=stamp,
@@ -260,12 +266,12 @@ def _wrong_service_accounts(arguments: argparse.Namespace) -> str:
 
 
 def _keys(path: str) -> bytes:
-    """Return a file of keys. Whether they are any good is seen later: reading them takes long."""
+    """Return a file of keys. Raises ValueError for one that cannot be."""
     data = Path(path).read_bytes()
-    if b"-----BEGIN " not in data:
-        raise ValueError(
-            f"error reading public key file {path}: data does not contain any valid RSA or ECDSA public keys"
-        )
+    try:
+        keys.check(data)
+    except ValueError as error:
+        raise ValueError(f"error reading public key file {path}: {error}") from None
     return data
 
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from podium.apiserver import authn
 from podium.apiserver.authn.bearer import Identified, Refused
 from podium.apiserver.authn.issuer import EXTENDED_EXPIRATION_S, ServiceAccountTokenIssuer
 from podium.apiserver.authn.key_ring import KeyRing
-from podium.apiserver.authn.keys import signing_key, verification_keys
+from podium.apiserver.authn.keys import check, signing_key, verification_keys
 from podium.apiserver.authn.legacy_token import LastUsed
 from podium.apiserver.authn.service_account import Bound, ServiceAccountAuthenticator
 from podium.apiserver.authn.service_account_metrics import ServiceAccountMetrics
@@ -505,8 +506,6 @@ def test_what_the_audit_log_shall_know_of_a_token() -> None:
 
 
 def test_rsa_keys_verify_too() -> None:
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
-
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(
         serialization.Encoding.PEM,
@@ -581,3 +580,29 @@ def test_other_issuers_of_ours() -> None:
             assert found.name == "system:serviceaccount:ns:robot"
 
     asyncio.run(run())
+
+
+def test_keys_that_a_password_protects_are_none() -> None:
+    key: Any = SIGNING.private
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    for read in (signing_key, check, lambda data: verification_keys([data])):
+        with pytest.raises(ValueError):
+            read(pem)
+
+
+@pytest.mark.parametrize(
+    "form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL]
+)
+def test_good_keys_look_good(form: serialization.PrivateFormat) -> None:
+    key: Any = SIGNING.private
+    for one in (key, rsa.generate_private_key(public_exponent=65537, key_size=2048)):
+        pem = one.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+        public = one.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        check(pem)
+        check(b"# a comment\n" + public + pem)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from podium.apiserver.authn.der import elements
 from podium.base import pki
 from podium.machinery.errors import Object
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 _PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_SEQUENCE = 0x30
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
@@ -67,6 +69,30 @@ class SigningKey:
     private: PrivateKey
 
 
+def check(pem: bytes) -> None:
+    """Return when the text looks like keys that can be used. Raises ValueError.
+
+    By hand, for a start that does not wait for `cryptography`: what passes may still be no good key.
+    """
+    found = False
+    for match in _PEM_BLOCK.finditer(pem):
+        label, block = match.group(1), match.group(0)
+        if label == b"ENCRYPTED PRIVATE KEY" or b"ENCRYPTED" in block:
+            raise ValueError("the private key is encrypted")
+        if label != b"CERTIFICATE" and not label.endswith((b"PRIVATE KEY", b"PUBLIC KEY")):
+            continue
+        try:
+            encoded = b"".join(line for line in block.splitlines()[1:-1] if b":" not in line)
+            ((tag, _),) = elements(base64.b64decode(encoded, validate=True))
+        except (ValueError, IndexError):
+            tag = 0
+        if tag != _SEQUENCE:
+            raise ValueError(f"the block {label.decode()} is damaged")
+        found = True
+    if not found:
+        raise ValueError("data does not contain any valid RSA or ECDSA public keys")
+
+
 def verification_keys(pems: Iterable[bytes]) -> tuple[VerificationKey, ...]:
     """Return the public keys of all PEM blocks (public keys, private keys, certificates), each once."""
     from cryptography import x509  # noqa: PLC0415
@@ -80,7 +106,7 @@ def verification_keys(pems: Iterable[bytes]) -> tuple[VerificationKey, ...]:
             if label == b"CERTIFICATE":
                 public = x509.load_pem_x509_certificate(block).public_key()
             elif label.endswith(b"PRIVATE KEY"):
-                public = serialization.load_pem_private_key(block, password=None).public_key()
+                public = _private(block).public_key()
             elif label.endswith(b"PUBLIC KEY"):
                 public = serialization.load_pem_public_key(block)
             else:
@@ -92,11 +118,20 @@ def verification_keys(pems: Iterable[bytes]) -> tuple[VerificationKey, ...]:
 
 def signing_key(pem: bytes) -> SigningKey:
     """Return the private key of a PEM file. Raises ValueError for a kind that cannot sign tokens."""
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
-
-    private: Any = serialization.load_pem_private_key(pem, password=None)
+    private = _private(pem)
     key = _verification_key(private.public_key())
     return SigningKey(key_id=key.key_id, algorithm=key.algorithm, private=private)
+
+
+def _private(pem: bytes) -> Any:
+    """Return a private key. Raises ValueError, also for one that only a password opens."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+
+    try:
+        return serialization.load_pem_private_key(pem, password=None)
+    except (TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError(str(error)) from None
 
 
 def _verification_key(public: Any) -> VerificationKey:

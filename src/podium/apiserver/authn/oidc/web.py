@@ -63,8 +63,8 @@ class Web:
             if fetched.status not in _REDIRECTS or not target:
                 return fetched
             new = urljoin(url, target)
-            if urlsplit(new).netloc != urlsplit(url).netloc:
-                token = ""
+            if urlsplit(new)[:2] != urlsplit(url)[:2]:
+                token = ""  # Another host, or no TLS any more.
             url = new
         raise FetchError(f'Get "{url}": stopped after {REDIRECTS_MAX} redirects')
 
