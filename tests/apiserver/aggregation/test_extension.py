@@ -128,11 +128,16 @@ def test_failure_and_recovery_show_in_the_condition(front: Front) -> None:
     assert front.request("GET", FLUNDERS, front.as_admin())[0] == 200
 
 
-def test_redirects_are_not_handed_on(front: Front) -> None:
-    front.extension.redirect_to = "https://elsewhere.example.com/"
-    status, _, body = front.request("GET", FLUNDERS, front.as_admin())
-    assert status == 502
-    assert body == b"the backend attempted to redirect this request, which is not permitted"
+def test_cve_2022_3172_an_extension_server_redirects_nobody(front: Front) -> None:
+    """A client would follow with its credentials, to wherever the extension server says."""
+    upgrade = {"Connection": "Upgrade", "Upgrade": "echo"}
+    for place in ("https://elsewhere.example.com/", "//elsewhere", "/api/v1/secrets", "http://127.0.0.1:1/"):
+        front.extension.redirect_to = place
+        for path, more in ((FLUNDERS, {}), (f"{PATH}/echo", upgrade)):
+            status, fields, body = front.request("GET", path, front.as_admin(**more))
+            assert status == 502
+            assert "location" not in fields
+            assert body == b"the backend attempted to redirect this request, which is not permitted"
     front.extension.redirect_to = ""
 
 

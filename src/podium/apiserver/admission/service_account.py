@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+from podium.apiserver.admission.mirror_pods import first_reference
+from podium.apiserver.admission.mountable_secrets import enforced, forbidden
 from podium.apiserver.admission.plugin import Plugin
 from podium.apiserver.admission.writes import concerns, refused, spec_of
 from podium.apiserver.authn.issuer import MARKED_EXPIRATION_S
 from podium.apiserver.chain import Attributes, Reader, ViewChange
 from podium.base.ids import random_suffix
 from podium.machinery import meta
-from podium.machinery.errors import Object
+from podium.machinery.errors import Forbidden, Object
 from podium.resources.core.pods import PODS
 from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
 
@@ -44,11 +46,7 @@ class ServiceAccount(Plugin):
         name = spec.get("serviceAccountName") or spec.get("serviceAccount") or DEFAULT
         account = await self._find(attributes.namespace, name)
         if account is None:
-            raise refused(
-                attributes,
-                f"error looking up service account {attributes.namespace}/{name}: "
-                f'serviceaccount "{name}" not found',
-            )
+            raise _not_found(attributes, name)
         spec["serviceAccountName"] = spec["serviceAccount"] = name
         if _mounts_token(account, spec):
             mount_token(spec)
@@ -56,20 +54,36 @@ class ServiceAccount(Plugin):
             spec["imagePullSecrets"] = [dict(secret) for secret in account["imagePullSecrets"]]
 
     async def validate(self, attributes: Attributes) -> None:
-        pod = concerns(attributes, PODS, "CREATE")
-        if pod is None or MIRROR_POD not in meta.annotations(pod):
+        debugged = concerns(attributes, PODS, "UPDATE", subresource="ephemeralcontainers")
+        pod = debugged or concerns(attributes, PODS, "CREATE")
+        if pod is None:
+            return
+        if debugged or MIRROR_POD not in meta.annotations(pod):
+            self._limit_secrets(attributes, pod, ephemeral=debugged is not None)
             return
         spec = spec_of(pod)
         if spec.get("serviceAccountName"):
             raise refused(attributes, "a mirror pod may not reference service accounts")
+        if first_reference(pod).startswith("secrets"):
+            raise refused(attributes, "a mirror pod may not reference secrets")
         for volume in spec.get("volumes") or ():
-            if "secret" in volume:
-                raise refused(attributes, "a mirror pod may not reference secrets")
             for source in meta.dig(volume, "projected", "sources", default=()):
                 if "serviceAccountToken" in source:
                     raise refused(
                         attributes, "a mirror pod may not use ServiceAccountToken volume projections"
                     )
+
+    def _limit_secrets(self, attributes: Attributes, pod: Object, *, ephemeral: bool) -> None:
+        name = spec_of(pod).get("serviceAccountName") or ""
+        if not name:
+            shown = f"{attributes.namespace}/{meta.name(pod)}"
+            raise refused(attributes, f"no service account specified for pod {shown}")
+        account = self._accounts.get(attributes.namespace, name)
+        if account is None:
+            # Others have changed it since this plugin has filled it in.
+            raise _not_found(attributes, name)
+        if enforced(account) and (why := forbidden(account, pod, ephemeral=ephemeral)):
+            raise refused(attributes, why)
 
     async def _find(self, namespace: str, name: str) -> Object | None:
         account = self._accounts.get(namespace, name)
@@ -88,6 +102,11 @@ class ServiceAccount(Plugin):
             arrived = self._waiting.pop(meta.namespace(change.new), None)
             if arrived is not None:
                 arrived.set()
+
+
+def _not_found(attributes: Attributes, name: str) -> Forbidden:
+    looked_up = f"error looking up service account {attributes.namespace}/{name}"
+    return refused(attributes, f'{looked_up}: serviceaccount "{name}" not found')
 
 
 def _mounts_token(account: Object, spec: Object) -> bool:

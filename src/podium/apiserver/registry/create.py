@@ -61,6 +61,7 @@ async def _create_once(registry: Registry, call: Call, obj: Object, *, tracked: 
     if not tracked:
         track_create(registry, call, obj)
     attributes = await registry.admit(call, "CREATE", obj)
+    match_namespace(call, obj["metadata"])  # Webhooks do not move it elsewhere.
     stored = served.to_storage(obj)
     if registry.services is None or not is_service(served.storage):
         return await _finish(registry, call, stored, attributes)
