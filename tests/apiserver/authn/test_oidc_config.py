@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from podium.apiserver import authn
 from podium.apiserver.authn.oidc import service
@@ -107,6 +109,58 @@ def test_everything_at_once() -> None:
 def test_files_that_are_none(data: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=re.escape(why)):
         parse(data)
+
+
+_SHAPES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=3,
+)
+_FIELDS = st.sampled_from(
+    [
+        ("jwt",),
+        ("jwt", 0),
+        ("jwt", 0, "issuer"),
+        ("jwt", 0, "issuer", "url"),
+        ("jwt", 0, "issuer", "audiences"),
+        ("jwt", 0, "claimMappings"),
+        ("jwt", 0, "claimMappings", "username"),
+        ("jwt", 0, "claimMappings", "extra"),
+        ("jwt", 0, "claimValidationRules"),
+        ("jwt", 0, "userValidationRules"),
+        ("anonymous",),
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_FIELDS, _SHAPES)
+def test_no_shape_upsets_the_reader(place: tuple[str | int, ...], shape: Any) -> None:
+    whole: Any = json.loads(file(GOOD))
+    target = whole
+    for step in place[:-1]:
+        target = target[step]
+    target[place[-1]] = shape
+    try:
+        read(json.dumps(whole).encode())
+    except ValueError as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize(
+    "lists", ["jwt", "claimValidationRules", "userValidationRules", "extra", "audiences", "conditions"]
+)
+def test_null_in_lists_is_something_empty(lists: str) -> None:
+    one = {
+        "jwt": file(None),  # type: ignore[arg-type]
+        "claimValidationRules": file(rules(None)),  # type: ignore[arg-type]
+        "userValidationRules": file(user_rules(None)),  # type: ignore[arg-type]
+        "extra": file(mappings_with(extra=[None])),
+        "audiences": file(issuer_with(audiences=[None])),
+        "conditions": file(anonymous={"enabled": False, "conditions": [None]}),
+    }[lists]
+    with pytest.raises(service.Rejected):
+        read(one)
 
 
 @pytest.mark.parametrize(

@@ -125,15 +125,20 @@ def parse(data: bytes) -> AuthenticationConfiguration:
     told = value.get("anonymous")
     anonymous = None
     if told is not None:
-        paths = tuple(_text(condition, "path") for condition in told.get("conditions") or ())
+        paths = tuple(_text(condition, "path") for condition in _objects(told, "conditions"))
         anonymous = Anonymous(enabled=bool(told.get("enabled")), paths=paths)
     return AuthenticationConfiguration(
-        jwt=tuple(_jwt(one) for one in value.get("jwt") or ()), anonymous=anonymous
+        jwt=tuple(_jwt(one) for one in _objects(value, "jwt")), anonymous=anonymous
     )
 
 
 def _text(value: Object, name: str) -> str:
     return value.get(name) or ""
+
+
+def _objects(value: Object, name: str) -> list[Object]:
+    """Return a list of objects; null in it is an empty one, as Go reads it."""
+    return [one or {} for one in value.get(name) or ()]
 
 
 def _jwt(value: Object) -> JwtConfig:
@@ -154,7 +159,7 @@ def _jwt(value: Object) -> JwtConfig:
                 expression=_text(rule, "expression"),
                 message=_text(rule, "message"),
             )
-            for rule in value.get("claimValidationRules") or ()
+            for rule in _objects(value, "claimValidationRules")
         ),
         claim_mappings=ClaimMappings(
             username=_claim(mappings.get("username") or {}),
@@ -162,12 +167,12 @@ def _jwt(value: Object) -> JwtConfig:
             uid=_claim(mappings.get("uid") or {}),
             extra=tuple(
                 ExtraMapping(key=_text(one, "key"), value_expression=_text(one, "valueExpression"))
-                for one in mappings.get("extra") or ()
+                for one in _objects(mappings, "extra")
             ),
         ),
         user_validation_rules=tuple(
             UserValidationRule(expression=_text(rule, "expression"), message=_text(rule, "message"))
-            for rule in value.get("userValidationRules") or ()
+            for rule in _objects(value, "userValidationRules")
         ),
     )
 
