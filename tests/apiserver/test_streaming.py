@@ -568,3 +568,15 @@ def test_bad_log_options(query: str, error: type[ApiError], message: str) -> Non
 def test_the_log_of_a_pod_without_a_node_is_empty() -> None:
     request = Request(method="GET", target="/log?container=c")
     assert run(KubeletConnections(None).logs(request, pod(node=""), None)).status == 204
+
+
+def test_other_certificates_make_other_connections() -> None:
+    async def main() -> None:
+        connections = KubeletConnections(authority().client_context())
+        before = connections.transport(node(1))
+        assert connections.transport(node(1)) is before
+        connections.replace_tls(authority().client_context())
+        assert connections.transport(node(1)) is not before
+        await connections.close()
+
+    run(main())

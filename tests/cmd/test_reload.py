@@ -25,12 +25,13 @@ def _until(holds: Callable[[], Any]) -> Any:
     return found
 
 
-def _get(server: Running, path: str, certificate: Path | None = None) -> tuple[int, Any]:
+def _get(server: Running, path: str, certificate: Path | None = None, **proxied: str) -> tuple[int, Any]:
     """Return status and body of an answer; 0 when there is none."""
     context = ssl.create_default_context(cafile=str(server.ca_file.parent / "serving-ca.crt"))
     headers = {"Authorization": f"Bearer {server.token}"} if certificate is None else {}
     if certificate is not None:
         context.load_cert_chain(certificate)
+    headers.update({f"X-Remote-{name}": value for name, value in proxied.items()})
     try:
         asked = urllib.request.Request(f"{server.url}{path}", headers=headers)
         with urllib.request.urlopen(asked, context=context, timeout=10) as answer:
@@ -49,7 +50,10 @@ def _client(ca: pki.KeyPair, path: Path) -> Path:
 
 def test_files_are_replaced_while_the_server_runs(tmp_path: Path) -> None:
     namespaces = "/api/v1/namespaces"
-    with running(tmp_path) as server:
+    proxies = pki.create_ca("front-proxies")
+    front = tmp_path / "front.crt"
+    front.write_bytes(proxies.certificate_pem)
+    with running(tmp_path, f"--requestheader-client-ca-file={front}") as server:
         old = pki.KeyPair(
             certificate_pem=(tmp_path / "ca.crt").read_bytes(), key_pem=(tmp_path / "ca.key").read_bytes()
         )
@@ -74,3 +78,14 @@ def test_files_are_replaced_while_the_server_runs(tmp_path: Path) -> None:
         path = f"{namespaces}/kube-system/configmaps/extension-apiserver-authentication"
         _, published = _get(server, path)
         assert published["data"]["client-ca-file"] == clients.certificate_pem.decode()
+
+        # And other front proxies, which name users.
+        asks = {"User": "bob", "Group": "system:masters"}
+        old_proxy = _client(proxies, tmp_path / "old-proxy.pem")
+        assert _get(server, namespaces, old_proxy, **asks)[0] == 200
+        others = pki.create_ca("other-front-proxies")
+        new_proxy = _client(others, tmp_path / "new-proxy.pem")
+        assert _get(server, namespaces, new_proxy, **asks)[0] in (0, 401)
+        front.write_bytes(others.certificate_pem)
+        _until(lambda: _get(server, namespaces, new_proxy, **asks)[0] == 200)
+        assert _get(server, namespaces, old_proxy, **asks)[0] in (0, 401)

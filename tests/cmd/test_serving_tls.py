@@ -12,7 +12,7 @@ from cryptography import x509
 
 from podium.base import cipher_suites, pki
 from podium.base.http.door import Contexts
-from podium.cmd import kube_apiserver
+from podium.cmd import kube_apiserver, kubelet_flags
 from podium.cmd.serving_flags import serving_files
 from podium.cmd.serving_tls import Following, PairFiles, ServingFiles, contexts
 from tests.apiserver.fakes import FakeClock
@@ -266,6 +266,24 @@ def test_changed_files_are_read_when_they_fit_together(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(Following(files=files, replace=replace).run(clock))
     assert seen == [("new", False), ("new", True)]
+
+
+def test_certificates_for_kubelets_are_read_again(tmp_path: Path) -> None:
+    files = pair(tmp_path, "client")
+    arguments = kube_apiserver.parser().parse_args(
+        [f"--kubelet-client-certificate={files.certificate}", f"--kubelet-client-key={files.key}"]
+    )
+    new = pki.issue(CA, common_name="new", client=True)
+    seen: list[ssl.SSLContext] = []
+    clock = Steps(
+        None,
+        lambda: Path(files.certificate).write_bytes(new.certificate_pem),
+        lambda: Path(files.key).write_bytes(new.key_pem),
+        None,
+    )
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(kubelet_flags.follow_files(arguments, seen.append, clock))
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize(

@@ -585,12 +585,13 @@ class ApiServer:
         def filled() -> str:
             return "" if self._ready else "starting"
 
-        checks = self._encryption.checks if self._encryption is not None else {}
         plain = Plain(
-            {"ping": fine, "log": fine, "etcd": store, **checks},
+            {"ping": fine, "log": fine, "etcd": store},
             {"informer-sync": filled, "poststarthook/start-apiserver": filled, "shutdown": shutting_down},
             self.health_metrics.checked,
         )
+        for name, check in self._encryption.checks.items() if self._encryption is not None else ():
+            plain.add_check(name, check)
         plain.add_document("/version", self._version)
         plain.add_document("/", lambda: {"paths": self._paths()})
         plain.add_handler("/metrics", lambda _request: _figures(self.metrics.registry))

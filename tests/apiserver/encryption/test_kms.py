@@ -284,6 +284,9 @@ def test_a_server_with_a_plugin(tmp_path: Path) -> None:
                     return "[-]kms-providers failed" in await page(running, "/readyz")
 
                 await until(sick)
+                # Nothing that a restart would mend.
+                assert await page(running, "/livez") == "ok"
+                assert (await running.send("GET", "/livez/kms-providers")).status == 404
                 figures = await page(running, "/metrics")
                 for name in (
                     'kms_operations_latency_seconds_count{provider_name="vault",method_name="/v2.KeyManagementService',

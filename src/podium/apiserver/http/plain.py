@@ -40,6 +40,11 @@ class Plain:
         self._handlers: dict[str, Callable[[Request], Response]] = {}
         self._unlisted: set[str] = set()
 
+    def add_check(self, name: str, check: Check) -> None:
+        """Add a check of something that no restart of this server would mend: it is none of livez."""
+        for kind in ("healthz", "readyz"):
+            self._checks[kind] = {**self._checks[kind], name: check}
+
     def add_document(
         self, path: str, make: Callable[[], Object], *, media_type: str = "", kept_s: int = 0
     ) -> None:
