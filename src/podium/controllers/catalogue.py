@@ -36,6 +36,7 @@ from podium.controllers.replicaset import REPLICASET, REPLICATIONCONTROLLER
 from podium.controllers.resourceclaim import RESOURCECLAIM
 from podium.controllers.resourcequota import RESOURCEQUOTA
 from podium.controllers.root_ca import root_ca_publisher
+from podium.controllers.service_cidrs import SERVICE_CIDRS
 from podium.controllers.serviceaccount import SERVICEACCOUNT
 from podium.controllers.serviceaccount_token import serviceaccount_token
 from podium.controllers.statefulset import STATEFULSET
@@ -120,6 +121,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         ENDPOINT,
         endpointslice_mirroring(settings.mirrored_per_subset_max),
         horizontal_pod_autoscaler(settings.autoscaler),
+        SERVICE_CIDRS,
         DISRUPTION,
         RESOURCEQUOTA,
         ttl(),
