@@ -10,6 +10,7 @@ import pytest
 from podium.controllers.hostpath_provisioner import HostPathProvisioner
 from podium.controllers.volume_binding import VolumeBinder
 from podium.controllers.volume_binding_plan import Plan, Surroundings, plan_claim, plan_volume
+from podium.controllers.volume_expand import VOLUME_EXPAND, plan
 from podium.controllers.volume_provisioning import ProvisionerError, VolumeRequest
 from podium.controllers.volume_reclaim import deletion_of, is_released, recycler_pod
 from podium.machinery.errors import Object
@@ -21,7 +22,7 @@ from podium.resources.core.volume_binding import best_match, misfit
 from podium.resources.storage.storageclasses import STORAGECLASSES
 from podium.runtime.controller import Environment
 from podium.runtime.informer import Informers
-from tests.controllers.builders import pod
+from tests.controllers.builders import pod, running
 from tests.runtime.fakes import FakeApi, settle
 from tests.volumes import claim, reference, storage_class, volume
 
@@ -456,5 +457,61 @@ def test_a_claim_says_which_pod_it_waits_for() -> None:
             assert reasons(api) == ["WaitForFirstConsumer", "WaitForPodScheduled"]
 
         await _with_binder(api, Disks(), steps)
+
+    asyncio.run(run())
+
+
+def grown(size: str, *, to: str = "9Gi", **fields: Any) -> Object:
+    """A bound claim of `size` that wants to be larger."""
+    return claim(
+        size=to,
+        volumeName="v",
+        phase="Bound",
+        status={"capacity": {"storage": size}},
+        annotations=BOUND,
+        **fields,
+    )
+
+
+GCE: dict[str, Any] = {"gcePersistentDisk": {"pdName": "d"}}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "source", "message", "resizer"),
+    [
+        (grown("9Gi"), {}, "", ""),
+        (grown("5Gi"), {}, "waiting for an external controller to expand this PVC", ""),
+        (
+            grown("5Gi"),
+            GCE,
+            "CSI migration enabled for kubernetes.io/gce-pd; waiting for external resizer to expand the pvc",
+            "pd.csi.storage.gke.io",
+        ),
+    ],
+)
+def test_who_makes_a_volume_larger(wanted: Object, source: Any, message: str, resizer: str) -> None:
+    decided = plan(wanted, volume(of=wanted, **source))
+    assert (decided.message, decided.resizer) == (message, resizer)
+    with pytest.raises(ValueError, match="not bound to PVC being updated"):
+        plan(wanted, volume(of=OTHER))
+
+
+def test_a_claim_that_grows_is_told() -> None:
+    async def run() -> None:
+        api = FakeApi()
+        api.put(PERSISTENTVOLUMECLAIMS, grown("5Gi", to="5Gi"))
+        api.put(PERSISTENTVOLUMES, volume(of=claim(), **GCE))
+        async with running(api, [VOLUME_EXPAND]):
+            await settle(100)
+            assert reasons(api) == []
+            api.put(PERSISTENTVOLUMECLAIMS, grown("5Gi"))
+            await settle(100)
+        assert reasons(api) == ["ExternalExpanding"]
+        stored = api.get(PERSISTENTVOLUMECLAIMS, "default/c")
+        assert stored is not None
+        assert (
+            stored["metadata"]["annotations"]["volume.kubernetes.io/storage-resizer"]
+            == "pd.csi.storage.gke.io"
+        )
 
     asyncio.run(run())

@@ -47,6 +47,7 @@ from podium.controllers.ttl import ttl
 from podium.controllers.ttl_after_finished import TTL_AFTER_FINISHED
 from podium.controllers.validatingadmissionpolicy_status import VALIDATINGADMISSIONPOLICY_STATUS
 from podium.controllers.volume_binding import VolumeBinder
+from podium.controllers.volume_expand import VOLUME_EXPAND
 from podium.controllers.volume_protection import CLAIM_PROTECTION, CLASS_PROTECTION, VOLUME_PROTECTION
 from podium.runtime.controller import Environment
 
@@ -129,6 +130,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
             provisioners=(HostPathProvisioner(enabled=settings.hostpath_provisioner),),
             dynamic_provisioning=settings.dynamic_provisioning,
         ),
+        VOLUME_EXPAND,
         EPHEMERAL_VOLUME,
         RESOURCECLAIM,
         CLAIM_PROTECTION,
