@@ -15,7 +15,7 @@ from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.client import Client
 from podium.client.kubeconfig import client_from_kubeconfig, transport_without_identity
-from podium.cmd import autoscaler_flags, volume_flags
+from podium.cmd import autoscaler_flags, node_lifecycle_flags, volume_flags
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.cmd.flag_types import boolean
@@ -94,12 +94,7 @@ def parser() -> argparse.ArgumentParser:
         default="*",
         help="comma-separated: '*' all that are on by default, 'foo' this one, '-foo' not this one",
     )
-    made.add_argument(
-        "--node-monitor-grace-period",
-        type=duration_s,
-        default=40.0,
-        help="how long a node may be silent before it counts as unreachable",
-    )
+    node_lifecycle_flags.add_flags(made)
     made.add_argument(
         "--mirroring-max-endpoints-per-subset",
         type=int,
@@ -149,6 +144,8 @@ async def _run(arguments: argparse.Namespace) -> None:
         node_cidr_mask_size=arguments.node_cidr_mask_size,
         service_cidr=arguments.service_cluster_ip_range,
         node_monitor_grace_s=arguments.node_monitor_grace_period,
+        node_startup_grace_s=arguments.node_startup_grace_period,
+        eviction_rates=node_lifecycle_flags.eviction_rates(arguments),
         signing_certificate=_read(arguments.cluster_signing_cert_file),
         signing_key=_read(arguments.cluster_signing_key_file),
         signing_duration_s=arguments.cluster_signing_duration,

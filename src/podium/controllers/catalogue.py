@@ -30,7 +30,8 @@ from podium.controllers.legacy_serviceaccount_token_cleaner import (
 )
 from podium.controllers.namespace import NAMESPACE
 from podium.controllers.node_ipam import node_ipam
-from podium.controllers.node_lifecycle import node_lifecycle
+from podium.controllers.node_lifecycle import STARTUP_GRACE_S, node_lifecycle
+from podium.controllers.node_zones import EvictionRates
 from podium.controllers.pod_gc import pod_gc
 from podium.controllers.replicaset import REPLICASET, REPLICATIONCONTROLLER
 from podium.controllers.resourceclaim import RESOURCECLAIM
@@ -73,6 +74,8 @@ class Settings:
     node_cidr_mask_size: int = 24
     service_cidr: str = ""
     node_monitor_grace_s: float = 40.0
+    node_startup_grace_s: float = STARTUP_GRACE_S
+    eviction_rates: EvictionRates = field(default_factory=EvictionRates)
     signing_certificate: str = ""
     signing_key: str = ""
     signing_duration_s: float = DEFAULT_DURATION_S
@@ -106,7 +109,11 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         CSR_CLEANER,
         csr_signing(settings.signing_certificate, settings.signing_key, settings.signing_duration_s),
         node_ipam(settings.cluster_cidr, settings.node_cidr_mask_size, settings.service_cidr),
-        node_lifecycle(settings.node_monitor_grace_s),
+        node_lifecycle(
+            settings.node_monitor_grace_s,
+            rates=settings.eviction_rates,
+            startup_grace_s=settings.node_startup_grace_s,
+        ),
         taint_eviction(),
         pod_gc(),
         NAMESPACE,

@@ -1,18 +1,21 @@
 """Nodes that fall silent: their conditions become Unknown, they are tainted, their pods count as not ready.
 
 A node speaks by renewing its Lease and by posting its status. How long it has been silent is measured on our
-own clock from when we last saw it change, so clocks need not agree. `plan` decides from that. Eviction is
-`taint_eviction`'s. Upstream: pkg/controller/nodelifecycle.
+own clock from when we last saw it change, so clocks need not agree. `plan` decides from that. How fast nodes
+get the taint that evicts is a matter of their zone (node_zones.py); eviction itself is `taint_eviction`'s.
+Upstream: pkg/controller/nodelifecycle.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from podium.base.clock import Clock, WallClock, rfc3339
 from podium.controllers.common import pods as podlib
+from podium.controllers.node_zones import EvictionRates, Turns, rate_for, zone_of
 from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
 from podium.resources.coordination.leases import LEASES
@@ -146,9 +149,26 @@ def _ready(node: Object) -> str:
     return str(condition.get("status")) if condition is not None else ""
 
 
-def node_lifecycle(grace_s: float, clock: Clock | None = None) -> Controller:
-    """Return the controller; nodes silent for `grace_s` count as unreachable."""
+def _in_trouble(node: Object, *, silent: bool) -> bool:
+    return silent or _ready(node) in ("False", "Unknown")
+
+
+def _evicts_already(node: Object) -> bool:
+    taints = meta.dig(node, "spec", "taints", default=())
+    return any(t.get("effect") == "NoExecute" and t.get("key") in _OUR_NO_EXECUTE for t in taints)
+
+
+def node_lifecycle(
+    grace_s: float,
+    clock: Clock | None = None,
+    *,
+    rates: EvictionRates | None = None,
+    startup_grace_s: float = STARTUP_GRACE_S,
+) -> Controller:
+    """Return the controller; nodes silent for `grace_s` count as unreachable, new ones may take longer."""
     heard = _Heard(clock or WallClock())
+    turns = Turns()
+    speed = rates or EvictionRates()
     last_ready: dict[str, str] = {}
 
     def keys_of_node(delta: Delta, caches: Caches) -> Iterable[str]:
@@ -186,13 +206,19 @@ def node_lifecycle(grace_s: float, clock: Clock | None = None) -> Controller:
         node = context.caches[NODES].get(key)
         if node is None or meta.deleting(node):
             return None
-        limit_s = grace_s if _ready(node) else max(grace_s, STARTUP_GRACE_S)
+        limit_s = grace_s if _ready(node) else max(grace_s, startup_grace_s)
         silent_s = heard.silent_s(key)
         nodes = context.caches[NODES].list()
         # Some node must be well, and not merely not yet found out to be silent as well.
         evict = any(_ready(n) == "True" and heard.silent_s(meta.name(n)) < grace_s for n in nodes)
+        silent = silent_s >= limit_s
+        turn_s = 0.0
+        if evict and _in_trouble(node, silent=silent) and not _evicts_already(node):
+            rate = rate_for(node, nodes, speed)
+            turn_s = turns.take(zone_of(node), rate, context.clock.monotonic_s())
+            evict = turn_s == 0.0
         now = context.clock.now()
-        decided = plan(node, silent=silent_s >= limit_s, evict=evict, now=now)
+        decided = plan(node, silent=silent, evict=evict, now=now)
         before = last_ready.get(key)
         last_ready[key] = decided.ready
         if decided.conditions is not None:
@@ -215,7 +241,9 @@ def node_lifecycle(grace_s: float, clock: Clock | None = None) -> Controller:
             )
         if turned or decided.ready == "Unknown":
             await _mark_pods_not_ready(context, key, now)
-        return max(0.05, limit_s - silent_s) if silent_s < limit_s else None
+        # Without a turn in sight, the next change of a node's readiness brings another look.
+        waits = [wait_s for wait_s in (limit_s - silent_s, turn_s) if 0 < wait_s < math.inf]
+        return max(0.05, min(waits)) if waits else None
 
     return Controller(
         name="node-lifecycle-controller",
