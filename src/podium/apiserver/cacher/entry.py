@@ -68,11 +68,15 @@ def item_of(value: bytes, revision: int) -> bytes:
 
 
 def _foreign_item(value: bytes, revision: int) -> bytes:
-    """As `item_of` for JSON that something else wrote, in whatever order."""
-    obj = orjson.loads(value)
+    """As `item_of` for what something else wrote. Raises ValueError."""
+    from podium.apiserver.cacher import foreign  # noqa: PLC0415
+
+    obj = foreign.decode(value)
     obj.pop("kind", None)
     obj.pop("apiVersion", None)
     metadata = obj.pop("metadata", None) or {}
+    if not isinstance(metadata, dict):
+        raise ValueError("metadata is no object")
     metadata.pop("resourceVersion", None)
     return orjson.dumps({"metadata": {"resourceVersion": str(revision), **metadata}, **obj})
 
