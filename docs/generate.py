@@ -16,6 +16,8 @@ from podium.apiserver.authz.metrics import AuthorizationMetrics
 from podium.apiserver.encryption.metrics import EncryptionMetrics
 from podium.apiserver.metrics import ApiServerMetrics
 from podium.apiserver.state_metrics import HealthMetrics
+from podium.audit_report.catalogue import FAMILIES
+from podium.audit_report.judge import IGNORE
 from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.measured import ClientMetrics
@@ -71,7 +73,24 @@ def pages() -> dict[str, str]:
         "components.md": "\n".join(_components()) + "\n",
         "feature-gates.md": "\n".join(_feature_gates()) + "\n",
         "metrics.md": "\n".join(_metrics()) + "\n",
+        "audit-rules.md": "\n".join(_audit_rules()) + "\n",
     }
+
+
+def _audit_rules() -> Iterator[str]:
+    yield "# What `podium audit` looks for"
+    yield _MADE
+    yield (
+        f"An object may break a rule that its annotation `{IGNORE}` names (several by commas, all by `*`);\n"
+        "the annotation counts on the object, its pod template, its namespace. `--ignore` leaves out rules.\n"
+    )
+    for family in FAMILIES:
+        yield f"## {family.name}"
+        yield "| rule | severity | | why | what to do |"
+        yield "|---|---|---|---|---|"
+        for rule in family.rules:
+            yield f"| `{rule.id}` | {rule.severity.word} | {rule.title} | {rule.why} | {rule.fix} |"
+        yield ""
 
 
 def _commands() -> Iterator[str]:

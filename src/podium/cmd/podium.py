@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from podium.cmd import layout
+from podium.cmd import audit, layout
 from podium.cmd.layout import Cluster, LayoutError
 
 
@@ -79,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="merge it into this file (default: ~/.kube/config), instead",
     )
+    checked = _command(commands, "audit", audit.run, "report what in a cluster or in manifests is not safe")
+    audit.add_flags(checked)
     kubectl = _command(commands, "kubectl", _kubectl, "run kubectl with this cluster's kubeconfig")
     kubectl.usage = "podium kubectl [--state-dir DIR] ARGUMENT..."
 

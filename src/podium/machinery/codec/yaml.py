@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,26 @@ def decode(body: bytes) -> Json:
                 raise _failed(f"yaml: {TOO_DEEP} of {DEPTH_MAX}")
             return value
     return _Converter().plain(_root(body))
+
+
+def documents(body: bytes) -> Iterator[tuple[Json, yaml.Node | None]]:
+    """Yield what each document in `body` means, and its nodes, which know their lines.
+
+    Raises `YamlError`; what stands before the fault has been yielded by then.
+    """
+    import yaml  # noqa: PLC0415
+
+    loader = _loader()(body)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            yield _Converter().plain(node), node
+    except yaml.MarkedYAMLError as error:
+        raise YamlError(f"error converting YAML to JSON: yaml: {_where(error)}{_problem(error)}") from None
+    except yaml.YAMLError as error:
+        raise YamlError(f"error converting YAML to JSON: yaml: {_problem(error)}") from None
+    finally:
+        loader.dispose()
 
 
 def duplicates(body: bytes) -> list[str]:

@@ -1,0 +1,142 @@
+"""Asks all checks about all objects. Pure.
+
+What belongs to another object is judged with it, and what is excepted is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from podium.audit_report.catalogue import FAMILIES
+from podium.audit_report.context import Context, context_of, key_of
+from podium.audit_report.finding import Finding, Problem, Severity, Source, shown
+from podium.audit_report.workloads import as_list, as_object, workload_of
+from podium.machinery.errors import Object
+
+IGNORE = "audit.podium.dev/ignore"
+"""The annotation that names rules which an object may break, comma-separated, or `*`."""
+SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
+_BOOTSTRAPPING = "kubernetes.io/bootstrapping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the command line says."""
+
+    namespace: str = ""
+    """Only what is in it, and the namespace itself; "": everything."""
+    registries: Sequence[str] = ()
+    ignored: Container[str] = ()
+    """Rules that nobody has to keep."""
+    system: bool = False
+    """Also what Kubernetes itself brings: its namespaces, its roles."""
+    release: tuple[int, int] = (1, 36)
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What came of it."""
+
+    findings: list[Finding] = field(default_factory=list)
+    """The worst first."""
+    objects: int = 0
+    """That were judged."""
+    excepted: int = 0
+    """Findings that an annotation or the command line allows."""
+
+    def worst(self) -> Severity | None:
+        return max((finding.severity for finding in self.findings), default=None)
+
+
+def judge(sources: Sequence[Source], settings: Settings) -> Report:
+    """Return what is wrong with a set of objects."""
+    context = context_of(
+        (source.object for source in sources), registries=settings.registries, release=settings.release
+    )
+    uids = {as_object(source.object.get("metadata")).get("uid") for source in sources} - {None}
+    report = Report()
+    for source in sources:
+        obj = source.object
+        if not _concerns(obj, settings) or _owned(obj, context, uids):
+            continue
+        report.objects += 1
+        allowed = exceptions(obj, context)
+        for problem in _problems(obj, context):
+            if problem.rule.id in settings.ignored or "*" in allowed or problem.rule.id in allowed:
+                report.excepted += 1
+            else:
+                report.findings.append(_finding(source, problem))
+    report.findings.sort(
+        key=lambda one: (-one.severity, one.file, one.line, one.object, one.rule.id, one.path)
+    )
+    return report
+
+
+def _problems(obj: Object, context: Context) -> Iterator[Problem]:
+    for family in FAMILIES:
+        yield from family.check(obj, context)
+
+
+def _concerns(obj: Object, settings: Settings) -> bool:
+    kind, namespace, name = key_of(obj)
+    home = name if kind == "Namespace" else namespace
+    if settings.namespace and home != settings.namespace:
+        return False
+    if settings.system:
+        return True
+    labels = as_object(as_object(obj.get("metadata")).get("labels"))
+    return home not in SYSTEM_NAMESPACES and _BOOTSTRAPPING not in labels
+
+
+def _owned(obj: Object, context: Context, uids: Container[object]) -> bool:
+    """Whether a workload was made by another one that is judged itself."""
+    if workload_of(obj) is None:
+        return False
+    metadata = as_object(obj.get("metadata"))
+    _, namespace, _ = key_of(obj)
+    for one in as_list(metadata.get("ownerReferences")):
+        owner = as_object(one)
+        if owner.get("controller") is not True:
+            continue
+        kind, name = str(owner.get("kind") or ""), str(owner.get("name") or "")
+        found = context.get(kind, namespace, name)
+        if (found is not None and workload_of(found) is not None) and (
+            owner.get("uid") in uids or "uid" not in as_object(found.get("metadata"))
+        ):
+            return True
+    return False
+
+
+def exceptions(obj: Object, context: Context) -> set[str]:
+    """Return the rules that an object may break: by its annotations, its template's or its namespace's."""
+    holders = [as_object(obj.get("metadata"))]
+    workload = workload_of(obj)
+    if workload is not None:
+        holders.append(as_object(workload.template.get("metadata")))
+    _, namespace, _ = key_of(obj)
+    home = context.get("Namespace", "", namespace) if namespace else None
+    if home is not None:
+        holders.append(as_object(home.get("metadata")))
+    return {name for holder in holders for name in _names(as_object(holder.get("annotations")).get(IGNORE))}
+
+
+def _names(text: object) -> Iterable[str]:
+    return [name.strip() for name in text.split(",") if name.strip()] if isinstance(text, str) else ()
+
+
+def _finding(source: Source, problem: Problem) -> Finding:
+    kind, namespace, name = key_of(source.object)
+    origin = source.origin
+    return Finding(
+        rule=problem.rule,
+        severity=problem.severity or problem.rule.severity,
+        kind=kind,
+        api_version=str(source.object.get("apiVersion") or ""),
+        namespace=namespace,
+        name=name,
+        path=shown(problem.path),
+        detail=problem.detail,
+        file=origin.file,
+        line=origin.lines.of(problem.path) if origin.lines is not None else 0,
+    )

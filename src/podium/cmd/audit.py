@@ -1,0 +1,141 @@
+"""`podium audit`: a report on a cluster, or on manifests, for people, programs and code hosts."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from podium.cmd import layout
+from podium.cmd.feature_gates import VERSION
+
+if TYPE_CHECKING:
+    from podium.audit_report.finding import Source
+    from podium.audit_report.judge import Report, Settings
+
+FOUND, FAILED = 1, 2
+"""Exit codes: findings as severe as --fail-on says; no report could be made."""
+FORMS = ("text", "json", "sarif")
+SEVERITIES = ("low", "medium", "high", "critical")
+
+
+def add_flags(made: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    add = made.add_argument
+    add(
+        *("-f", "--filename"),
+        action="append",
+        default=[],
+        metavar="FILE|DIR|-",
+        help="manifests to look at instead of a cluster; may be repeated",
+    )
+    add("--kubeconfig", default="", metavar="PATH", help="the cluster (default: the one of --state-dir)")
+    add("--context", default="", help="the kubeconfig's context")
+    add("-n", "--namespace", default="", help="look at this namespace only")
+    add("-o", "--output", choices=FORMS, default="text", help="form of the report (default: %(default)s)")
+    add(
+        "--allowed-registry",
+        action="append",
+        default=[],
+        metavar="REGISTRY[/PATH]",
+        help="where images may come from; may be repeated (default: anywhere)",
+    )
+    add("--fail-on", choices=SEVERITIES, help=f"exit with {FOUND} for findings that are as severe")
+    add(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="RULE,...",
+        help="rules not to look at; single objects name theirs in the annotation audit.podium.dev/ignore",
+    )
+    add("--include-system", action="store_true", help="also kube-* namespaces and Kubernetes' own roles")
+    add("--kubernetes-version", default=VERSION, help="release that manifests are for (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the report; return the exit code."""
+    from podium.audit_report.manifests import Unreadable  # noqa: PLC0415
+    from podium.client.kubeconfig import KubeconfigError  # noqa: PLC0415
+
+    try:
+        settings = _settings(arguments)
+        sources = _sources(arguments)
+    except (Unreadable, KubeconfigError, ConnectionError, ValueError) as error:
+        print(f"podium: {error}", file=sys.stderr)
+        return FAILED
+    from podium.audit_report.judge import judge  # noqa: PLC0415
+
+    report = judge(sources, settings)
+    sys.stdout.write(_rendered(report, arguments.output))
+    return _code(report, arguments.fail_on)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    from podium.audit_report.catalogue import RULES  # noqa: PLC0415
+    from podium.audit_report.checks.versions import release_of  # noqa: PLC0415
+    from podium.audit_report.judge import Settings  # noqa: PLC0415
+
+    ignored = {name for given in arguments.ignore for name in given.split(",") if name}
+    if unknown := sorted(ignored - RULES.keys()):
+        raise ValueError(f"--ignore: there is no rule {', '.join(unknown)}; there are {', '.join(RULES)}")
+    release = release_of(arguments.kubernetes_version)
+    if release is None:
+        raise ValueError(f"--kubernetes-version: no release: {arguments.kubernetes_version!r}")
+    return Settings(
+        namespace=arguments.namespace,
+        registries=arguments.allowed_registry,
+        ignored=ignored,
+        system=arguments.include_system,
+        release=release,
+    )
+
+
+def _sources(arguments: argparse.Namespace) -> list[Source]:
+    if arguments.filename:
+        from podium.audit_report import manifests  # noqa: PLC0415
+
+        return manifests.load(arguments.filename)
+    return asyncio.run(_live(_kubeconfig(arguments), arguments))
+
+
+def _kubeconfig(arguments: argparse.Namespace) -> str:
+    """Return whose cluster it is: the one named, this machine's, or the one that kubectl would ask."""
+    if arguments.kubeconfig:
+        return str(Path(arguments.kubeconfig).expanduser())
+    cluster = layout.load(arguments.state_dir)
+    if cluster is not None and cluster.kubeconfig.exists():
+        return str(cluster.kubeconfig)
+    named = os.environ.get("KUBECONFIG", "").partition(os.pathsep)[0]
+    return named or str(Path("~/.kube/config").expanduser())
+
+
+async def _live(path: str, arguments: argparse.Namespace) -> list[Source]:
+    from podium.audit_report import live  # noqa: PLC0415
+    from podium.client.kubeconfig import client_from_kubeconfig  # noqa: PLC0415
+
+    client = client_from_kubeconfig(path, user_agent="podium-audit", context=arguments.context)
+
+    def unread(what: str, error: Exception) -> None:
+        print(f"podium: {what} could not be read: {error}", file=sys.stderr)
+
+    try:
+        return await live.load(client, namespace=arguments.namespace, unread=unread)
+    finally:
+        await client.close()
+
+
+def _rendered(report: Report, form: str) -> str:
+    from podium.audit_report.output import json, sarif, text  # noqa: PLC0415
+
+    renders = {"text": text.render, "json": json.render, "sarif": sarif.render}
+    return renders[form](report)
+
+
+def _code(report: Report, fail_on: str | None) -> int:
+    from podium.audit_report.finding import SEVERITIES  # noqa: PLC0415
+
+    worst = report.worst()
+    return FOUND if fail_on and worst is not None and worst >= SEVERITIES[fail_on] else 0
