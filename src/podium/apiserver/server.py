@@ -46,7 +46,7 @@ from podium.apiserver.http.negotiation import CBOR
 from podium.apiserver.http.options import WATCH_TIMEOUT_S_MIN
 from podium.apiserver.http.plain import Plain
 from podium.apiserver.http.request_info import request_info
-from podium.apiserver.http.respond import failure, text
+from podium.apiserver.http.respond import add_warnings, failure, text
 from podium.apiserver.http.subresources.streams import Streams
 from podium.apiserver.http.subresources.table import specials
 from podium.apiserver.metrics import ApiServerMetrics
@@ -484,6 +484,8 @@ class ApiServer:
                 seat.release()
         if seat is not None:
             seat.answered(response)
+        if request.warnings:
+            add_warnings(response, request.warnings)
         self.metrics.answered(request, info, response, started)
         response.headers.add("audit-id", request.headers.get("audit-id") or new_uid())
         return response

@@ -18,6 +18,7 @@ from tests.apiserver.authn.api import Api
 from tests.wire.server import controllers, running
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
+MERGE = {"content-type": "application/merge-patch+json"}
 ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
 
 
@@ -107,6 +108,15 @@ def test_a_token_in_a_secret_is_good_and_its_use_is_noted(api: Api, folder: Path
     api.ok("POST", "/api/v1/namespaces/default/secrets", secret)
     assert api.who(token) == "system:serviceaccount:default:robot"
     path = "/api/v1/namespaces/default/secrets/held"
+    assert api.ask("GET", path, token=token).headers.get_all("warning") is None
+    api.ok("PATCH", f"{ACCOUNTS}/robot", {"secrets": [{"name": "held"}]}, **MERGE)
+    told = api.ask("GET", path, token=token)
+    assert told.status == 403
+    assert told.headers.get_all("warning") == [
+        '299 - "Use tokens from the TokenRequest API or manually created secret-based tokens instead of '
+        'auto-generated secret-based tokens."'
+    ]
+    api.ok("PATCH", f"{ACCOUNTS}/robot", {"secrets": None}, **MERGE)
 
     def noted() -> bool:
         return "kubernetes.io/legacy-token-last-used" in (api.ok("GET", path)["metadata"].get("labels") or {})
@@ -124,6 +134,15 @@ def test_a_token_in_a_secret_is_good_and_its_use_is_noted(api: Api, folder: Path
 def test_tokens_that_are_none(api: Api, token: str, status: int) -> None:
     assert api.ask("GET", "/api/v1/pods", token=token).status == status
     assert api.who(api.server.token) == "admin"
+
+
+def test_a_space_too_many_is_told(api: Api) -> None:
+    answer = api.ask("GET", "/version", token=f" {api.server.token}")
+    assert answer.status == 200, "anybody may ask"
+    assert answer.headers.get_all("warning") == [
+        '299 - "the provided Authorization header contains extra space before the bearer token, and is '
+        'ignored"'
+    ]
 
 
 def test_controllers_of_tokens(api: Api, folder: Path) -> None:

@@ -17,6 +17,7 @@ _log = Log("podium.apiserver.authn")
 
 # Browsers cannot set headers on a WebSocket; the token travels as a subprotocol (upstream's KEP-less habit).
 WEBSOCKET_PREFIX = "base64url.bearer.authorization.k8s.io."
+EXTRA_SPACE = "the provided Authorization header contains extra space before the bearer token, and is ignored"
 _SUBPROTOCOL = "sec-websocket-protocol"
 
 
@@ -29,6 +30,8 @@ class Identified:
     """Empty: for those of the API server."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What the audit log shall know of the token, by qualified name."""
+    warnings: tuple[str, ...] = ()
+    """What whoever uses it shall be told."""
 
 
 class Refused(Unauthorized):
@@ -113,6 +116,7 @@ class BearerAuthenticator:
             # The client hears nothing but Unauthorized.
             _log.info("a token is not accepted", why=refused.why)
             raise
+        request.warnings += identified.warnings
         if request.audit is not None:
             for key, text in identified.notes.items():
                 request.audit.annotate(key, text)
@@ -140,10 +144,13 @@ class BearerAuthenticator:
 def take_token(request: Request) -> str:
     """Return the request's bearer token, or "". It is taken out, lest a proxied request pass it on."""
     words = request.headers.get("authorization").strip().split(" ", 2)
-    # An empty token (`Bearer  x`) is ignored, as upstream does, not refused.
-    if len(words) >= 2 and words[0].lower() == "bearer" and words[1]:
-        request.headers.remove("authorization")
-        return words[1]
+    if len(words) >= 2 and words[0].lower() == "bearer":
+        if words[1]:
+            request.headers.remove("authorization")
+            return words[1]
+        # An empty token (`Bearer  x`) is ignored, as upstream does, not refused.
+        if len(words) == 3:
+            request.warnings += (EXTRA_SPACE,)
     return _websocket_token(request) if _SUBPROTOCOL in request.headers else ""
 
 

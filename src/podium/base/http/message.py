@@ -166,6 +166,7 @@ class Request:
         "target",
         "tls",
         "unsecured",
+        "warnings",
     )
 
     def __init__(
@@ -204,6 +205,8 @@ class Request:
         """Set by a handler that wants to be told when the peer leaves before it is answered."""
         self.audit: Any = None
         """The audit record of the request, where its handler keeps one."""
+        self.warnings: tuple[str, ...] = ()
+        """What the sender is to be told beside the answer."""
         self._query: dict[str, list[str]] | None = None
 
     @property
