@@ -70,3 +70,14 @@ def test_a_change_from_before_it_began(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(follow([str(path)], changed, clock=Steps(nothing, nothing), seen=before))
     assert seen == ["bb"]
+
+
+def test_who_fails_is_asked_again_after_the_next_change(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+
+    def fails(count: int) -> bool:
+        if count == 1:
+            raise RuntimeError("a fault of ours")
+        return True
+
+    assert calls(path, lambda: path.write_text("b"), nothing, lambda: path.write_text("cc"), done=fails) == 2

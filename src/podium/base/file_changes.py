@@ -10,8 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from podium.base.clock import Clock
+from podium.base.log import Log
 
 INTERVAL_S = 1.0
+
+_log = Log("podium.files")
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -40,11 +43,19 @@ async def follow(
     """Call `changed` after each change of one of the files, for ever.
 
     It returns whether it is done with the change; otherwise it is called again after an interval. `seen` is
-    the stamp from before the files were first read, so that no change falls in between.
+    the stamp from before the files were first read, so that no change falls in between. What it raises is
+    logged: a program that has been running for weeks does not end because somebody edits a file.
     """
     seen = stamp(paths) if seen is None else seen
     while True:
         await clock.sleep(interval_s)
         now = stamp(paths)
-        if now != seen and await changed():
+        if now == seen:
+            continue
+        try:
+            settled = await changed()
+        except Exception:
+            _log.exception("a changed file could not be taken", files=" ".join(paths))
+            settled = True
+        if settled:
             seen = now

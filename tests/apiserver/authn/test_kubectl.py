@@ -6,6 +6,7 @@ import json
 import shutil
 import ssl
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -65,10 +66,12 @@ def kubectl(server: Running, folder: Path, token: str, *words: str) -> subproces
 
 def whoami(server: Running, folder: Path, token: str) -> subprocess.CompletedProcess[str]:
     """Ask who one is, until the server has reached the issuer: it looks for it beside its start."""
+    deadline = time.monotonic() + 30
     while True:
         done = kubectl(server, folder, token, "auth", "whoami", "-o", "json")
         if done.returncode == 0 or "not initialized" not in why(server, token):
             return done
+        assert time.monotonic() < deadline, "the issuer is never reached"
 
 
 def why(server: Running, token: str) -> str:

@@ -606,3 +606,21 @@ def test_good_keys_look_good(form: serialization.PrivateFormat) -> None:
         )
         check(pem)
         check(b"# a comment\n" + public + pem)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "found"),
+    [
+        ("https://a/b", True),
+        ("kubernetes", False),
+        ("http://a", False),
+        ("https://a?x=y", False),
+        ("https://a#x", False),
+        ("https://[a", False),
+    ],
+)
+def test_documents_are_served_where_the_issuer_is_a_place_to_look_for_them(issuer: str, found: bool) -> None:
+    made = ServiceAccountTokenIssuer(
+        issuer=issuer, signing_key=lambda: SIGNING, verification_keys=lambda: VERIFICATION, audiences=()
+    )
+    assert made.discoverable is found
