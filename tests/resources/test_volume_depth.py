@@ -112,7 +112,7 @@ def test_status_of_a_claim() -> None:
         '"NodeResizeInfeasible", "NodeResizePending"'
     )
     assert texts(PERSISTENTVOLUMECLAIMS.validate_status_update(claim, claim)) == [
-        'status.capacity[storage]: Invalid value: "-1": must be greater than or equal to 0',
+        "status.capacity[storage]: Invalid value: -1: must be a valid resource quantity",
         f'status.allocatedResourceStatuses: Unsupported value: "storage": supported values: {states}',
         'status.allocatedResources: Unsupported value: "cpu": supported values: "storage"',
     ]

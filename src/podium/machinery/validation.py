@@ -357,17 +357,19 @@ def validate_labels(labels: Mapping[str, str] | None, field: str = "metadata.lab
     return errors
 
 
-def validate_label_selector(selector: Object | None, field: str) -> list[FieldError]:
-    """A metav1.LabelSelector as part of an object."""
+def validate_label_selector(
+    selector: Object | None, field: str, *, any_values: bool = False
+) -> list[FieldError]:
+    """A metav1.LabelSelector as part of an object; with `any_values` its expressions may name any."""
     if not selector:
         return []
     errors = validate_labels(selector.get("matchLabels"), f"{field}.matchLabels")
     for index, expression in enumerate(selector.get("matchExpressions") or ()):
-        errors += _validate_expression(expression, f"{field}.matchExpressions[{index}]")
+        errors += _validate_expression(expression, f"{field}.matchExpressions[{index}]", any_values)
     return errors
 
 
-def _validate_expression(expression: Object, field: str) -> list[FieldError]:
+def _validate_expression(expression: Object, field: str, any_values: bool) -> list[FieldError]:
     errors = []
     operator, values = expression.get("operator", ""), expression.get("values") or []
     if operator in ("In", "NotIn"):
@@ -382,7 +384,7 @@ def _validate_expression(expression: Object, field: str) -> list[FieldError]:
         errors.append(FieldError.invalid(f"{field}.operator", operator, "not a valid selector operator"))
     key = expression.get("key", "")
     errors += invalid_each(f"{field}.key", key, _qualified_name_errors(key))
-    for index, value in enumerate(values):
+    for index, value in enumerate(() if any_values else values):
         errors += invalid_each(f"{field}.values[{index}]", value, label_value_errors(value))
     return errors
 

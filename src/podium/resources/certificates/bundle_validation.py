@@ -33,11 +33,12 @@ def validate_bundle_update(new: Object, old: Object) -> Errors:
 def _checked(bundle: Object) -> Errors:
     signer = str(spec_of(bundle).get("signerName") or "")
     name = str(metadata_of(bundle).get("name") or "")
-    errors = validation.invalid_each("metadata.name", name, _name_errors(name, signer))
+    errors = validation.invalid_each("metadata.name", name, name_errors(name, signer))
     return errors + (signer_errors("spec.signerName", signer) if signer else [])
 
 
-def _name_errors(name: str, signer: str) -> list[str]:
+def name_errors(name: str, signer: str) -> list[str]:
+    """Return what is wrong with the name of a bundle of a signer, or with "" of none."""
     if not signer:
         if ":" in name:
             return ['ClusterTrustBundle without signer name must not have ":" in its name']

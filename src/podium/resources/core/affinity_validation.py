@@ -45,25 +45,35 @@ def _node_affinity(affinity: Object, path: str) -> Errors:
     return errors
 
 
-def validate_node_selector(selector: Object, path: str) -> Errors:
-    """Check a selector of nodes: terms of which one must match."""
+def validate_node_selector(selector: Object, path: str, *, any_values: bool = False) -> Errors:
+    """Check a selector of nodes: terms of which one must match; `any_values`: of whatever labels."""
     terms = objects(selector.get("nodeSelectorTerms"))
     here = f"{path}.nodeSelectorTerms"
     if not terms:
         return [FieldError.required(here, "must have at least one node selector term")]
     errors: Errors = []
     for index, term in enumerate(terms):
-        errors += _term(term, f"{here}[{index}]")
+        errors += _term(term, f"{here}[{index}]", any_values=any_values)
     return errors
 
 
-def _term(term: Object, path: str) -> Errors:
+def has_impossible_values(selector: Object | None) -> bool:
+    """Say whether a selector of nodes names values that no label can have."""
+    return any(
+        validation.label_value_errors(str(value))
+        for term in objects((selector or {}).get("nodeSelectorTerms"))
+        for requirement in objects(term.get("matchExpressions"))
+        for value in requirement.get("values") or ()
+    )
+
+
+def _term(term: Object, path: str, *, any_values: bool = False) -> Errors:
     errors: Errors = []
     for index, requirement in enumerate(objects(term.get("matchExpressions"))):
         here = f"{path}.matchExpressions[{index}]"
         errors += _operator(requirement, here)
         errors += named(f"{here}.key", str(requirement.get("key") or ""), validation.qualified_name_errors)
-        for value_index, value in enumerate(requirement.get("values") or ()):
+        for value_index, value in enumerate(() if any_values else requirement.get("values") or ()):
             errors += named(f"{here}.values[{value_index}]", value, validation.label_value_errors)
     for index, requirement in enumerate(objects(term.get("matchFields"))):
         errors += _field_requirement(requirement, f"{path}.matchFields[{index}]")

@@ -22,7 +22,7 @@ from podium.resources.checks import (
 from podium.resources.core import claim_references, resource_names
 from podium.resources.core import restart_validation as restarts
 from podium.resources.core import security_validation as security
-from podium.resources.core.volume_validation import object_field
+from podium.resources.core.field_references import object_field, resource_field
 from podium.resources.defaulting import given
 
 TERMINATION_MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
@@ -66,15 +66,6 @@ _ENV_FIELDS = (
     "status.podIP",
     "status.podIPs",
 )
-_ENV_RESOURCES = (
-    "limits.cpu",
-    "limits.ephemeral-storage",
-    "limits.memory",
-    "requests.cpu",
-    "requests.ephemeral-storage",
-    "requests.memory",
-)
-_HUGE_PAGES_RESOURCES = ("limits.hugepages-", "requests.hugepages-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,7 +262,7 @@ def _env_source(variable: Object, source: Object, path: str) -> Errors:
             case "fieldRef":
                 errors += object_field(reference, f"{path}.{key}", _ENV_FIELDS)
             case "resourceFieldRef":
-                errors += _resource_field(reference, f"{path}.{key}")
+                errors += resource_field(reference, f"{path}.{key}")
             case "configMapKeyRef" | "secretKeyRef":
                 errors += _key_reference(reference, f"{path}.{key}")
             case "fileKeyRef":
@@ -289,15 +280,6 @@ def _env_source(variable: Object, source: Object, path: str) -> Errors:
     if detail:
         errors.append(FieldError.invalid(path, "", detail))
     return errors
-
-
-def _resource_field(reference: Object, path: str) -> Errors:
-    resource = str(reference.get("resource") or "")
-    if not resource:
-        return [FieldError.required(f"{path}.resource")]
-    if resource not in _ENV_RESOURCES and not resource.startswith(_HUGE_PAGES_RESOURCES):
-        return [FieldError.not_supported(f"{path}.resource", resource, _ENV_RESOURCES)]
-    return []
 
 
 def _key_reference(reference: Object, path: str) -> Errors:

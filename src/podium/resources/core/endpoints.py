@@ -51,5 +51,5 @@ ENDPOINTS = Resource(
     ),
     warnings=deferred.warnings("core.warnings", "endpoints_warnings"),
     validate=deferred.check("core.endpoint_validation", "validate_endpoints"),
-    validate_update=deferred.check_new("core.endpoint_validation", "validate_endpoints"),
+    validate_update=deferred.update_check("core.endpoint_validation", "validate_endpoints_update"),
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import Errors, objects, parse_quantity, spec_of
+from podium.machinery.validation import qualified_name_errors
+from podium.resources.checks import Errors, named, objects, parse_quantity, spec_of
 from podium.resources.core import resource_names
 from podium.resources.defaulting import given
 
@@ -73,11 +74,11 @@ def _is_quota_name(name: str) -> bool:
 
 def _fits(scope: str, name: str) -> bool:
     """Say whether a scope makes sense for a resource."""
-    if scope in ("BestEffort",):
+    if scope == "BestEffort":
         return name == "pods"
-    if scope in _SCOPES and scope != "VolumeAttributesClass":
-        return name == "pods" or name in _COMPUTE or "ephemeral-storage" in name
-    return True
+    if scope == "VolumeAttributesClass":
+        return name in ("persistentvolumeclaims", "requests.storage")
+    return scope not in _SCOPES or name == "pods" or name in _COMPUTE
 
 
 def _scopes(spec: Object) -> Errors:
@@ -91,12 +92,12 @@ def _scopes(spec: Object) -> Errors:
             for name in sorted(spec.get("hard") or {})
             if _is_quota_name(name) and not _fits(scope, name)
         ]
-    return errors + _conflicts(scopes, scopes)
+    return errors + _conflicts("spec.scopes", scopes, scopes)
 
 
-def _conflicts(scopes: list[str], shown: object) -> Errors:
+def _conflicts(path: str, scopes: list[str], shown: object) -> Errors:
     return [
-        FieldError.invalid("spec.scopes", shown, "conflicting scopes")
+        FieldError.invalid(path, shown, "conflicting scopes")
         for pair in _OPPOSITES
         if set(pair) <= set(scopes)
     ]
@@ -129,7 +130,7 @@ def _scope_selector(selector: Object, spec: Object) -> Errors:
         else:
             errors.append(FieldError.invalid(f"{path}.operator", operator, "not a valid selector operator"))
     names = [str(requirement.get("scopeName")) for requirement in requirements]
-    return errors + _conflicts(names, spec.get("scopes"))
+    return errors + _conflicts(path, names, spec.get("scopes"))
 
 
 def validate_limit_range(limit_range: Object) -> Errors:
@@ -139,9 +140,11 @@ def validate_limit_range(limit_range: Object) -> Errors:
     for index, item in enumerate(objects(spec_of(limit_range).get("limits"))):
         path = f"spec.limits[{index}]"
         kind = str(item.get("type") or "")
-        if "/" not in kind and kind not in _LIMIT_TYPES:
+        misnamed = named(f"{path}.type", kind, qualified_name_errors)
+        if not misnamed and "/" not in kind and kind not in _LIMIT_TYPES:
             detail = "must be a standard limit type or fully qualified"
-            errors.append(FieldError.invalid(f"{path}.type", kind, detail))
+            misnamed.append(FieldError.invalid(f"{path}.type", kind, detail))
+        errors += misnamed
         if kind in seen:
             errors.append(FieldError.duplicate(f"{path}.type", kind))
         seen.add(kind)
@@ -167,6 +170,8 @@ def _limit_item(item: Object, kind: str, path: str) -> Errors:
         for name in sorted(amounts):
             errors += rule(f"{path}.{key}[{name}]", name)
             names.add(name)
+    if kind == "Pod":
+        item = {key: value for key, value in item.items() if not key.startswith("default")}
     for name in sorted(names):
         errors += _limit_order(item, name, path)
     return errors
@@ -179,29 +184,35 @@ def _storage_bound(item: Object, path: str) -> Errors:
     return [FieldError.required(f"{path}.limits", detail)]
 
 
-# (field blamed, lesser, its name, greater, its name): whichever of the two is blamed is shown as the value.
+# (field blamed, whose value is shown, lesser, its name, greater, its name)
 _ORDER = (
-    ("min", "min", "min", "max", "max"),
-    ("defaultRequest", "min", "min", "defaultRequest", "default request"),
-    ("defaultRequest", "defaultRequest", "default request", "max", "max"),
-    ("defaultRequest", "defaultRequest", "default request", "default", "default limit"),
-    ("default", "min", "min", "default", "default"),
-    ("default", "default", "default", "max", "max"),
+    ("min", "min", "min", "min", "max", "max"),
+    ("defaultRequest", "defaultRequest", "min", "min", "defaultRequest", "default request"),
+    ("defaultRequest", "defaultRequest", "defaultRequest", "default request", "max", "max"),
+    ("defaultRequest", "defaultRequest", "defaultRequest", "default request", "default", "default limit"),
+    ("default", "min", "min", "min", "default", "default"),
+    ("default", "max", "default", "default", "max", "max"),
 )
 
 
 def _limit_order(item: Object, name: str, path: str) -> Errors:
     errors: Errors = []
-    for blamed, low, low_name, high, high_name in _ORDER:
+    for blamed, named_value, low, low_name, high, high_name in _ORDER:
         lesser, greater = (item.get(low) or {}).get(name), (item.get(high) or {}).get(name)
         if lesser is None or greater is None or parse_quantity(lesser) <= parse_quantity(greater):
             continue
         detail = f"{low_name} value {lesser} is greater than {high_name} value {greater}"
-        shown = (item.get(blamed) or {}).get(name)
+        shown = (item.get(named_value) or {}).get(name)
         errors.append(FieldError.invalid(f"{path}.{blamed}[{name}]", str(shown), detail))
     ratio = (item.get("maxLimitRequestRatio") or {}).get(name)
     if ratio is not None:
         errors += _ratio(item, name, ratio, f"{path}.maxLimitRequestRatio[{name}]")
+    default, request = ((item.get(key) or {}).get(name) for key in ("default", "defaultRequest"))
+    if default is None or request is None or resource_names.overcommit_allowed(name):
+        return errors
+    if parse_quantity(default) != parse_quantity(request):
+        detail = f"default value {default} must equal to defaultRequest value {request} in {name}"
+        errors.append(FieldError.invalid(f"{path}.defaultRequest[{name}]", str(request), detail))
     return errors
 
 
@@ -211,8 +222,8 @@ def _ratio(item: Object, name: str, ratio: object, path: str) -> Errors:
     if amount.milli() < 1000:
         errors.append(FieldError.invalid(path, str(ratio), f"ratio {ratio} is less than 1"))
     low, high = (item.get("min") or {}).get(name), (item.get("max") or {}).get(name)
-    if low is not None and high is not None and parse_quantity(low).nanos:
-        greatest = parse_quantity(high).nanos / parse_quantity(low).nanos
+    if low is not None and high is not None and parse_quantity(low).milli():
+        greatest = parse_quantity(high).milli() / parse_quantity(low).milli()
         if amount.milli() / 1000 > greatest:
             detail = f"ratio {ratio} is greater than max/min = {greatest:f}"
             errors.append(FieldError.invalid(path, str(ratio), detail))

@@ -48,6 +48,7 @@ STANDARD = (
 HUGE_PAGES = "hugepages-"
 NATIVE_PREFIX = "kubernetes.io/"
 REQUESTS_PREFIX = "requests."
+_HUGE_PAGES_ANYHOW = (HUGE_PAGES, REQUESTS_PREFIX + HUGE_PAGES)
 _NOT_INTEGER = "must be an integer"
 
 
@@ -81,7 +82,7 @@ def is_integer(name: str) -> bool:
 def name_errors(field: str, name: str) -> Errors:
     """Check a resource's name wherever it stands."""
     errors = named(field, name, qualified_name_errors)
-    if not errors and "/" not in name and name not in STANDARD and not is_huge_pages(name):
+    if not errors and "/" not in name and name not in STANDARD and not name.startswith(_HUGE_PAGES_ANYHOW):
         errors.append(FieldError.invalid(field, name, "must be a standard resource type or fully qualified"))
     return errors
 

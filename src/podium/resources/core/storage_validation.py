@@ -12,19 +12,21 @@ from podium.resources.checks import (
     difference,
     metadata_of,
     named,
-    nonnegative_quantity,
     parse_quantity,
-    required_name,
     same,
     spec_of,
 )
 from podium.resources.core import resource_names
-from podium.resources.core.affinity_validation import validate_node_selector
-from podium.resources.core.claim_validation import ACCESS_MODES, VOLUME_MODES, validate_claim_spec
+from podium.resources.core.affinity_validation import has_impossible_values, validate_node_selector
+from podium.resources.core.claim_validation import (
+    VOLUME_MODES,
+    Tolerated,
+    access_mode_errors,
+    validate_claim_spec,
+)
 from podium.resources.core.persistentvolumeclaims import follow_data_source
-from podium.resources.core.volume_validation import validate_source
+from podium.resources.core.source_validation import BLAMED_AS_SECOND, ONE_TYPE, outside_source
 from podium.resources.defaulting import given
-from podium.resources.resource.names import driver
 
 RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
@@ -42,11 +44,21 @@ RESIZE_STATES = (
     "NodeResizeInfeasible",
     "NodeResizePending",
 )
-_CSI_SECRETS = (
-    "controllerPublishSecretRef",
-    "controllerExpandSecretRef",
-    "nodePublishSecretRef",
-    "nodeExpandSecretRef",
+MOUNT_OPTIONS = "volume.beta.kubernetes.io/mount-options"
+_WITH_MOUNT_OPTIONS = (
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "iscsi",
+    "cinder",
+    "cephfs",
+    "azureFile",
+    "vsphereVolume",
+    "azureDisk",
+    "photonPersistentDisk",
 )
 _SOURCES = (
     "hostPath",
@@ -81,7 +93,7 @@ def validate_claim(claim: Object) -> Errors:
 
 def validate_claim_update(new: Object, old: Object) -> Errors:
     """Check a changed claim: only a bound one may ask for more."""
-    errors = validate_claim(new)
+    errors = validate_claim_spec(spec_of(new), "spec", Tolerated.of(spec_of(old)))
     spec: Object = deep_copy(spec_of(new))
     before: Object = deep_copy(spec_of(old))
     # Claims of old may have one field alone, of the two that say where data come from.
@@ -105,9 +117,9 @@ def validate_claim_update(new: Object, old: Object) -> Errors:
             f"for bound claims\n{difference(before, spec)}"
         )
         errors.append(FieldError.forbidden("spec", detail))
-    if size is not None and was is not None and parse_quantity(size) < parse_quantity(was):
+    if was is not None and parse_quantity(size or 0) < parse_quantity(was):
         capacity = ((given(old, "status") or {}).get("capacity") or {}).get("storage") or 0
-        if parse_quantity(size) <= parse_quantity(capacity):
+        if parse_quantity(size or 0) <= parse_quantity(capacity):
             detail = "field can not be less than status.capacity"
             errors.append(FieldError.forbidden("spec.resources.requests.storage", detail))
     errors += validation.validate_immutable(
@@ -153,7 +165,7 @@ def validate_claim_status(new: Object, _old: Object) -> Errors:
         # The field's name starts with a capital in upstream's error.
         errors.append(FieldError.required("Spec.accessModes"))
     for name, amount in sorted((status.get("capacity") or {}).items()):
-        errors += nonnegative_quantity(f"status.capacity[{name}]", amount)
+        errors += _basic_amount(f"status.capacity[{name}]", amount)
     path = "status.allocatedResourceStatuses"
     for name, state in sorted((status.get("allocatedResourceStatuses") or {}).items()):
         errors += _claim_resource(path, name)
@@ -161,8 +173,13 @@ def validate_claim_status(new: Object, _old: Object) -> Errors:
             errors.append(FieldError.not_supported(path, name, RESIZE_STATES))
     path = "status.allocatedResources"
     for name, amount in sorted((status.get("allocatedResources") or {}).items()):
-        errors += _claim_resource(path, name) or nonnegative_quantity(f"{path}[{name}]", amount)
+        errors += _claim_resource(path, name) or _basic_amount(f"{path}[{name}]", amount)
     return errors
+
+
+def _basic_amount(path: str, amount: Json) -> Errors:
+    whole = -(-parse_quantity(amount).milli() // 1000)
+    return [FieldError.invalid(path, whole, "must be a valid resource quantity")] if whole < 0 else []
 
 
 def _claim_resource(path: str, name: str) -> Errors:
@@ -178,19 +195,13 @@ def _requests(spec: Object) -> Object:
 
 def validate_volume(volume: Object) -> Errors:
     """Check a PersistentVolume."""
+    return _volume(volume, None) + _mount_options(volume)
+
+
+def _volume(volume: Object, old: Object | None) -> Errors:
     spec = spec_of(volume)
-    errors: Errors = []
-    modes = spec.get("accessModes") or []
-    if not modes:
-        errors.append(FieldError.required("spec.accessModes"))
-    errors += [
-        FieldError.not_supported("spec.accessModes", mode, ACCESS_MODES)
-        for mode in modes
-        if mode not in ACCESS_MODES
-    ]
-    if "ReadWriteOncePod" in modes and len(modes) > 1:
-        detail = "may not use ReadWriteOncePod with other access modes"
-        errors.append(FieldError.forbidden("spec.accessModes", detail))
+    errors: Errors = [] if spec.get("accessModes") else [FieldError.required("spec.accessModes")]
+    errors += access_mode_errors(spec, "spec")
     errors += _capacity(spec)
     policy = spec.get("persistentVolumeReclaimPolicy")
     if policy and policy not in RECLAIM_POLICIES:
@@ -203,8 +214,10 @@ def validate_volume(volume: Object) -> Errors:
             detail = "must specify required node constraints"
             errors.append(FieldError.required("spec.nodeAffinity.required", detail))
         else:
-            errors += validate_node_selector(required, "spec.nodeAffinity.required")
-    errors += _source(spec, affinity)
+            before = given(given(spec_of(old or {}), "nodeAffinity") or {}, "required")
+            path = "spec.nodeAffinity.required"
+            errors += validate_node_selector(required, path, any_values=has_impossible_values(before))
+    errors += _source(spec, affinity, str(metadata_of(volume).get("name") or ""))
     root = posixpath.normpath(str((given(spec, "hostPath") or {}).get("path") or ".")) == "/"
     if root and policy == "Recycle":
         detail = "may not be 'recycle' for a hostPath mount of '/'"
@@ -233,18 +246,14 @@ def _volume_attributes(spec: Object) -> Errors:
     return errors
 
 
-def _csi(source: Object, path: str) -> Errors:
-    errors = driver(f"{path}.driver", str(source.get("driver") or ""))
-    if not source.get("volumeHandle"):
-        errors.append(FieldError.required(f"{path}.volumeHandle"))
-    for key in _CSI_SECRETS:
-        secret = given(source, key)
-        if secret is not None:
-            name, namespace = secret.get("name"), secret.get("namespace")
-            subdomain, label = validation.dns1123_subdomain_errors, validation.dns1123_label_errors
-            errors += required_name(f"{path}.{key}.name", name, subdomain)
-            errors += required_name(f"{path}.{key}.namespace", namespace, label)
-    return errors
+def _mount_options(volume: Object) -> Errors:
+    """Refuse the annotation of old for volumes that are not mounted with options."""
+    if MOUNT_OPTIONS not in (metadata_of(volume).get("annotations") or {}):
+        return []
+    if any(given(spec_of(volume), kind) is not None for kind in _WITH_MOUNT_OPTIONS):
+        return []
+    path = f"metadata.annotations.{MOUNT_OPTIONS}"
+    return [FieldError.forbidden(path, "may not specify mount options for this volume type")]
 
 
 def _capacity(spec: Object) -> Errors:
@@ -255,34 +264,29 @@ def _capacity(spec: Object) -> Errors:
     if list(capacity) != ["storage"]:
         errors.append(FieldError.not_supported("spec.capacity", capacity or None, ("storage",)))
     for name, value in sorted(capacity.items()):
+        errors += _basic_amount(f"spec.capacity[{name}]", value)
         if parse_quantity(value).nanos <= 0:
             detail = "must be greater than zero"
             errors.append(FieldError.invalid(f"spec.capacity[{name}]", str(value), detail))
     return errors
 
 
-def _source(spec: Object, affinity: Object | None) -> Errors:
+def _source(spec: Object, affinity: Object | None, name: str) -> Errors:
     errors: Errors = []
     found = 0
     for kind in _SOURCES:
         source = given(spec, kind)
         if source is None:
             continue
-        if found:
-            detail = "may not specify more than 1 volume type"
-            errors.append(FieldError.forbidden(f"spec.{kind}", detail))
+        # Upstream takes a flexVolume beside whatever stands before it in this order.
+        if found and kind != "flexVolume":
+            errors.append(FieldError.forbidden(f"spec.{BLAMED_AS_SECOND.get(kind, kind)}", ONE_TYPE))
             continue
         found += 1
-        if kind == "local":
-            if not source.get("path"):
-                errors.append(FieldError.required("spec.local.path"))
-            if affinity is None:
-                detail = "Local volume requires node affinity"
-                errors.append(FieldError.required("spec.nodeAffinity", detail))
-        elif kind == "csi":
-            errors += _csi(source, "spec.csi")
-        else:
-            errors += validate_source(kind, source, f"spec.{kind}")
+        errors += outside_source(kind, source, "spec", volume=name)
+        if kind == "local" and affinity is None:
+            detail = "Local volume requires node affinity"
+            errors.append(FieldError.required("spec.nodeAffinity", detail))
     if not found:
         errors.append(FieldError.required("spec", "must specify a volume type"))
     return errors
@@ -290,7 +294,9 @@ def _source(spec: Object, affinity: Object | None) -> Errors:
 
 def validate_volume_update(new: Object, old: Object) -> Errors:
     """Check a changed PersistentVolume: where its data are cannot change."""
-    errors = validate_volume(new)
+    # Upstream checks the whole twice, and so names each fault twice.
+    whole = _volume(new, old)
+    errors = [*whole, *_mount_options(new), *whole]
     spec, before = spec_of(new), spec_of(old)
     source, was = (
         {kind: side[kind] for kind in _SOURCES if side.get(kind) is not None} for side in (spec, before)

@@ -41,7 +41,7 @@ ENDPOINTSLICES = Resource(
     schema="io.k8s.api.discovery.v1.EndpointSlice",
     generation=True,
     defaults=_defaults,
-    generation_fields=("endpoints", "ports", "addressType"),
+    generation_fields=("endpoints", "ports", "addressType", "metadata.labels"),
     columns=(
         NAME,
         column("AddressType", lambda obj: obj.get("addressType") or ""),
