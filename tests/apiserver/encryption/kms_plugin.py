@@ -123,3 +123,26 @@ async def serving(plugin: Plugin, folder: Path) -> AsyncIterator[str]:
         yield f"unix://{path}"
     finally:
         await server.stop(None)
+
+
+@asynccontextmanager
+async def nonsense(folder: Path, answers: dict[str, bytes]) -> AsyncIterator[str]:
+    """Serve something that answers each method with these bytes."""
+    server: Any = grpc.aio.server()
+
+    def handler(answer: bytes) -> Any:
+        async def handle(_request: bytes, _context: Any) -> bytes:
+            return answer
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+    handlers = {name: handler(answer) for name, answer in answers.items()}
+    generic = grpc.method_handlers_generic_handler("v2.KeyManagementService", handlers)
+    server.add_generic_rpc_handlers((generic,))
+    path = folder / "kms.sock"
+    server.add_insecure_port(f"unix:{path}")
+    await server.start()
+    try:
+        yield f"unix://{path}"
+    finally:
+        await server.stop(None)

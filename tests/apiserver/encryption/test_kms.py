@@ -24,7 +24,7 @@ from podium.apiserver.encryption.metrics import EncryptionMetrics
 from podium.apiserver.encryption.transformers import Context, TransformError
 from podium.base.metrics import Registry
 from tests.apiserver.encryption.builders import IDENTITY, encryption, kms, provider, rule
-from tests.apiserver.encryption.kms_plugin import Plugin, message, serving
+from tests.apiserver.encryption.kms_plugin import Plugin, message, nonsense, serving
 from tests.apiserver.encryption.test_at_rest import SECRETS, WORD, Hasty, page, raw, secret, until
 from tests.apiserver.fakes import FakeClock
 from tests.apiserver.harness import PATIENCE_S, api
@@ -236,6 +236,34 @@ def test_what_a_plugin_may_not_say(change: dict[str, Any], words: str, tmp_path:
             await one.envelope.check()
             assert words in one.envelope.unhealthy
             assert decode(one.envelope.encrypt(b"{}", HERE))[1].key_id == "key-1"
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("status", "encrypted"),
+    [
+        (b"\xff", b""),
+        (b"\x0a\xff", b""),
+        (b"", b""),
+        # A name of a key, and what no answer to Encrypt is: not ending, annotations that are none.
+        (b"\x0a\x02v2\x12\x02ok\x1a\x01k", b"\x1a\x02\x0a\xff"),
+        (b"\x0a\x02v2\x12\x02ok\x1a\x01k", b"\x1a\x03\x0a\x01\xff"),
+        (b"\x0a\x02v2\x12\x02ok\x1a\x01k", b"\xff"),
+        (b"\x0a\x02v2\x12\x02ok\x1a\x01k", b""),
+    ],
+)
+def test_a_plugin_that_talks_nonsense(status: bytes, encrypted: bytes, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nonsense(
+            tmp_path, {"Status": status, "Encrypt": encrypted, "Decrypt": b"\xff"}
+        ) as endpoint:
+            one = Watched(endpoint, Plugin())
+            await one.envelope.check()
+            assert one.envelope.unhealthy
+            with pytest.raises(TransformError):
+                one.envelope.encrypt(b"{}", HERE)
+            await one.envelope.close()
 
     run(main)
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
-from podium.apiserver.encryption.transformers import Context, Transformer, TransformError
+from podium.apiserver.encryption.transformers import Context, Identity, Transformer, TransformError
 from podium.machinery.errors import InternalError, qualified
 from podium.store.protocol import Change, Page, Record, RevisionMismatch, Store, Unreadable
 
@@ -88,11 +88,13 @@ class EncryptedStore:
     async def is_stale(self, key: str, revision: int) -> bool:
         """Tell whether the value of that revision would be written otherwise today; so would one that nobody
         could read any more, but for the cache."""
+        transformer, context = self._of(key)
+        if isinstance(transformer, Identity):
+            return False  # Not configured: nothing would ever be written otherwise.
         record = await self._store.get(key)
         if record is None or record.mod_revision != revision:
             return False
         await self._prepare([record])
-        transformer, context = self._of(key)
         try:
             return transformer.decrypt(record.value, context)[1]
         except TransformError:

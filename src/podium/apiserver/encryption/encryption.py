@@ -19,7 +19,7 @@ from podium.base.clock import Clock
 from podium.base.file_changes import follow, stamp
 from podium.base.log import Log
 from podium.base.metrics import Registry
-from podium.store.protocol import Store
+from podium.store.protocol import Store, StoreError
 
 CHECK = "kms-providers"
 """The health check of all plugins together, as upstream's."""
@@ -96,9 +96,17 @@ class Encryption:
         delay_s = READ_AGAIN_S
         while True:
             await self._clock.sleep(delay_s)
-            if self._providers.envelopes and self._read_again is not None:
-                some_left = await self._read_again()
+            if self._providers.envelopes:
+                some_left = await self._once_more()
                 delay_s = min(delay_s * 2, READ_AGAIN_S_MAX) if some_left else READ_AGAIN_S
+
+    async def _once_more(self) -> bool:
+        """Read what could not be decrypted; return whether some of it still cannot."""
+        try:
+            return self._read_again is not None and await self._read_again()
+        except StoreError as error:
+            _log.warning("the store does not answer", error=error)
+            return True
 
     # --- health
 
@@ -143,8 +151,7 @@ class Encryption:
         for task in self._watching:
             task.cancel()
         self._watch(providers)
-        if self._read_again is not None:
-            await self._read_again()
+        await self._once_more()
         if old.envelopes and self._tasks is not None:
             self._tasks.create_task(self._close(old))
 

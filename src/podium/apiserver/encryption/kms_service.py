@@ -54,7 +54,7 @@ class KmsService:
     async def status(self) -> Status:
         texts = {1: "", 2: "", 3: ""}
         for number, value in _read(await self._call("Status", b"")):
-            if isinstance(value, bytes) and number in texts:
+            if number in texts:
                 texts[number] = value.decode("utf-8", "replace")
         return Status(*texts.values())
 
@@ -63,14 +63,12 @@ class KmsService:
         ciphertext, key_id = b"", ""
         annotations: dict[str, bytes] = {}
         for number, value in _read(answer):
-            if not isinstance(value, bytes):
-                continue
             if number == 1:
                 ciphertext = value
             elif number == 2:
                 key_id = value.decode("utf-8", "replace")
             elif number == 3:
-                annotations.update([decode_annotation(value)])
+                annotations.update([_annotation(value)])
         return Encrypted(ciphertext, key_id, annotations)
 
     async def decrypt(
@@ -80,7 +78,7 @@ class KmsService:
         answer = await self._call("Decrypt", request + encode_annotations(4, annotations))
         plain = b""
         for number, value in _read(answer):
-            if number == 1 and isinstance(value, bytes):
+            if number == 1:
                 plain = value
         return plain
 
@@ -102,12 +100,25 @@ class KmsService:
             self._measure(self._name, path, perf_counter() - started, code)
 
 
-def _read(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def _read(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the fields of an answer that hold bytes, which are all that matter here."""
     try:
         for number, _, value in fields(message, 0, len(message)):
-            yield number, value
+            if isinstance(value, bytes):
+                yield number, value
+    except Malformed as error:
+        raise _malformed(error) from None
+
+
+def _annotation(entry: bytes) -> tuple[str, bytes]:
+    try:
+        return decode_annotation(entry)
     except (Malformed, UnicodeDecodeError) as error:
-        raise TransformError(f"the plugin's answer is malformed: {error}") from None
+        raise _malformed(error) from None
+
+
+def _malformed(error: Exception) -> TransformError:
+    return TransformError(f"the plugin's answer is malformed: {error}")
 
 
 def _code_name(name: str) -> str:

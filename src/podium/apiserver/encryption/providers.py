@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 from podium.apiserver.encryption.ciphers import Cbc, Gcm, Secretbox
 from podium.apiserver.encryption.configuration import Provider, Rule
 from podium.apiserver.encryption.metrics import EncryptionMetrics
-from podium.apiserver.encryption.transformers import Identity, Prefixed, PrefixTransformers, Transformer
+from podium.apiserver.encryption.transformers import (
+    Identity,
+    Prefixed,
+    PrefixTransformers,
+    Transformer,
+    TransformError,
+)
 from podium.base.clock import Clock
 
 if TYPE_CHECKING:
@@ -63,8 +69,14 @@ def build(rules: Sequence[Rule], metrics: EncryptionMetrics, clock: Clock) -> Pr
 
 def see_available(rules: Sequence[Rule]) -> None:
     """Raise `TransformError` when the rules need a library that is not installed."""
-    for provider in (one for rule in rules for one in rule.providers if one.kind == "secretbox"):
-        Secretbox(provider.keys[0].secret)
+    for provider in (one for rule in rules for one in rule.providers):
+        if provider.kind == "secretbox":
+            Secretbox(provider.keys[0].secret)
+        elif provider.kind == "kms":
+            try:
+                import grpc  # noqa: F401, PLC0415
+            except ImportError as error:
+                raise TransformError(f"the provider kms needs pip install grpcio ({error.name})") from None
 
 
 def _prefixed(
