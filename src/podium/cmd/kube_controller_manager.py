@@ -35,10 +35,12 @@ from podium.runtime.serving import add_flags, serving
 
 NAME = "kube-controller-manager"
 _WITHOUT_EFFECT = (
+    "--attach-detach-reconcile-sync-period",
     "--authentication-kubeconfig",
     "--authorization-kubeconfig",
     "--client-ca-file",
     "--cluster-name",
+    "--disable-attach-detach-reconcile-sync",
     "--kube-api-burst",
     "--kube-api-qps",
     "--mirroring-concurrent-service-endpoint-syncs",
@@ -152,6 +154,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         legacy_token_clean_up_s=arguments.legacy_service_account_token_clean_up_period,
         hostpath_provisioner=arguments.enable_hostpath_provisioner,
         dynamic_provisioning=arguments.enable_dynamic_provisioning,
+        force_detach_after_s=volume_flags.force_detach_after_s(arguments),
         mirrored_per_subset_max=arguments.mirroring_max_endpoints_per_subset,
         autoscaler=autoscaler_flags.options(arguments, arguments.gates),
         storage_version_migrator=arguments.gates.enabled("StorageVersionMigrator"),

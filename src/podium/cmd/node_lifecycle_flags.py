@@ -16,7 +16,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--node-monitor-grace-period",
         type=duration_s,
-        default=40.0,
+        default=50.0,
         help="how long a node may be silent before it counts as unreachable",
     )
     add(

@@ -19,7 +19,6 @@ import orjson
 from podium.base.clock import parse_rfc3339
 from podium.client.client import Client
 from podium.controllers.autoscaler_replicas import MetricError, PodMetric
-from podium.machinery.cel.values import parse_duration
 from podium.machinery.errors import ApiError, NotFound, Object
 from podium.machinery.labels import from_label_selector
 from podium.machinery.quantity import parse
@@ -158,6 +157,8 @@ def _moment(item: Mapping[str, str]) -> datetime:
 
 
 def _duration(text: str) -> timedelta:
+    from podium.machinery.cel.values import parse_duration  # noqa: PLC0415 - costs start-up time
+
     found = parse_duration(text)
     return timedelta() if found is None else timedelta(microseconds=found.nanos // 1000)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from podium.controllers.attach_detach import FORCE_AFTER_S, attach_detach
 from podium.controllers.autoscaler_plan import Options as AutoscalerOptions
 from podium.controllers.bootstrap_signer import BOOTSTRAP_SIGNER
 from podium.controllers.clusterrole_aggregation import CLUSTERROLE_AGGREGATION
@@ -73,7 +74,7 @@ class Settings:
     cluster_cidr: str = ""
     node_cidr_mask_size: int = 24
     service_cidr: str = ""
-    node_monitor_grace_s: float = 40.0
+    node_monitor_grace_s: float = 50.0
     node_startup_grace_s: float = STARTUP_GRACE_S
     eviction_rates: EvictionRates = field(default_factory=EvictionRates)
     signing_certificate: str = ""
@@ -82,6 +83,7 @@ class Settings:
     legacy_token_clean_up_s: float = CLEAN_UP_PERIOD_S
     hostpath_provisioner: bool = False
     dynamic_provisioning: bool = True
+    force_detach_after_s: float | None = FORCE_AFTER_S
     mirrored_per_subset_max: int = ENDPOINTS_PER_SUBSET_MAX
     autoscaler: AutoscalerOptions = field(default_factory=AutoscalerOptions)
     storage_version_migrator: bool = False
@@ -137,6 +139,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
             provisioners=(HostPathProvisioner(enabled=settings.hostpath_provisioner),),
             dynamic_provisioning=settings.dynamic_provisioning,
         ),
+        attach_detach(force_after_s=settings.force_detach_after_s),
         VOLUME_EXPAND,
         EPHEMERAL_VOLUME,
         RESOURCECLAIM,
