@@ -320,6 +320,41 @@ def test_what_is_wrong(jwt: dict[str, Any], why: str) -> None:
     assert str(refused.value) == why
 
 
+VERIFIES = {"expression": "claims.?email_verified.orValue(true) == true"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "more", "good"),
+    [
+        ("claims.email", {}, False),
+        ("claims.?email.orValue('x')", {}, False),
+        ("has(claims.email) ? claims.email : claims.sub", {}, False),
+        ("claims.email.trim()", {}, False),
+        ("['yay', string(claims.email), 'panda'].join(' ')", {}, False),
+        ("{claims.?email: 'panda'}", {}, False),
+        ("{'fancy': claims.?email}", {}, False),
+        ("['a'].map(i, i + claims.email)", {}, False),
+        ("claims.email_", {}, True),
+        ("claims.other.claims.email", {}, True),
+        ("claims['email']", {}, True),
+        ("claims.?email_verified.orValue(true) ? claims.email : claims.sub", {}, True),
+        ("claims.email", {"claimValidationRules": [VERIFIES]}, True),
+        ("claims.email", {"claimValidationRules": [{"expression": "has(claims.email_verified_)"}]}, False),
+        ("claims.email", {"claimValidationRules": [{"claim": "email_verified"}]}, False),
+        ("claims.email", {"userValidationRules": [{"expression": "user.uid == 'email_verified'"}]}, False),
+    ],
+)
+def test_a_mail_address_that_nobody_has_verified_names_nobody(
+    expression: str, more: dict[str, Any], good: bool
+) -> None:
+    one = {**mappings_with(username={"expression": expression}), **more}
+    if good:
+        read(file(one))
+    else:
+        with pytest.raises(service.Rejected, match=r"claims\.email_verified must be used in"):
+            read(file(one))
+
+
 def test_an_egress_selector_that_is_not_there() -> None:
     """As upstream without `--egress-selector-config-file`."""
     with pytest.raises(service.Rejected, match='egress lookup required with egress selector type "cluster"'):
