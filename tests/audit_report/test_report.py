@@ -176,15 +176,39 @@ def test_json_lists_and_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "deep" / "a.json").write_bytes(orjson.dumps(listing))
     (tmp_path / "values.yaml").write_text("replicas: 1\n---\n- 1\n")
     (tmp_path / "README.md").write_text("nothing")
-    (source,) = manifests.load([str(tmp_path)])
+    (source,) = manifests.load([str(tmp_path)], untold)
     assert source.object["kind"] == "Deployment"
     assert source.origin.file.endswith("deep/a.json")
     with pytest.raises(Unreadable, match=r"values.yaml: a document is no object"):
-        manifests.load([str(tmp_path / "values.yaml")])
+        manifests.load([str(tmp_path / "values.yaml")], untold)
     with pytest.raises(Unreadable, match="No such file"):
-        manifests.load([str(tmp_path / "missing.yaml")])
+        manifests.load([str(tmp_path / "missing.yaml")], untold)
     monkeypatch.setattr(sys, "stdin", type("In", (), {"buffer": io.BytesIO(MANIFEST.encode())}))
-    assert len(manifests.load(["-"])) == 3
+    assert len(manifests.load(["-"], untold)) == 3
+
+
+def untold(what: str) -> None:
+    raise AssertionError(what)
+
+
+def test_a_directory_with_files_that_are_no_yaml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(MANIFEST)
+    (tmp_path / ".hidden.yaml").write_text("a: [")
+    told: list[str] = []
+    (tmp_path / "template.yaml").write_text("{{- if .Values.a }}\na: b\n{{- end }}\n")
+    assert len(manifests.load([str(tmp_path)], told.append)) == 3
+    assert len(told) == 1
+    code, out, err = command(capsys, "-f", str(tmp_path))
+    assert code == 2
+    assert "privileged" in out
+    assert f"{tmp_path}/template.yaml: error converting YAML" in err
+    assert command(capsys, "-f", str(tmp_path), "--fail-on=high")[0] == 1
+
+
+def test_json_with_tabs() -> None:
+    raw = orjson.dumps(BAD, option=orjson.OPT_INDENT_2).replace(b"  ", b"\t").decode()
+    (finding,) = found(raw).findings
+    assert raw.splitlines()[finding.line - 1].strip().startswith('"image"')
 
 
 @pytest.mark.parametrize("raw", ["a: [", "\x00", "a: *b"])

@@ -392,6 +392,11 @@ class ApiServer:
             group_versions=list(self.catalog.versions()),
         )
 
+    def wind_down(self) -> None:
+        """Tell what takes its time that the server is about to stop."""
+        if self._audit is not None:
+            self._audit.wind_down()
+
     async def stop(self) -> None:
         """End every background task. The store stays open; it is the caller's."""
         self._stopping = True

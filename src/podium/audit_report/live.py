@@ -42,7 +42,7 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _FIELDS = {"removed_release": "removedRelease"}
 
 
-async def load(client: Client, *, namespace: str, unread: Callable[[str, ApiError], None]) -> list[Source]:
+async def load(client: Client, *, namespace: str, unread: Callable[[str], None]) -> list[Source]:
     """Return the objects of a cluster, or of one namespace.
 
     `unread` is told what the caller may not read; the rest is judged without it. Raises ConnectionError.
@@ -54,7 +54,7 @@ async def load(client: Client, *, namespace: str, unread: Callable[[str, ApiErro
         try:
             listing = await client.list(resource, home, limit=PAGE)
         except ApiError as error:
-            unread(resource.plural, error)
+            unread(f"{resource.plural} could not be read: {error}")
             return
         sources.extend(Source(object={**kind, **item}) for item in listing.get("items") or ())
 
@@ -62,7 +62,7 @@ async def load(client: Client, *, namespace: str, unread: Callable[[str, ApiErro
         try:
             sources.append(Source(object=await client.get(NAMESPACES, namespace)))
         except ApiError as error:
-            unread(f"namespace {namespace}", error)
+            unread(f"namespace {namespace} could not be read: {error}")
     else:
         await add(NAMESPACES, None)
         for resource in _CLUSTER:
@@ -73,18 +73,18 @@ async def load(client: Client, *, namespace: str, unread: Callable[[str, ApiErro
     return sources
 
 
-async def _server(client: Client, unread: Callable[[str, ApiError], None]) -> Object:
+async def _server(client: Client, unread: Callable[[str], None]) -> Object:
     """Return what stands for the API server among the objects."""
     status: Object = {}
     try:
         status["gitVersion"] = orjson.loads(await client.raw("GET", "/version")).get("gitVersion")
     except ApiError as error:
-        unread("version", error)
+        unread(f"the version could not be read: {error}")
     try:
         figures = (await client.raw("GET", "/metrics")).decode(errors="replace")
         status["requestedDeprecatedAPIs"] = requested(figures)
     except ApiError as error:
-        unread("metrics", error)
+        unread(f"metrics could not be read: {error}")
     metadata = {"name": "kube-apiserver"}
     return {"apiVersion": "audit.podium.dev/v1", "kind": SERVER, "metadata": metadata, "status": status}
 

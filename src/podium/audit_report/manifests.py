@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from podium.audit_report.finding import Lines, Origin, Source
@@ -18,20 +18,22 @@ class Unreadable(ValueError):
     """A file that is not there, or that holds no manifests."""
 
 
-def load(names: Sequence[str]) -> list[Source]:
-    """Return the objects in files, in directories below and above, and in standard input (`-`).
+def load(names: Sequence[str], unread: Callable[[str], None]) -> list[Source]:
+    """Return the objects in files, in directories and everything below, and in standard input (`-`).
 
-    What is no object of the API (a chart's values, for one) is passed over in directories.
-    Raises `Unreadable`.
+    Of a directory, hidden files and what is no object of the API (a chart's values, for one) are passed over,
+    and `unread` is told of files that are no YAML (a chart's templates). Raises `Unreadable` for files.
     """
     sources: list[Source] = []
     for name in names:
         if name == STANDARD_INPUT:
             sources += read(sys.stdin.buffer.read(), "<stdin>")
         elif Path(name).is_dir():
-            for path in sorted(Path(name).rglob("*")):
-                if path.suffix in SUFFIXES and path.is_file():
+            for path in _below(Path(name)):
+                try:
                     sources += read(path.read_bytes(), path.as_posix(), strict=False)
+                except (Unreadable, OSError) as error:
+                    unread(str(error))
         else:
             try:
                 raw = Path(name).read_bytes()
@@ -41,9 +43,19 @@ def load(names: Sequence[str]) -> list[Source]:
     return sources
 
 
+def _below(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix in SUFFIXES and not hidden and path.is_file():
+            yield path
+
+
 def read(raw: bytes, file: str, *, strict: bool = True) -> list[Source]:
     """Return the objects in a text. `strict`: other values are an error. Raises `Unreadable`."""
     sources: list[Source] = []
+    if raw.lstrip()[:1] in (b"{", b"["):
+        # JSON may be indented by tabs, YAML may not; in strings of JSON there are none.
+        raw = raw.replace(b"\t", b" ")
     try:
         for value, node in yaml.documents(raw):
             if value is None:

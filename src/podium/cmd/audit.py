@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from podium.audit_report.judge import Report, Settings
 
 FOUND, FAILED = 1, 2
-"""Exit codes: findings as severe as --fail-on says; no report could be made."""
+"""Exit codes: findings as severe as --fail-on says; no report, or none of everything, could be made."""
 FORMS = ("text", "json", "sarif")
 SEVERITIES = ("low", "medium", "high", "critical")
 
@@ -60,9 +61,15 @@ def run(arguments: argparse.Namespace) -> int:
     from podium.audit_report.manifests import Unreadable  # noqa: PLC0415
     from podium.client.kubeconfig import KubeconfigError  # noqa: PLC0415
 
+    failed: list[str] = []
+
+    def unread(what: str) -> None:
+        failed.append(what)
+        print(f"podium: {what}", file=sys.stderr)
+
     try:
         settings = _settings(arguments)
-        sources = _sources(arguments)
+        sources = _sources(arguments, unread)
     except (Unreadable, KubeconfigError, ConnectionError, ValueError) as error:
         print(f"podium: {error}", file=sys.stderr)
         return FAILED
@@ -70,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     report = judge(sources, settings)
     sys.stdout.write(_rendered(report, arguments.output))
-    return _code(report, arguments.fail_on)
+    return _code(report, arguments.fail_on) or (FAILED if failed else 0)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -93,12 +100,12 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     )
 
 
-def _sources(arguments: argparse.Namespace) -> list[Source]:
+def _sources(arguments: argparse.Namespace, unread: Callable[[str], None]) -> list[Source]:
     if arguments.filename:
         from podium.audit_report import manifests  # noqa: PLC0415
 
-        return manifests.load(arguments.filename)
-    return asyncio.run(_live(_kubeconfig(arguments), arguments))
+        return manifests.load(arguments.filename, unread)
+    return asyncio.run(_live(_kubeconfig(arguments), arguments, unread))
 
 
 def _kubeconfig(arguments: argparse.Namespace) -> str:
@@ -112,15 +119,11 @@ def _kubeconfig(arguments: argparse.Namespace) -> str:
     return named or str(Path("~/.kube/config").expanduser())
 
 
-async def _live(path: str, arguments: argparse.Namespace) -> list[Source]:
+async def _live(path: str, arguments: argparse.Namespace, unread: Callable[[str], None]) -> list[Source]:
     from podium.audit_report import live  # noqa: PLC0415
     from podium.client.kubeconfig import client_from_kubeconfig  # noqa: PLC0415
 
     client = client_from_kubeconfig(path, user_agent="podium-audit", context=arguments.context)
-
-    def unread(what: str, error: Exception) -> None:
-        print(f"podium: {what} could not be read: {error}", file=sys.stderr)
-
     try:
         return await live.load(client, namespace=arguments.namespace, unread=unread)
     finally:

@@ -303,6 +303,7 @@ def _settle_garbage_collection() -> None:
 async def _stop(
     servers: Sequence[Server], api: ApiServer, kubelets: KubeletConnections, proxy: Proxy
 ) -> None:
+    api.wind_down()
     await asyncio.gather(*(server.stop(grace_s=STOP_GRACE_S) for server in servers))
     await kubelets.close()
     await proxy.close()

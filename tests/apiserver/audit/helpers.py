@@ -19,7 +19,7 @@ from podium.apiserver.audit.buffered import Batching
 from podium.apiserver.audit.event import Event
 from podium.apiserver.audit.metrics import AuditMetrics
 from podium.apiserver.audit.options import LogOptions, Options, Sending
-from podium.apiserver.server import ApiServer, Config
+from podium.apiserver.server import ApiServer, Config, Limits
 from podium.base import pki
 from podium.base.clock import Clock
 from podium.base.http.message import Headers, Request, Response
@@ -114,12 +114,17 @@ def _signing_key() -> bytes:
 
 @asynccontextmanager
 async def audited(
-    directory: Path, rules: list[Object], *, clock: Clock | None = None, **more: Any
+    directory: Path,
+    rules: list[Object],
+    *,
+    clock: Clock | None = None,
+    limits: Limits | None = None,
+    **more: Any,
 ) -> AsyncIterator[Audited]:
     """Run a server with access control that audits by these rules."""
     store = await SqliteStore.open(directory / "store.db")
     who = authn.Options(issuer="https://issuer", token_file=TOKENS, signing_key=_signing_key())
-    config = Config(audit=options(directory, rules, **more))
+    config = Config(audit=options(directory, rules, **more), limits=limits or Limits())
     server = ApiServer(store, config, access=access_factory(who, clock=clock), clock=clock)
     await server.start()
     running = Audited(server, directory)

@@ -14,6 +14,7 @@ from podium.apiserver.audit.levels import Level
 from podium.apiserver.audit.policy import Policy, Rule, Ruling
 from podium.apiserver.chain import User
 from podium.apiserver.http.request_info import request_info
+from podium.apiserver.server import Limits
 from podium.base.http.message import BodyTooLarge, Headers, HttpError, RawConnection, Request, Response
 from podium.machinery.codec import protobuf
 from podium.machinery.errors import Object
@@ -440,6 +441,38 @@ def test_stages_may_be_left_out(tmp_path: Path) -> None:
         async with audited(tmp_path, kept, omitStages=["RequestReceived"]) as server:
             await server.send("GET", "/api/v1/namespaces/default/pods/a/log")
             assert [one["stage"] for one in server.events()] == ["ResponseComplete"]
+
+    run(main)
+
+
+def test_requests_that_have_to_wait_too_long_are_kept_too(tmp_path: Path) -> None:
+    limits = Limits(mutating_requests_in_flight_max=1)
+
+    async def main() -> None:
+        async with audited(tmp_path, EVERYTHING, limits=limits) as server:
+            bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+            role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+            alice = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "alice"}
+            await server.ok(
+                "POST", bindings, {"metadata": {"name": "a"}, "roleRef": role, "subjects": [alice]}
+            )
+            arrived, may_go = asyncio.Event(), asyncio.Event()
+
+            async def slow() -> bytes:
+                arrived.set()
+                await may_go.wait()
+                return orjson.dumps(config_map())
+
+            headers = Headers([("authorization", "Bearer alice"), ("content-type", "application/json")])
+            asked = Request(method="POST", target=MAPS, headers=headers, read_body=slow)
+            first = asyncio.ensure_future(server.server.handler(asked))
+            await arrived.wait()
+            response = await server.send("POST", MAPS, config_map("b"), user="carol")
+            assert response.status == 429
+            assert server.last()["responseStatus"] == {"metadata": {}, "code": 429}
+            assert server.last()["user"]["username"] == "carol"
+            may_go.set()
+            assert (await first).status == 201
 
     run(main)
 

@@ -35,6 +35,14 @@ def test_objects_stand_where_upstream_has_them() -> None:
     }
 
 
+def test_what_utf_8_has_no_place_for_loses_no_event() -> None:
+    made = event(user={"username": "\ud800", "groups": ["a", "\udfff"]}, objects=3)
+    whole = orjson.loads(made.encoded)
+    assert whole["user"] == {"username": "?", "groups": ["a", "?"]}
+    assert whole["requestObject"] == {"data": "xxx"}
+    assert 'user="?"' in made.line()
+
+
 LINES = [
     (
         {},

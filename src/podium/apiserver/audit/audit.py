@@ -64,6 +64,10 @@ class Audit:
         self._clock = clock
         self._ending = ending or asyncio.Event()
 
+    def wind_down(self) -> None:
+        """The server is about to end: what fails from now on is not tried again."""
+        self._ending.set()
+
     async def close(self) -> None:
         """Pass on all events that there are: the server has ended."""
         self._ending.set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 
 from podium.machinery.errors import Object
@@ -21,19 +23,13 @@ class Event:
         """`fields` is everything but the two objects, which come as JSON; it becomes the event's own."""
         self.fields = fields
         self.has_objects = bool(request or response)
-        whole = fields
-        if self.has_objects:
-            # Among upstream's fields they stand before the times, which are the last but for annotations.
-            whole = {}
-            for name, value in fields.items():
-                if name == "requestReceivedTimestamp":
-                    if request:
-                        whole["requestObject"] = orjson.Fragment(request)
-                    if response:
-                        whole["responseObject"] = orjson.Fragment(response)
-                whole[name] = value
-        self.encoded = orjson.dumps(whole)
-        """JSON without a newline, inside or at its end."""
+        try:
+            self.encoded = orjson.dumps(_whole(fields, request, response))
+            """JSON without a newline, inside or at its end."""
+        except TypeError:
+            # An issuer may put half a surrogate pair into a name; JSON in UTF-8 has no place for it.
+            self.fields = _encodable(fields)
+            self.encoded = orjson.dumps(_whole(self.fields, request, response))
 
     def without_objects(self) -> Event:
         """Return what is left of an event that is too long."""
@@ -68,6 +64,29 @@ class Event:
         told = " ".join(f"{key}={_quoted(value)}" for key, value in pairs.items())
         response = "<deferred>" if status is None else str(status.get("code", 0))
         return f'{_nano(fields["requestReceivedTimestamp"])} AUDIT: {told} response="{response}"'
+
+
+def _whole(fields: Object, request: bytes, response: bytes) -> Object:
+    """Return the fields with the objects where upstream has them: before the times and the annotations."""
+    if not request and not response:
+        return fields
+    whole: Object = {}
+    for name, value in fields.items():
+        if name == "requestReceivedTimestamp":
+            if request:
+                whole["requestObject"] = orjson.Fragment(request)
+            if response:
+                whole["responseObject"] = orjson.Fragment(response)
+        whole[name] = value
+    return whole
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(one) for key, one in value.items()}
+    return [_encodable(one) for one in value] if isinstance(value, list) else value
 
 
 def event_list(events: list[Event]) -> bytes:

@@ -35,6 +35,8 @@ def encoded_patch(raw: bytes, media_type: str) -> bytes:
 def answered(body: bytes | Sequence[bytes], *, omits_managed_fields: bool) -> bytes:
     """Return an answer's JSON as an event holds it."""
     raw = body if isinstance(body, bytes) else b"".join(body)
+    if not raw.startswith(b"{"):
+        return b""
     if not omits_managed_fields and b"\n" not in raw:
         return raw
     value = orjson.loads(raw)

@@ -11,13 +11,12 @@ from podium.apiserver.audit.levels import RECEIVED, Level
 from podium.apiserver.audit.policy import Ruling
 from podium.apiserver.audit.source import source_ips, user_agent
 from podium.apiserver.chain import Decision, RequestInfo, User
+from podium.apiserver.flowcontrol.limiter import is_long_running
 from podium.base.clock import rfc3339_micro
 from podium.base.http.message import Request, Response
 from podium.base.log import Log
 from podium.machinery.errors import Object
 
-_LASTING_VERBS = ("watch", "proxy")
-_LASTING_SUBRESOURCES = ("attach", "exec", "proxy", "log", "portforward")
 VALIDATING = "validating-webhook"
 _DECISION, _REASON = "authorization.k8s.io/decision", "authorization.k8s.io/reason"
 _JSON = "application/json"
@@ -55,10 +54,7 @@ class Record:
     @property
     def lasting(self) -> bool:
         """Whether the request is one that may go on for ever (a watch, an exec)."""
-        info = self.info
-        if not info.is_resource:
-            return info.path.startswith("/debug/pprof/")
-        return info.verb in _LASTING_VERBS or info.subresource in _LASTING_SUBRESOURCES
+        return is_long_running(self.info)
 
     def rule(self, ruling: Ruling, user: User | None) -> None:
         """Take what the policy says, now that it is known who asks (None: nobody)."""
