@@ -64,6 +64,7 @@ class Issuer:
         """What the discovery document says otherwise."""
         self.pages: dict[str, tuple[str, str]] = {}
         """Further paths: the bearer token they want, and what they say."""
+        self.redirects: dict[str, str] = {}
 
     def token(
         self, *, key: str = "k1", algorithm: str = "ES256", kid: str | None = None, **claims: Any
@@ -81,6 +82,8 @@ class Issuer:
         self.requests[path] += 1
         if not self.available:
             return 503, "not now"
+        if path in self.redirects:
+            return 302, self.redirects[path]
         if path in ("/.well-known/openid-configuration", "/elsewhere"):
             return 200, json.dumps({"issuer": self.url, "jwks_uri": f"{self.url}/keys", **self.document})
         if path == "/keys":
@@ -106,6 +109,8 @@ def issuer() -> Iterator[Issuer]:
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
+            if status == 302:
+                self.send_header("location", text)
             if served.cache_control:
                 self.send_header("cache-control", served.cache_control)
             self.end_headers()
@@ -130,7 +135,9 @@ def issuer() -> Iterator[Issuer]:
 
 @cache
 def _context() -> ssl.SSLContext:
-    pair = pki.issue(CA, common_name="issuer", ip_addresses=["127.0.0.1"], server=True)
+    pair = pki.issue(
+        CA, common_name="issuer", ip_addresses=["127.0.0.1"], dns_names=["localhost"], server=True
+    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with TemporaryDirectory() as folder:
         certificate, key = Path(folder) / "tls.crt", Path(folder) / "tls.key"

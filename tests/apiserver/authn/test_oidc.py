@@ -30,6 +30,7 @@ from podium.apiserver.authn.oidc.config import Issuer as IssuerConfig
 from podium.apiserver.authn.oidc.jose import key_set, parse, untrusted_issuer
 from podium.apiserver.authn.oidc.metrics import JwtMetrics
 from podium.apiserver.authn.oidc.validation import Compiled, validate
+from podium.apiserver.authn.oidc.web import FetchError, Web
 from podium.apiserver.chain import User
 from podium.base.metrics import Registry
 from tests.apiserver.authn.oidc_issuer import CA_PEM, CLIENT_ID, Issuer, ec_key, issuer, rsa_key
@@ -337,6 +338,41 @@ def test_discovery_elsewhere(oidc: Issuer) -> None:
     made = compiled(oidc, discovery_url=f"{oidc.url}/elsewhere")
     assert who(made, oidc.token()) == User(name="jane")
     assert oidc.requests == {"/elsewhere": 1, "/keys": 1}
+
+
+# --- the way there
+
+
+def fetched(url: str, token: str = "") -> int:
+    async def run() -> int:
+        web = Web(CA_PEM)
+        try:
+            return (await web.get(url, token=token)).status
+        finally:
+            await web.close()
+
+    return asyncio.run(run())
+
+
+def test_redirects_are_followed_so_far(oidc: Issuer) -> None:
+    oidc.redirects = {"/.well-known/openid-configuration": "/elsewhere"}
+    assert who(compiled(oidc), oidc.token()) == User(name="jane")
+    oidc.redirects = {"/a": "/b", "/b": "/a"}
+    with pytest.raises(FetchError, match="stopped after 10 redirects"):
+        fetched(f"{oidc.url}/a")
+
+
+def test_a_token_is_not_carried_to_another_host(oidc: Issuer) -> None:
+    oidc.pages["/groups"] = ("secret", "claims")
+    oidc.redirects = {"/here": "/groups", "/there": f"{oidc.url}/groups".replace("127.0.0.1", "localhost")}
+    assert fetched(f"{oidc.url}/here", "secret") == 200
+    assert fetched(f"{oidc.url}/there", "secret") == 401
+
+
+@pytest.mark.parametrize("url", ["nonsense", "https://", "ftp://a/b", "https://127.0.0.1:1/x", "https://[/"])
+def test_places_that_are_none(url: str) -> None:
+    with pytest.raises(FetchError):
+        fetched(url)
 
 
 # --- what is no token and no key set
