@@ -97,10 +97,11 @@ def test_files_that_cannot_be_meant(
     file = tmp_path / "encryption.json"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(SystemExit) as stopped:
-        kube_apiserver.main([f"--encryption-provider-config={file}", f"--cert-dir={tmp_path}"])
-    assert stopped.value.code == 2
-    assert complaint in capsys.readouterr().err
+    for flag in ("--encryption-provider-config", "--experimental-encryption-provider-config"):
+        with pytest.raises(SystemExit) as stopped:
+            kube_apiserver.main([f"{flag}={file}", f"--cert-dir={tmp_path}"])
+        assert stopped.value.code == 2
+        assert complaint in capsys.readouterr().err
 
 
 def test_a_reload_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:

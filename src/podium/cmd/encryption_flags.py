@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,11 @@ def add_flags(made: argparse.ArgumentParser) -> None:
     add = made.add_argument
     add("--encryption-provider-config", default="", help="file that says how which resources are encrypted")
     add(
+        "--experimental-encryption-provider-config",
+        default="",
+        help="deprecated: what --encryption-provider-config was called",
+    )
+    add(
         "--encryption-provider-config-automatic-reload",
         nargs="?",
         const="true",
@@ -28,7 +34,16 @@ def add_flags(made: argparse.ArgumentParser) -> None:
 
 
 def wrong(arguments: argparse.Namespace) -> str:
-    """Return what is wrong with the flags taken together, "" when nothing is."""
+    """Return what is wrong with the flags taken together, "" when nothing is; says what is deprecated."""
+    if arguments.experimental_encryption_provider_config:
+        print(
+            "kube-apiserver: --experimental-encryption-provider-config is deprecated: "
+            "use --encryption-provider-config",
+            file=sys.stderr,
+        )
+        if arguments.encryption_provider_config:
+            return "--encryption-provider-config: its old name is given too"
+        arguments.encryption_provider_config = arguments.experimental_encryption_provider_config
     if _reload(arguments) and not arguments.encryption_provider_config:
         return "--encryption-provider-config-automatic-reload must be set with --encryption-provider-config"
     return ""

@@ -55,6 +55,14 @@ resources:
     ]
 
 
+def test_a_configuration_of_old() -> None:
+    content = (
+        b"kind: EncryptionConfig\napiVersion: v1\n"
+        b"resources: [{resources: [secrets], providers: [identity: {}]}]"
+    )
+    assert parse(content, "f") == [Rule(resources=["secrets"], providers=[Provider(kind="identity")])]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -18,6 +18,8 @@ from podium.machinery.errors import FieldError, Json, Object
 
 API_VERSION = "apiserver.config.k8s.io/v1"
 KIND = "EncryptionConfiguration"
+_OF_OLD = ("v1", "EncryptionConfig")
+"""What the same was called before 1.13; upstream reads it no more."""
 KMS_TIMEOUT_S = 3.0
 
 ProviderKind = Literal["aesgcm", "aescbc", "secretbox", "identity", "kms"]
@@ -84,7 +86,7 @@ def parse(content: bytes, path: str, *, kms_v1: bool = False) -> Sequence[Rule]:
         raise _undecodable(path, str(error)) from None
     if not isinstance(whole, dict):
         raise _undecodable(path, "not an object")
-    if whole.get("apiVersion") != API_VERSION or whole.get("kind") != KIND:
+    if (whole.get("apiVersion"), whole.get("kind")) not in ((API_VERSION, KIND), _OF_OLD):
         kind, version = whole.get("kind") or "", whole.get("apiVersion") or ""
         raise _undecodable(path, f'no kind "{kind}" is registered for version "{version}"')
     unknown = _shape(whole)
