@@ -42,7 +42,7 @@ GET = (
     ("  the whole handler", "server.py:handler"),
     ("    request info", "request_info.py:request_info"),
     ("    who", "authn/__init__.py:recognise"),
-    ("    may they", "authz/__init__.py:permits"),
+    ("    may they", "authz/union.py:permits"),
     ("    metrics", "metrics.py:read_at_once"),
     ("    audit id", "ids.py:new_uid"),
     ("  head and write", "connection.py:_send_plain"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import pytest
 
@@ -223,6 +224,44 @@ def test_pods_must_say_what_they_use() -> None:
     assert why(admit(quotas.plugin, attributes_for(PODS, written))) == (
         "failed quota: q: must specify limits.memory for: a,b; requests.cpu for: a"
     )
+
+
+def test_a_namespace_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is there is counted when a quota is first asked about, and then by what changes."""
+    quotas = Quotas({"secrets": "100"})
+    view = quotas.reader.cached(SECRETS)
+    for number in range(98):
+        quotas.reader.put(SECRETS, secret(f"s{number}"))
+    listed: list[str | None] = []
+    whole = view.list
+
+    def counting(namespace: str | None = None) -> Iterable[Object]:
+        listed.append(namespace)
+        return whole(namespace)
+
+    monkeypatch.setattr(view, "list", counting)
+    for name in ("a", "b"):
+        assert admit(quotas.plugin, attributes_for(SECRETS, secret(name))) is None
+        quotas.reader.put(SECRETS, secret(name))
+    assert why(admit(quotas.plugin, attributes_for(SECRETS, secret("c")))).endswith("limited: secrets=100")
+    view.remove("ns", "a")
+    assert admit(quotas.plugin, attributes_for(SECRETS, secret("c"))) is None
+    assert listed == ["ns"]
+
+
+def test_counts_follow_what_an_object_becomes() -> None:
+    quotas = Quotas({"requests.cpu": "1", "pods": "2"})
+    half = pod("half", containers=[container("c", {"cpu": "500m"})])
+    more = attributes_for(PODS, pod("more", containers=[container("c", {"cpu": "600m"})]))
+    quotas.reader.put(PODS, half)
+    assert why(admit(quotas.plugin, more)).startswith("exceeded quota: q, requested: requests.cpu=600m")
+    quotas.reader.put(PODS, pod("half", containers=[container("c", {"cpu": "400m"})]))
+    assert admit(quotas.plugin, more) is None, "it was made smaller"
+    quotas.clock.advance(RESERVED_S)
+    quotas.reader.put(PODS, half)
+    assert admit(quotas.plugin, more) is not None
+    quotas.reader.put(PODS, {**half, "status": {"phase": "Failed"}})
+    assert admit(quotas.plugin, more) is None, "it has ended"
 
 
 def test_compute() -> None:

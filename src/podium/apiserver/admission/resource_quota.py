@@ -1,17 +1,18 @@
 """ResourceQuota: a namespace uses no more than its quotas allow.
 
-What is used is counted from the watch caches at the moment of the write, so it is never stale; what is in
-flight at the same moment is reserved until it shows there. As upstream, a quota restrains only once the quota
-controller has put its limits into the status.
+What is used is counted as the watch caches change (`quota_counts.py`), so it is never stale; what is in
+flight at the same moment is reserved until it shows there. As upstream, a quota restrains only once the
+quota controller has put its limits into the status.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from podium.apiserver.admission import limited_resources
 from podium.apiserver.admission.plugin import Plugin
+from podium.apiserver.admission.quota_counts import Counts
 from podium.apiserver.admission.writes import refused
 from podium.apiserver.chain import Attributes, Reader
 from podium.base.clock import Clock, WallClock
@@ -48,6 +49,7 @@ class ResourceQuota(Plugin):
         self._reader = reader
         self._quotas = reader.cached(RESOURCEQUOTAS)
         self._clock = clock or WallClock()
+        self._counts = Counts(reader)
         self._reserved: dict[tuple[str, str], list[_Reservation]] = {}
 
     async def validate(self, attributes: Attributes) -> None:
@@ -98,23 +100,26 @@ class ResourceQuota(Plugin):
             )
 
     def _used(self, attributes: Attributes, quota: Object) -> Usage:
-        group_plural = _counted(attributes).group_plural
-        objects = self._reader.cached(_counted(attributes)).list(attributes.namespace)
-        seen: dict[str, int | None] = {}
-        used: Usage = {}
-        for obj in objects:
-            seen[meta.name(obj)] = meta.resource_version(obj)
-            if matches_scopes(quota, group_plural, obj):
-                add(used, usage_of(group_plural, obj))
-        for reservation in self._in_flight(attributes, seen):
+        counted = _counted(attributes)
+        used = dict(self._counts.used(counted, attributes.namespace, quota))
+        for reservation in self._in_flight(attributes):
             add(used, reservation.usage)
         return used
 
-    def _in_flight(self, attributes: Attributes, seen: Mapping[str, int | None]) -> list[_Reservation]:
+    def _in_flight(self, attributes: Attributes) -> list[_Reservation]:
         """Return what is reserved for writes that do not show yet: their objects are as they were before."""
-        key = (_counted(attributes).group_plural, attributes.namespace)
-        now_s = self._clock.monotonic_s()
-        kept = [r for r in self._reserved.get(key, ()) if r.until_s > now_s and seen.get(r.name) == r.version]
+        counted = _counted(attributes)
+        key = (counted.group_plural, attributes.namespace)
+        if key not in self._reserved:
+            return []
+        view, now_s = self._reader.cached(counted), self._clock.monotonic_s()
+
+        def waits(reservation: _Reservation) -> bool:
+            found = view.get(attributes.namespace, reservation.name)
+            version = None if found is None else meta.resource_version(found)
+            return reservation.until_s > now_s and version == reservation.version
+
+        kept = [reservation for reservation in self._reserved[key] if waits(reservation)]
         if kept:
             self._reserved[key] = kept
         else:
