@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from podium.machinery.errors import FieldError, Object
+from podium.resources import ratcheting
 
 Check = Callable[[Object], list[FieldError]]
 UpdateCheck = Callable[[Object, Object], list[FieldError]]
@@ -67,6 +68,17 @@ def check_new(module: str, name: str) -> UpdateCheck:
     """Return the check of an update that looks at the new object alone."""
     of_one = check(module, name)
     return lambda new, _old: of_one(new)
+
+
+def check_again(module: str, name: str) -> UpdateCheck:
+    """Return the check of an update by the check of one object, which tolerates certain old faults."""
+    of_one = check(module, name)
+
+    def deferred(new: Object, old: Object) -> list[FieldError]:
+        errors = of_one(new)
+        return ratcheting.without_old_faults(errors, lambda: of_one(old)) if errors else errors
+
+    return deferred
 
 
 def name_check(module: str, name: str) -> Callable[[str], list[str]]:

@@ -8,6 +8,7 @@ from podium.machinery import validation
 from podium.machinery.errors import FieldError, Json, Object
 from podium.resources.checks import Errors, named, objects
 from podium.resources.defaulting import given
+from podium.resources.ratcheting import without_old_faults
 
 REVIEW_VERSIONS = ("v1", "v1beta1")
 _OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
@@ -29,7 +30,9 @@ def validate_webhooks_update(new: Object, old: Object) -> Errors:
     before, after = (
         [webhook.get("matchConditions") for webhook in objects(one.get("webhooks"))] for one in (old, new)
     )
-    return _webhooks(new, check_conditions=before != after)
+    return without_old_faults(
+        _webhooks(new, check_conditions=before != after), lambda: _webhooks(old, check_conditions=False)
+    )
 
 
 def _webhooks(configuration: Object, *, check_conditions: bool) -> Errors:

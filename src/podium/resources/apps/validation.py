@@ -20,6 +20,7 @@ from podium.resources.checks import (
 from podium.resources.core.claim_validation import validate_claim_spec
 from podium.resources.core.pod_validation import validate_template
 from podium.resources.defaulting import given
+from podium.resources.ratcheting import without_old_faults
 
 _MISMATCH = "`selector` does not match template `labels`"
 _BEYOND_REPLICAS = "cannot be greater than status.replicas"
@@ -128,7 +129,8 @@ def _rolling_deployment(rolling: Object, path: str) -> Errors:
 
 def validate_deployment_update(new: Object, old: Object) -> Errors:
     """Check a changed Deployment."""
-    return validate_deployment(new) + immutable(spec_of(new), spec_of(old), "selector", field="spec")
+    errors = without_old_faults(validate_deployment(new), lambda: validate_deployment(old))
+    return errors + immutable(spec_of(new), spec_of(old), "selector", field="spec")
 
 
 def _status_counts(status: Object, *counts: str, ready: str = "readyReplicas") -> Errors:
@@ -184,7 +186,8 @@ def validate_replica_set(replica_set: Object) -> Errors:
 
 def validate_replica_set_update(new: Object, old: Object) -> Errors:
     """Check a changed ReplicaSet."""
-    return validate_replica_set(new) + immutable(spec_of(new), spec_of(old), "selector", field="spec")
+    errors = without_old_faults(validate_replica_set(new), lambda: validate_replica_set(old))
+    return errors + immutable(spec_of(new), spec_of(old), "selector", field="spec")
 
 
 def validate_replica_set_status(new: Object, _old: Object) -> Errors:
@@ -252,7 +255,8 @@ def _rolling_daemon_set(rolling: Object, path: str) -> Errors:
 
 def validate_daemon_set_update(new: Object, old: Object) -> Errors:
     """Check a changed DaemonSet."""
-    return immutable(spec_of(new), spec_of(old), "selector", field="spec") + validate_daemon_set(new)
+    errors = without_old_faults(validate_daemon_set(new), lambda: validate_daemon_set(old))
+    return immutable(spec_of(new), spec_of(old), "selector", field="spec") + errors
 
 
 def validate_daemon_set_status(new: Object, old: Object) -> Errors:

@@ -23,6 +23,7 @@ from podium.resources.checks import (
 )
 from podium.resources.core.pod_validation import validate_template
 from podium.resources.defaulting import given
+from podium.resources.ratcheting import without_old_faults
 
 _ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
 _REPLACEMENTS = ("Failed", "TerminatingOrFailed")
@@ -334,9 +335,11 @@ def validate_job_update(new: Object, old: Object) -> Errors:
     """Check a changed Job: what its pods are made from cannot change once they may run."""
     spec, before = spec_of(new), spec_of(old)
     old_labels = metadata_of(given(before, "template") or {}).get("labels") or {}
-    errors = _job(new, prefixed=UID_LABEL in old_labels and NAME_LABEL in old_labels)
+    prefixed = UID_LABEL in old_labels and NAME_LABEL in old_labels
     # Upstream looks twice, and names twice what is wrong with the spec.
-    errors += _selected_job_spec(spec)
+    errors = without_old_faults(
+        _job(new, prefixed=prefixed) + _selected_job_spec(spec), lambda: _job(old, prefixed=prefixed)
+    )
     if spec.get("completionMode") != "Indexed":
         errors += immutable(spec, before, "completions", field="spec")
     elif spec.get("completions") not in (None, before.get("completions"), spec.get("parallelism")):
@@ -453,7 +456,8 @@ def validate_cron_job(cron_job: Object) -> Errors:
 
 def validate_cron_job_update(new: Object, old: Object) -> Errors:
     """Check a changed CronJob."""
-    return _cron_job_spec(spec_of(new), spec_of(old))
+    before = spec_of(old)
+    return without_old_faults(_cron_job_spec(spec_of(new), before), lambda: _cron_job_spec(before, before))
 
 
 def _cron_job_spec(spec: Object, before: Object | None) -> Errors:

@@ -420,6 +420,7 @@ def validate_resources(resources: Object, path: str, claims: Collection[str] = (
         here = f"{path}.limits[{name}]"
         errors += resource_names.container_name_errors(here, name)
         errors += resource_names.quantity_errors(here, name, value)
+        errors += _whole_pages(here, name, value)
     for name, value in sorted(requests.items()):
         here = f"{path}.requests[{name}]"
         errors += resource_names.container_name_errors(here, name)
@@ -435,10 +436,21 @@ def validate_resources(resources: Object, path: str, claims: Collection[str] = (
         elif not resource_names.overcommit_allowed(name):
             detail = "Limit must be set for non overcommitable resources"
             errors.append(FieldError.required(f"{path}.limits", detail))
+        errors += _whole_pages(here, name, value)
     names = limits.keys() | requests.keys()
     if any(map(resource_names.is_huge_pages, names)) and not names & {"cpu", "memory"}:
         errors.append(FieldError.forbidden(path, "HugePages require cpu or memory"))
     return errors + claim_references.validate_references(resources, claims, f"{path}.claims")
+
+
+def _whole_pages(path: str, name: str, value: Json) -> Errors:
+    """Ask for a multiple of the size of page that the resource's name says."""
+    if not resource_names.is_huge_pages(name):
+        return []
+    page = parse_quantity(name.removeprefix(resource_names.HUGE_PAGES)).milli()
+    if page > 0 and page % 1000 == 0 and parse_quantity(value).milli() % page == 0:
+        return []
+    return [FieldError.invalid(path, str(value), f"{value} is not positive integer multiple of {name}")]
 
 
 def validate_seccomp(profile: Object | None, path: str) -> Errors:

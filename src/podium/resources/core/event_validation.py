@@ -22,10 +22,7 @@ def validate_event(event: Object) -> Errors:
     errors: Errors = []
     if not involved and namespace not in ("default", "kube-system"):
         errors.append(FieldError.invalid(path, involved, _MISMATCH))
-    component = str(event.get("reportingComponent") or "")
-    if not component:
-        errors.append(FieldError.required("reportingComponent"))
-    errors += named("reportingComponent", component, validation.qualified_name_errors)
+    errors += _reporter(event, "reportingComponent")
     for key, length_max in (("reportingInstance", 128), ("action", 128), ("reason", 128)):
         value = str(event.get(key) or "")
         if not value:
@@ -37,9 +34,17 @@ def validate_event(event: Object) -> Errors:
     return errors
 
 
+def _reporter(event: Object, field: str) -> Errors:
+    """Check who reports; `field`: what the version of the request calls that."""
+    component = str(event.get("reportingComponent") or "")
+    errors: Errors = [] if component else [FieldError.required(field)]
+    return errors + named(field, component, validation.qualified_name_errors)
+
+
 def validate_new_api(event: Object) -> Errors:
     """Check what events.k8s.io/v1 asks of new events beyond that."""
-    errors = _series(event)
+    errors = _reporter(event, "reportingController") if event.get("eventTime") else []
+    errors += _series(event)
     if not event.get("eventTime"):
         errors.append(FieldError.required("eventTime"))
     kind = event.get("type") or ""
@@ -67,7 +72,8 @@ def _series(event: Object) -> Errors:
 
 def validate_new_api_update(new: Object, old: Object) -> Errors:
     """Check what events.k8s.io/v1 asks of changed events beyond that: all but the series stays."""
-    errors = _series(new) if not same(new.get("series"), old.get("series")) else []
+    errors = _reporter(new, "reportingController") if new.get("eventTime") else []
+    errors += _series(new) if not same(new.get("series"), old.get("series")) else []
     errors += immutable(
         new,
         old,
@@ -78,6 +84,7 @@ def validate_new_api_update(new: Object, old: Object) -> Errors:
         "firstTimestamp",
         "lastTimestamp",
         "count",
+        "reason",  # upstream looks twice
         "type",
         "eventTime",
         "action",

@@ -8,6 +8,7 @@ from podium.resources.checks import INT32_MAX, Errors, difference, metadata_of, 
 from podium.resources.core import pod_annotations, pod_validation
 from podium.resources.core.pod_create import APPARMOR_PREFIX
 from podium.resources.defaulting import given
+from podium.resources.ratcheting import without_old_faults
 
 _MUTABLE = (
     "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
@@ -19,7 +20,8 @@ _CONTAINER_LISTS = ("containers", "initContainers")
 
 def validate_update(new: Object, old: Object) -> Errors:
     """Check a changed pod and the change itself: of a pod's spec hardly anything may change."""
-    errors = pod_validation.validate_pod(new) + annotation_changes(new, old)
+    errors = without_old_faults(pod_validation.validate_pod(new), lambda: pod_validation.validate_pod(old))
+    errors += annotation_changes(new, old)
     spec, before = spec_of(new), spec_of(old)
     for key in _CONTAINER_LISTS:
         changed, were = objects(spec.get(key)), objects(before.get(key))

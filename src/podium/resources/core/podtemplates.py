@@ -46,5 +46,5 @@ PODTEMPLATES = Resource(
     ),
     warnings=deferred.warnings("core.warnings", "pod_template_warnings"),
     validate=deferred.check("core.pod_validation", "validate_pod_template"),
-    validate_update=deferred.check_new("core.pod_validation", "validate_pod_template"),
+    validate_update=deferred.check_again("core.pod_validation", "validate_pod_template"),
 )

@@ -66,6 +66,6 @@ REPLICATIONCONTROLLERS = Resource(
     selectable={"status.replicas": number("status.replicas")},
     warnings=deferred.warnings("core.warnings", "workload_warnings"),
     validate=deferred.check("core.controller_validation", "validate_controller"),
-    validate_update=deferred.check_new("core.controller_validation", "validate_controller"),
+    validate_update=deferred.check_again("core.controller_validation", "validate_controller"),
     validate_status_update=deferred.update_check("apps.validation", "validate_replica_set_status"),
 )

@@ -63,6 +63,8 @@ EVENTS = Resource(
     selectable=fields(
         *(f"regarding.{name}" for name in core.REFERENCE_FIELDS), "reason", "type", "reportingController"
     ),
+    # Reported below, by the name that it has here.
+    tolerates=lambda error: error.field == "reportingComponent",
     validate=deferred.check("core.event_validation", "validate_new_api"),
     validate_update=deferred.update_check("core.event_validation", "validate_new_api_update"),
 )

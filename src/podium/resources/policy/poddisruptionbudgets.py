@@ -50,6 +50,6 @@ PODDISRUPTIONBUDGETS = Resource(
     ),
     unconditional_update=False,
     validate=deferred.check("policy.validation", "validate_budget"),
-    validate_update=deferred.check_new("policy.validation", "validate_budget"),
+    validate_update=deferred.check_again("policy.validation", "validate_budget"),
     validate_status_update=deferred.update_check("policy.validation", "validate_budget_status"),
 )

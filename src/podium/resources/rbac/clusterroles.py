@@ -18,5 +18,5 @@ CLUSTERROLES = Resource(
     defaults=defaults.default_role,
     name_errors=path_segment_errors,
     validate=deferred.check("rbac.validation", "validate_cluster_role"),
-    validate_update=deferred.check_new("rbac.validation", "validate_cluster_role"),
+    validate_update=deferred.check_again("rbac.validation", "validate_cluster_role"),
 )
