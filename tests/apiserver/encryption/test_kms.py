@@ -20,6 +20,7 @@ from podium.apiserver.encryption.encrypted_object import (
 )
 from podium.apiserver.encryption.envelope import WRITES_WITHOUT_PLUGIN, Envelope
 from podium.apiserver.encryption.kms_service import KmsService
+from podium.apiserver.encryption.kms_service import Plugin as Connection
 from podium.apiserver.encryption.metrics import EncryptionMetrics
 from podium.apiserver.encryption.transformers import Context, TransformError
 from podium.base.metrics import Registry
@@ -54,7 +55,7 @@ class Watched:
     def another(self) -> Envelope:
         """Return the envelope of a server that has just started."""
         told = Kms(name="vault", endpoint=self._endpoint, timeout_s=PATIENCE_S)
-        return Envelope("vault", KmsService(told, self.metrics.called), self.metrics, self.clock)
+        return Envelope("vault", KmsService(Connection(told, self.metrics.called)), self.metrics, self.clock)
 
 
 @asynccontextmanager

@@ -50,6 +50,7 @@ class Kms:
     name: str
     endpoint: str
     timeout_s: float
+    version: Literal["v1", "v2"] = "v2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ class InvalidConfiguration(ValueError):
 def parse(content: bytes, path: str, *, kms_v1: bool = False) -> Sequence[Rule]:
     """Return the rules of a file. Raises `InvalidConfiguration` with all that is wrong.
 
-    `kms_v1`: the feature gate of that name is on. What it allows is not built; the message says so.
+    `kms_v1`: the feature gate of that name is on.
     """
     if not content:
         raise InvalidConfiguration(f'encryption provider configuration file "{path}" is empty')
@@ -101,6 +102,11 @@ def parse(content: bytes, path: str, *, kms_v1: bool = False) -> Sequence[Rule]:
 
 def _undecodable(path: str, why: str) -> InvalidConfiguration:
     return InvalidConfiguration(f'error decoding encryption provider configuration file "{path}": {why}')
+
+
+def kms_of(rules: Sequence[Rule]) -> list[Kms]:
+    """Return what the rules say of plugins."""
+    return [one.kms for rule in rules for one in rule.providers if one.kms is not None]
 
 
 # --- shape
@@ -309,6 +315,7 @@ def _kms_errors(kms: Object, at: str, names: set[str], kms_v1: bool) -> list[Fie
         detail = f"invalid KMS provider name {name}, must not contain ':'"
         errors.append(FieldError.invalid(f"{at}.name", name, detail))
     if name in names:
+        # Upstream lets v1 names be the same where the file is not followed; nothing is gained by it.
         detail = f"duplicate KMS provider name {name}, names must be unique"
         errors.append(FieldError.invalid(f"{at}.name", name, detail))
     names.add(name)
@@ -321,20 +328,20 @@ def _kms_errors(kms: Object, at: str, names: set[str], kms_v1: bool) -> list[Fie
     elif (scheme := urlsplit(endpoint).scheme) != "unix":
         detail = f'unsupported scheme "{scheme}" for KMS provider, only unix is supported'
         errors.append(FieldError.invalid(f"{at}.endpoint", endpoint, detail))
+    if kms.get("cachesize") == 0 and version == "v1":
+        detail = "cachesize should be a positive value, or negative to disable"
+        errors.append(FieldError.invalid(f"{at}.cachesize", 0, detail))
     if kms.get("cachesize") is not None and version != "v1":
         detail = "cachesize is not supported in v2"
         errors.append(FieldError.invalid(f"{at}.cachesize", kms["cachesize"], detail))
     if version not in ("v1", "v2"):
         detail = "unsupported apiVersion apiVersion for KMS provider, only v1 and v2 are supported"
         errors.append(FieldError.invalid(f"{at}.apiVersion", version, detail))
-    if version == "v1":
+    if version == "v1" and not kms_v1:
         detail = (
-            "KMSv1 is deprecated and will only receive security updates going forward. Use KMSv2 instead."
+            "KMSv1 is deprecated and will only receive security updates going forward. Use KMSv2 instead.  "
+            "Set --feature-gates=KMSv1=true to use the deprecated KMSv1 feature."
         )
-        if kms_v1:
-            detail += " Podium has no KMSv1, whatever its feature gate says."
-        else:
-            detail += "  Set --feature-gates=KMSv1=true to use the deprecated KMSv1 feature."
         errors.append(FieldError.invalid(f"{at}.apiVersion", version, detail))
     return errors
 
@@ -355,7 +362,12 @@ def _provider(provider: Object) -> Provider:
         timeout_s = _duration_s(told["timeout"]) if told.get("timeout") else None
         return Provider(
             kind=kind,
-            kms=Kms(name=told["name"], endpoint=told["endpoint"], timeout_s=timeout_s or KMS_TIMEOUT_S),
+            kms=Kms(
+                name=told["name"],
+                endpoint=told["endpoint"],
+                timeout_s=timeout_s or KMS_TIMEOUT_S,
+                version=told.get("apiVersion") or "v1",
+            ),
         )
     keys = [Key(name=key["name"], secret=_decoded(key["secret"])) for key in told["keys"]]
     return Provider(kind=kind, keys=keys)

@@ -10,12 +10,19 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
-from podium.apiserver.encryption.transformers import Context, Identity, Transformer, TransformError
+from podium.apiserver.encryption.transformers import (
+    Context,
+    Identity,
+    PrefixTransformers,
+    Transformer,
+    TransformError,
+)
 from podium.machinery.errors import InternalError, qualified
 from podium.store.protocol import Change, Page, Record, RevisionMismatch, Store, Unreadable
 
 if TYPE_CHECKING:
     from podium.apiserver.encryption.envelope import Envelope
+    from podium.apiserver.encryption.kms_v1 import EnvelopeV1
     from podium.apiserver.encryption.providers import Providers
 
 ResourceOf = Callable[[str], tuple[str, str]]
@@ -60,10 +67,10 @@ class EncryptedStore:
         )
 
     async def create(self, key: str, value: bytes) -> Record:
-        return _with(await self._store.create(key, self._encrypted(key, value)), value)
+        return _with(await self._store.create(key, await self._encrypted(key, value)), value)
 
     async def update(self, key: str, value: bytes, *, expected_revision: int) -> Record:
-        encrypted = self._encrypted(key, value)
+        encrypted = await self._encrypted(key, value)
         try:
             written = await self._store.update(key, encrypted, expected_revision=expected_revision)
         except RevisionMismatch as race:
@@ -110,9 +117,11 @@ class EncryptedStore:
             found = self._by_root[root] = self._providers.of(group, plural), qualified(plural, group)
         return found[0], Context(key.encode(), found[1])
 
-    def _encrypted(self, key: str, value: bytes) -> bytes:
+    async def _encrypted(self, key: str, value: bytes) -> bytes:
         transformer, context = self._of(key)
         try:
+            if isinstance(transformer, PrefixTransformers) and transformer.before_write is not None:
+                await transformer.before_write()
             return transformer.encrypt(value, context)
         except TransformError as error:
             message = str(error)
@@ -165,8 +174,8 @@ class EncryptedStore:
                 await _prepare_with(envelope, values)
 
 
-async def _prepare_with(envelope: Envelope, values: Iterable[bytes]) -> None:
-    prefix = f"k8s:enc:kms:v2:{envelope.name}:".encode()
+async def _prepare_with(envelope: Envelope | EnvelopeV1, values: Iterable[bytes]) -> None:
+    prefix = envelope.prefix
     await envelope.prepare([value[len(prefix) :] for value in values if value.startswith(prefix)])
 
 

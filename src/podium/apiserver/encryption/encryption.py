@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from podium.apiserver.encryption.configuration import InvalidConfiguration, Rule, parse
+from podium.apiserver.encryption.configuration import InvalidConfiguration, Rule, kms_of, parse
 from podium.apiserver.encryption.encrypted_store import EncryptedStore, ResourceOf
 from podium.apiserver.encryption.metrics import EncryptionMetrics
 from podium.apiserver.encryption.providers import Providers, build, see_available
@@ -22,7 +22,8 @@ from podium.base.metrics import Registry
 from podium.store.protocol import Store, StoreError
 
 CHECK = "kms-providers"
-"""The health check of all plugins together, as upstream's."""
+"""The health check of all plugins together, as upstream's. With KMS v1, in a file that is not followed, each
+plugin has one of its own."""
 GRACE_S = 10.0
 READ_AGAIN_S, READ_AGAIN_S_MAX = 3.0, 60.0
 """How soon what could not be decrypted is tried again, while it may be that it can."""
@@ -113,7 +114,13 @@ class Encryption:
     @property
     def checks(self) -> Mapping[str, Callable[[], str]]:
         """The health checks, each of which returns what is wrong."""
-        return {CHECK: self._unhealthy} if self._reload or self._providers.envelopes else {}
+        envelopes = self._providers.envelopes
+        if not self._reload and any(provider.version == "v1" for provider in kms_of(self._rules)):
+            return {f"kms-provider-{index}": self._one(index) for index in range(len(envelopes))}
+        return {CHECK: self._unhealthy} if self._reload or envelopes else {}
+
+    def _one(self, index: int) -> Callable[[], str]:
+        return lambda: self._providers.envelopes[index].unhealthy
 
     def _unhealthy(self) -> str:
         return ", ".join(one.unhealthy for one in self._providers.envelopes if one.unhealthy)

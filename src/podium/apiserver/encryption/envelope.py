@@ -26,7 +26,7 @@ from podium.apiserver.encryption.encrypted_object import (
     hashed,
     wrong_key_id,
 )
-from podium.apiserver.encryption.kms_service import Encrypted, Status
+from podium.apiserver.encryption.kms_service import ASKED_AT_ONCE, Encrypted, Status
 from podium.apiserver.encryption.metrics import EncryptionMetrics
 from podium.apiserver.encryption.transformers import Context, TransformError
 from podium.base.clock import Clock, rfc3339
@@ -39,7 +39,6 @@ POLL_FAILING_S = 3.0
 WRITES_WITHOUT_PLUGIN = timedelta(minutes=3)
 SOURCES_MAX = 4096
 """Keys that are remembered. There are as many as API servers have started since the last migration."""
-ASKED_AT_ONCE = 16
 
 _VERSIONS = ("v2", "v2beta1")
 
@@ -76,6 +75,7 @@ class Envelope:
 
     def __init__(self, name: str, service: Service, metrics: EncryptionMetrics, clock: Clock) -> None:
         self.name = name
+        self.prefix = f"k8s:enc:kms:v2:{name}:".encode()
         self._service = service
         self._metrics = metrics
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Calls of a KMS v2 plugin: gRPC on a unix socket. Upstream: k8s.io/kms/apis/v2/api.proto."""
+"""Calls of KMS plugins: gRPC on a unix socket. Upstream: k8s.io/kms/apis/v2/api.proto."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from podium.apiserver.encryption.configuration import Kms
 from podium.apiserver.encryption.encrypted_object import decode_annotation, encode_annotations
 from podium.apiserver.encryption.transformers import TransformError
 from podium.machinery.codec.protobuf_wire import Malformed, delimited, fields
+
+ASKED_AT_ONCE = 16
+"""Keys that a plugin is asked to decrypt at a time."""
 
 _SERVICE = "/v2.KeyManagementService/"
 
@@ -38,7 +41,7 @@ Measure = Callable[[str, str, float, str], None]
 """Called with provider, method, seconds and gRPC's status code."""
 
 
-class KmsService:
+class Plugin:
     """One plugin. Connects when it is first called, and again when the plugin has come back."""
 
     def __init__(self, kms: Kms, measure: Measure) -> None:
@@ -50,6 +53,33 @@ class KmsService:
         self._error: Any = grpc.RpcError
         options = (("grpc.default_authority", "localhost"), ("grpc.max_reconnect_backoff_ms", 3000))
         self._channel: Any = grpc.aio.insecure_channel(_target(kms.endpoint), options=options)
+
+    async def call(self, method: str, request: bytes) -> dict[int, bytes]:
+        """Return the fields of an answer that has each once. Raises `TransformError`."""
+        return dict(_read(await self.raw(method, request)))
+
+    async def raw(self, method: str, request: bytes) -> bytes:
+        """Return an answer as it comes; `method` is the whole path. Raises `TransformError`."""
+        call: Callable[..., Awaitable[bytes]] = self._channel.unary_unary(method)
+        started, code = perf_counter(), "OK"
+        try:
+            return await call(request, timeout=self._timeout_s, wait_for_ready=True)
+        except self._error as error:
+            code = _code_name(error.code().name)
+            text = f"rpc error: code = {code} desc = {error.details()}"
+            raise TransformError(text, code) from None
+        finally:
+            self._measure(self._name, method, perf_counter() - started, code)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+class KmsService:
+    """KMS v2. Each call raises `TransformError`."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self._plugin = plugin
 
     async def status(self) -> Status:
         texts = {1: "", 2: "", 3: ""}
@@ -83,21 +113,10 @@ class KmsService:
         return plain
 
     async def close(self) -> None:
-        await self._channel.close()
+        await self._plugin.close()
 
     async def _call(self, method: str, request: bytes) -> bytes:
-        """Raises `TransformError`."""
-        path = _SERVICE + method
-        call: Callable[..., Awaitable[bytes]] = self._channel.unary_unary(path)
-        started, code = perf_counter(), "OK"
-        try:
-            return await call(request, timeout=self._timeout_s, wait_for_ready=True)
-        except self._error as error:
-            code = _code_name(error.code().name)
-            text = f"rpc error: code = {code} desc = {error.details()}"
-            raise TransformError(text, code) from None
-        finally:
-            self._measure(self._name, path, perf_counter() - started, code)
+        return await self._plugin.raw(_SERVICE + method, request)
 
 
 def _read(message: bytes) -> Iterator[tuple[int, bytes]]:

@@ -7,7 +7,7 @@ Upstream: apiserver/pkg/storage/value/transformer.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
@@ -62,6 +62,8 @@ class PrefixTransformers:
     def __init__(self, unknown: str, transformers: Sequence[Prefixed], record: Record) -> None:
         """`unknown` is what is said of a value that bears none of the prefixes."""
         self.transformers = tuple(transformers)
+        self.before_write: Callable[[], Awaitable[None]] | None = None
+        """What has to be awaited before each `encrypt`, and may raise `TransformError`."""
         self._unknown = unknown
         self._record = record
 
