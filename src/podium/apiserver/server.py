@@ -73,6 +73,7 @@ from podium.machinery.schema import Schema, Schemas
 from podium.resources.apiextensions.customresourcedefinitions import CUSTOMRESOURCEDEFINITIONS
 from podium.resources.apiregistration.apiservices import APISERVICES
 from podium.resources.catalogue import declared, packages
+from podium.resources.coordination.leases import LEASES
 from podium.resources.core.services import SERVICES
 from podium.resources.flowcontrol.flowschemas import FLOWSCHEMAS
 from podium.resources.flowcontrol.prioritylevelconfigurations import PRIORITYLEVELCONFIGURATIONS
@@ -142,6 +143,8 @@ class Config:
     """The Kubernetes version that is served; its minor part chooses the schemas."""
     advertise_address: str = "127.0.0.1"
     port: int = 6443
+    host: str = ""
+    """The machine's name, by which the server's identity is known; empty: it has none."""
     service_cluster_ip_range: str = "10.96.0.0/16"
     service_node_port_range: tuple[int, int] = (30000, 32767)
     compaction_interval_s: float = COMPACTION_INTERVAL_S
@@ -307,6 +310,11 @@ class ApiServer:
             self._spawn(self._encryption.run(self._cacher.read_again), "apiserver-encryption")
         if self._flow_control is not None:
             self._spawn(self._flow_control.run(self._clock), "apiserver-flow-control")
+        if self._config.host and self.gates.enabled("APIServerIdentity"):
+            from podium.apiserver.identity_lease import IdentityLease  # noqa: PLC0415
+
+            lease = IdentityLease(self.registry, self.catalog.of(LEASES), self._config.host)
+            self._spawn(lease.run(), "apiserver-identity")
         self._ready = True
 
     async def publish_authorities(self, client_ca_pem: str, front_proxies: Mapping[str, str]) -> None:

@@ -227,6 +227,7 @@ async def _run(
         version=arguments.kubernetes_version,
         advertise_address=advertise_address,
         port=arguments.secure_port,
+        host=socket.gethostname(),
         service_cluster_ip_range=arguments.service_cluster_ip_range,
         service_node_port_range=ports,
         compaction_interval_s=arguments.etcd_compaction_interval,
