@@ -25,6 +25,13 @@ CERTIFICATE = ("--tls-cert-file=tls.crt", "--tls-private-key-file=tls.key")
         ((*CERTIFICATE, "--insecure-port=70000"), "must be between 0 and 65535, inclusive"),
         ((*CERTIFICATE, "--insecure-bind-address=0.0.0.0"), "is no loopback address"),
         ((*CERTIFICATE, "--insecure-bind-address=all"), "--insecure-bind-address: 'all' does not appear"),
+        ((*CERTIFICATE, "--max-requests-inflight=-1"), "--max-requests-inflight can not be negative value"),
+        ((*CERTIFICATE, "--min-request-timeout=-1"), "--min-request-timeout can not be negative value"),
+        ((*CERTIFICATE, "--request-timeout=soon"), 'invalid duration "soon"'),
+        (
+            (*CERTIFICATE, "--max-requests-inflight=0", "--max-mutating-requests-inflight=0"),
+            "MaxRequestsInFlight=0 and MaxMutatingRequestsInFlight=0; they must add up to something positive",
+        ),
         ((*CERTIFICATE, "--no-such-flag=1"), "unrecognized arguments: --no-such-flag=1"),
     ],
 )

@@ -16,10 +16,15 @@ from typing import TYPE_CHECKING
 from podium.apiserver.chain import Access
 from podium.apiserver.flowcontrol.limiter import Limiter
 from podium.apiserver.http.request_info import request_info
-from podium.apiserver.http.respond import COMPRESSED_ABOVE_BYTES, PLAIN_ACCEPTS, SHOWN_AS_IT_COMES, json_bytes
+from podium.apiserver.http.respond import (
+    COMPRESSED_ABOVE_BYTES,
+    JSON_HEADERS,
+    PLAIN_ACCEPTS,
+    SHOWN_AS_IT_COMES,
+)
 from podium.apiserver.metrics import ApiServerMetrics
 from podium.apiserver.registry.served import Catalog
-from podium.base.http.message import Request, Response
+from podium.base.http.message import Headers, Request, Response
 from podium.base.ids import new_uid
 
 if TYPE_CHECKING:
@@ -84,10 +89,9 @@ class Shortcut:
             return None
         if self._audit is not None and not self._audit.passes_over(user, info):
             return None
-        response = json_bytes(body)
-        for name, value in leave.headers:
-            response.headers.add(name, value)
-        response.headers.add("audit-id", headers.get("audit-id") or new_uid())
+        audit_id = headers.get("audit-id") or new_uid()
+        told = Headers.of_lower([*JSON_HEADERS, *leave.headers, ("audit-id", audit_id)])
+        response = Response(headers=told, body=body)
         self._metrics.read_at_once(request, info, user, response, started)
         leave.read_at_once(perf_counter() - started)
         return response

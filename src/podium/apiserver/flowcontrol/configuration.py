@@ -26,6 +26,7 @@ SUBJECTS_KEPT_MAX = 4096
 SHAPES_KEPT_MAX = 512
 """Flows are remembered by who asks, and for each by what is asked for. When there are too many, all go."""
 LOOP_S = 0.0003
+_SURPRISE = 4
 _LEARNING = 0.2
 """How much of what is thought of a flow comes from its latest request."""
 
@@ -56,9 +57,14 @@ class Flow:
             ("x-kubernetes-pf-prioritylevel-uid", level.spec.uid),
         )
 
-    def had_loop(self, took_s: float) -> None:
-        """One of them has taken so much of the loop's time."""
+    def had_loop(self, took_s: float) -> float:
+        """One of them has taken so much of the loop's time; return how much of that to believe.
+
+        Seldom is one much slower than all before it: there may have been something else to do meanwhile.
+        """
+        took_s = min(took_s, self.loop_s * _SURPRISE)
         self.loop_s += (took_s - self.loop_s) * _LEARNING
+        return took_s
 
     def lasted(self, took_s: float) -> None:
         """One of them is over."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator
-from time import perf_counter, time
+from time import perf_counter, thread_time, time
 
 from podium.apiserver.chain import RequestInfo, User
 from podium.apiserver.flowcontrol import estimate
@@ -114,6 +114,7 @@ class FlowControl:
             queues.begin(seat, flow.hand, now_s)
             level.note(now_s)
             seat.begun(now_s)
+            seat.starts_now()
             return seat
         first = not queues.has_waiting
         refused = queues.enqueue(seat, flow.hand, now_s)
@@ -202,7 +203,18 @@ def _starved(level: Level) -> None:
 class FlowSeat(Waiting):
     """The seat of one request in its priority level: waiting, then executing, then over."""
 
-    __slots__ = ("control", "deadline_s", "executes", "flow", "info", "mutating", "over", "request", "user")
+    __slots__ = (
+        "_busy_s",
+        "control",
+        "deadline_s",
+        "executes",
+        "flow",
+        "info",
+        "mutating",
+        "over",
+        "request",
+        "user",
+    )
 
     def __init__(
         self,
@@ -223,13 +235,22 @@ class FlowSeat(Waiting):
         self.mutating = is_mutating(info)
         self.executes = False
         self.over = False
+        self._busy_s = 0.0
         self.deadline_s = math.inf
         """Until when it waits."""
 
     # --- what the handler asks
 
+    def starts_now(self) -> None:
+        """It goes on in the same breath."""
+        self._busy_s = thread_time()
+
     async def turn(self) -> bool:
-        return self.turn_given is not None and await self.turn_given
+        if self.turn_given is None:
+            return False
+        verdict = await self.turn_given
+        self.starts_now()
+        return verdict
 
     def refusal(self) -> Response:
         return too_many_requests(self.control.retry_after_s(self.flow.level))
@@ -238,10 +259,10 @@ class FlowSeat(Waiting):
         for name, value in self.flow.headers:
             response.headers.add(name, value)
         if self.executes:
-            if not self.mutating and self.started_s is not None:
-                # It usually has had the loop from then on; sending, it will have it again.
-                self.loop_s = perf_counter() - self.started_s + size_bytes(response) * SENDING_S
-                self.flow.had_loop(self.loop_s)
+            if not self.mutating:
+                # Most reads have had the loop since they began; sending, they will have it again.
+                took_s = thread_time() - self._busy_s + size_bytes(response) * SENDING_S
+                self.loop_s = self.flow.had_loop(took_s)
             release_when_sent(self, response)
 
     def release(self) -> None:
@@ -255,8 +276,7 @@ class FlowSeat(Waiting):
 
     def had_loop(self, took_s: float) -> None:
         if self.mutating:  # Of a read more is known: what sending it takes.
-            super().had_loop(took_s)
-            self.flow.had_loop(took_s)
+            super().had_loop(self.flow.had_loop(took_s))
 
     def wait(self, *, wait_s_max: float) -> None:
         self.deadline_s = self.arrived_s + wait_s_max

@@ -9,9 +9,10 @@ Two things differ, because what requests wait for here is one event loop rather 
 - What a request takes is the larger of its seats for as long as it lasts, and all seats for as long as it
   has the loop: meanwhile nobody else can use one. Both are learnt from earlier requests of the same sort;
   upstream takes three milliseconds for all of them, and sets it right only when they are over.
-- Virtual time is where the queue that was served last stood (start-time fair queuing). Upstream moves it by
-  the seats that could be in use, which would run far ahead of what one loop can do: then everybody would seem
-  to have been starved since coming, and all that counted would be who came first.
+- Who comes to an empty queue starts where the one stands that was given least of those that wait. Upstream
+  has them start at a virtual time that moves by the seats which could be in use. That would run far ahead of
+  what one loop can do: everybody would seem to have been starved since coming, and all that counted would be
+  who came first.
 """
 
 from __future__ import annotations
@@ -114,8 +115,7 @@ class FairQueues:
         self.queues: list[Queue] = []
         self.apart: dict[Ticket, None] = {}
         """Those that execute without having had a queue."""
-        self.virtual = 0.0
-        """Virtual time, in seat-seconds."""
+        self._virtual = 0.0
         self._length_max = 0
         self._backlog: dict[Queue, None] = {}
         self._line: deque[Ticket] = deque()
@@ -194,19 +194,29 @@ class FairQueues:
         return ""
 
     def _shortest(self, hand: Hand) -> Queue:
-        """Return the queue of a hand with the least work in it. The first look moves on, so that flows which
-        share some queues do not meet in the same one."""
+        """Return the queue of a hand with the least work in it, of those that are not full.
+
+        The first look moves on, so that flows which share some queues do not meet in the same one.
+        """
         offset = self._enqueues % len(hand)
         self._enqueues += 1
         if not self._backlog:
             return self.queues[hand[offset]]
         queues = [self.queues[card] for card in (*hand[offset:], *hand[:offset])]
-        return min(queues, key=lambda queue: queue.work_waiting)
+        full = self._length_max
+        return min(queues, key=lambda queue: (len(queue.waiting) >= full, queue.work_waiting))
 
     def _touch(self, queue: Queue) -> None:
-        """Somebody comes to a queue: one that had nobody starts from now, not from where it once stood."""
+        """Somebody comes to a queue: one that had nobody does not start from where it stood long ago."""
         if not queue.is_active:
             queue.virtual = max(queue.virtual, self.virtual)
+
+    @property
+    def virtual(self) -> float:
+        """Virtual time, in seat-seconds: where those stand who were given least."""
+        if self._backlog:
+            self._virtual = min(queue.virtual for queue in self._backlog)
+        return self._virtual
 
     # --- going
 
@@ -289,7 +299,8 @@ class FairQueues:
             return
         queue.executing.add(ticket)
         queue.seats_in_use += seats
-        self.virtual = max(self.virtual, queue.virtual)
+        if not self._backlog:
+            self._virtual = max(self._virtual, queue.virtual)
         ticket.charged = ticket.takes(self.limit, ticket.service_s)
         queue.virtual += ticket.charged
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextvars import Context
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 from podium.apiserver.flowcontrol.fair_queue import Ticket, Work
@@ -176,16 +176,17 @@ class Pump:
         return None
 
     def _let_go(self, level: Level, ticket: Waiting) -> float:
-        """Let one request go on; return the loop's time that it takes."""
+        """Let one request go on; return how much of the slice that takes."""
         self.waiting -= 1
         self._served = level.served
         self._begun(level, ticket)
-        started_s = perf_counter()
         assert ticket.turn_given is not None
-        if ticket.turn_given.give(verdict=True):
-            took_s = perf_counter() - started_s
-            ticket.had_loop(took_s)
-        else:
-            took_s = ticket.loop_s
+        started_s, busy_s = perf_counter(), thread_time()
+        if not ticket.turn_given.give(verdict=True):
+            # It has come just now, and its task has not begun to wait: it goes on when this is over.
+            level.served += ticket.loop_s / level.weight
+            return SLICE_S
+        took_s = perf_counter() - started_s
+        ticket.had_loop(thread_time() - busy_s)
         level.served += took_s / level.weight
         return took_s

@@ -19,7 +19,7 @@ COMPRESSED_ABOVE_BYTES = 128 * 1024
 _COMPRESSION_LEVEL = 1
 STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 _CACHE = ("cache-control", "no-cache, private")
-_JSON_HEADERS = (_CACHE, ("content-type", JSON))
+JSON_HEADERS = (_CACHE, ("content-type", JSON))
 PLAIN_ACCEPTS = ("", JSON, "*/*", f"{JSON}, */*")
 """Accept headers of those who get plain JSON, whatever else is offered."""
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
@@ -30,7 +30,7 @@ _TEXT = "text/plain; charset=utf-8"
 
 def json_bytes(body: bytes | Sequence[bytes], *, status: int = 200) -> Response:
     """Answer with JSON that is encoded already."""
-    return Response(status=status, headers=Headers(_JSON_HEADERS), body=body)
+    return Response(status=status, headers=Headers(JSON_HEADERS), body=body)
 
 
 def json_value(value: Json, *, status: int = 200) -> Response:
