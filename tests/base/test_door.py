@@ -8,6 +8,7 @@ import ssl
 
 import pytest
 
+from podium.base.http import door
 from podium.base.http.door import Contexts
 from podium.base.http.message import Request, Response, StreamWriter
 from podium.base.http.server import Server
@@ -62,7 +63,9 @@ def test_what_is_neither_is_cut_off(data: bytes, uv: bool) -> None:
 
 
 @LOOPS
-def test_a_hello_that_is_none(uv: bool) -> None:
+def test_a_hello_that_is_none(uv: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "LINGER_S", 0.05)
+
     async def main() -> None:
         async with serving(who, tls=True) as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -35,6 +35,11 @@ def encrypted(store: Store, *rules: dict[str, object]) -> EncryptedStore:
 
 
 class TestEncryptedStore(StoreContract):
+    # Storms are about engines and their feeds; this passes on what they bring.
+    test_a_reader_that_joins_in_a_write_storm_misses_nothing = None  # type: ignore[assignment]
+    test_a_reader_that_does_not_read_delays_nobody_and_loses_nothing = None  # type: ignore[assignment]
+    test_compaction_in_a_write_storm = None  # type: ignore[assignment]
+
     @asynccontextmanager
     async def opened(self, folder: Path) -> AsyncIterator[Store]:
         store = await SqliteStore.open(folder / "store.db")
