@@ -47,6 +47,11 @@ _KINDS = (
     # Disruption budgets and roles that are joined.
     _kind(r"^spec\.selector\.matchExpressions\[\d+\]\.values\[", r"^spec\.selector\."),
     _kind(r"^aggregationRule\..*\.matchExpressions\[\d+\]\.values\[", r"^aggregationRule\..*\.match"),
+    # Network policies: of all their selectors, when the first of them was wrong.
+    _kind(
+        r"^spec\.(podSelector|(in|e)gress\[.*Selector)\.matchExpressions\[\d+\]\.values\[",
+        r"^spec\.podSelector\.",
+    ),
     # Webhooks.
     _kind(r"^webhooks\[\d+\]\.sideEffects: Unsupported value: \"(Some|Unknown)\"", r"\.sideEffects: "),
     _kind(r"^webhooks\[\d+\]\.admissionReviewVersions: .* must include at least one of "),

@@ -159,13 +159,20 @@ def test_binding_gives_a_pod_its_node_once(tmp_path: Path) -> None:
         async with api(tmp_path) as server:
             await server.ok("POST", PODS, pod("p"))
             binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}
+            for key, what in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+                stale = {**binding, "metadata": {"name": "p", key: "7"}}
+                status, answer = await server.call("POST", f"{PODS}/p/binding", stale)
+                assert status == 409
+                assert f"Precondition failed: {what} in precondition: 7" in answer["message"]
             await server.ok("POST", f"{PODS}/p/binding", binding)
             found = await server.ok("GET", f"{PODS}/p")
             assert found["spec"]["nodeName"] == "n1"
             assert found["status"]["conditions"][0]["type"] == "PodScheduled"
             status, answer = await server.call("POST", f"{PODS}/p/binding", binding)
             assert status == 409
-            assert 'already assigned to node "n1"' in answer["message"]
+            assert answer["message"] == (
+                'Operation cannot be fulfilled on pods/binding "p": pod p is already assigned to node "n1"'
+            )
 
     asyncio.run(main())
 

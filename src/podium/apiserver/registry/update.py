@@ -62,7 +62,7 @@ async def update(registry: Registry, call: Call, obj: Object) -> Result:
 async def _create_by_update(registry: Registry, call: Call, obj: Object) -> Result:
     metadata = obj["metadata"]
     if metadata.get("uid"):
-        raise _uid_conflict(call, metadata["uid"], "")
+        raise failed_precondition(call, metadata["uid"], "")
     metadata.pop("resourceVersion", None)
     await registry.authorize_create(call)
     return await create(registry, call, obj)
@@ -162,7 +162,7 @@ def check_preconditions(call: Call, new: Object, old: Object, *, exact_uid: bool
     wanted, current = new["metadata"], old["metadata"]
     uid = wanted.get("uid")
     if exact_uid and uid and uid != current["uid"]:
-        raise _uid_conflict(call, uid, current["uid"])
+        raise failed_precondition(call, uid, current["uid"])
     version = str(wanted.get("resourceVersion") or "")
     if version in ("", "0"):
         if not call.served.resource.unconditional_update and call.subresource != "scale":
@@ -323,10 +323,11 @@ def conflict(call: Call, why: str) -> Conflict:
     return Conflict.of(resource.plural, resource.group, call.name, why)
 
 
-def _uid_conflict(call: Call, wanted: str, actual: str) -> Conflict:
+def failed_precondition(call: Call, wanted: str, actual: str, what: str = "UID") -> Conflict:
+    """Return the conflict of a write that asks for another object, or another state of it, than there is."""
     key = call.served.root.prefix + call.served.key(call.namespace, call.name)
     return conflict(
         call,
         f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
-        f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {actual}",
+        f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}",
     )

@@ -9,8 +9,9 @@ from podium.machinery.addresses import cidr_errors, cidr_warnings, older_cidr, p
 from podium.machinery.errors import FieldError, Object
 from podium.resources.checks import Errors, immutable, named, objects, port_or_name, required_name, spec_of
 from podium.resources.defaulting import given
+from podium.resources.ratcheting import without_old_faults
 
-PROTOCOLS = ("SCTP", "TCP", "UDP")
+PROTOCOLS = ("TCP", "UDP", "SCTP")
 POLICY_TYPES = ("Ingress", "Egress")
 _DIRECTIONS = (("ingress", "from"), ("egress", "to"))
 
@@ -22,7 +23,8 @@ def validate_network_policy(policy: Object) -> Errors:
 
 def validate_network_policy_update(new: Object, old: Object) -> Errors:
     """Check a changed NetworkPolicy: a CIDR that stood in it may stay, wherever it goes."""
-    return _policy(new, {cidr for _, cidr in _cidrs(old)})
+    kept = {cidr for _, cidr in _cidrs(old)}
+    return without_old_faults(_policy(new, kept), lambda: _policy(old, kept))
 
 
 def network_policy_warnings(policy: Object, _old: Object | None) -> list[str]:
@@ -76,12 +78,11 @@ def _policy_port(port: Object, path: str) -> Errors:
             detail = "may not be specified when `port` is not specified"
             errors.append(FieldError.invalid(f"{path}.endPort", end, detail))
         return errors
-    errors += port_or_name(f"{path}.port", number)
-    if end is None:
-        return errors
-    if isinstance(number, str):
+    if end is not None and isinstance(number, str):
         detail = "may not be specified when `port` is non-numeric"
         errors.append(FieldError.invalid(f"{path}.endPort", end, detail))
+    errors += port_or_name(f"{path}.port", number)
+    if end is None or isinstance(number, str):
         return errors
     if end < number:
         # Upstream shows the port here, not its end.

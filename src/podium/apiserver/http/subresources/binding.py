@@ -9,14 +9,15 @@ from podium.apiserver.http.respond import json_value
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.create import match_namespace
 from podium.apiserver.registry.registry import Registry
-from podium.apiserver.registry.update import conflict, modify
+from podium.apiserver.registry.update import failed_precondition, modify
 from podium.base.clock import rfc3339
 from podium.base.http.message import Request, Response
-from podium.machinery.errors import BadRequest, FieldError, Object, PlainError
+from podium.machinery.errors import BadRequest, Conflict, FieldError, Object, PlainError
 from podium.machinery.meta import deep_copy
 from podium.resources.core.pods import PODS
 
 _SCHEMA = "io.k8s.api.core.v1.Binding"
+_CLEAR_NOMINATION = "ClearingNominatedNodeNameAfterBinding"
 SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
@@ -39,7 +40,10 @@ async def bind(registry: Registry, call: Call, request: Request, info: RequestIn
     await registry.validate(attributes)
 
     async def transform(old: Object) -> Object:
-        return bound(call, binding, old, rfc3339(registry.clock.now()))
+        pod = bound(call, binding, old, rfc3339(registry.clock.now()))
+        if registry.catalog.enabled(_CLEAR_NOMINATION):
+            pod["status"].pop("nominatedNodeName", None)
+        return pod
 
     await modify(registry, call, transform, system=True)
     return json_value(SUCCESS, status=201)
@@ -56,22 +60,25 @@ def _check_target(name: str, target: Object) -> None:
         raise PlainError(str(errors[0]) if len(errors) == 1 else f"[{', '.join(map(str, errors))}]")
 
 
+def _unfit(pod: Object, name: str) -> str:
+    """Return why a pod may not be given a node, "" when it may."""
+    spec = pod["spec"]
+    if pod["metadata"].get("deletionTimestamp"):
+        return f"pod {name} is being deleted, cannot be assigned to a host"
+    if spec.get("nodeName"):
+        return f'pod {name} is already assigned to node "{spec["nodeName"]}"'
+    return f"pod {name} has non-empty .spec.schedulingGates" if spec.get("schedulingGates") else ""
+
+
 def bound(call: Call, binding: Object, old: Object, now: str) -> Object:
     """Return the pod with its node. Raises `Conflict` for a pod that has one or is being deleted. Pure."""
     node = binding["target"]["name"]
-    uid = binding["metadata"].get("uid")
-    if uid and uid != old["metadata"]["uid"]:
-        raise conflict(
-            call,
-            f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}",
-        )
-    if old["metadata"].get("deletionTimestamp"):
-        raise conflict(call, f"pod {call.name} is being deleted, cannot be assigned to a host")
-    current = old["spec"].get("nodeName")
-    if current:
-        raise conflict(call, f'pod {call.name} is already assigned to node "{current}"')
-    if old["spec"].get("schedulingGates"):
-        raise conflict(call, f"pod {call.name} has non-empty .spec.schedulingGates")
+    for key, what in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+        wanted, actual = binding["metadata"].get(key), old["metadata"][key]
+        if wanted and wanted != actual:
+            raise failed_precondition(call, wanted, actual, what)
+    if fault := _unfit(old, call.name):
+        raise Conflict.of("pods/binding", "", call.name, fault)
     pod: Object = deep_copy(old)
     pod["spec"]["nodeName"] = node
     for part in ("annotations", "labels"):
