@@ -81,7 +81,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "[sig-apps] CronJob should schedule multiple jobs concurrently",
     ),
     "kubectl itself: tests/clients/test_kubectl.py, tests/e2e": (f"{_CLI} *", "[sig-cli] Kubectl logs *"),
-    "no controller mirrors Endpoints yet": (f"{_NETWORK} EndpointSliceMirroring *",),
     "the scheduler evicts no pods for others of a higher priority": (
         "[sig-scheduling] SchedulerPreemption [Serial] PreemptionExecutionPath *",
         "[sig-scheduling] SchedulerPreemption [Serial] validates *",
