@@ -82,7 +82,7 @@ def _audit_rules() -> Iterator[str]:
     yield _MADE
     yield (
         f"An object may break a rule that its annotation `{IGNORE}` names (several by commas, all by `*`);\n"
-        "the annotation counts on the object, its pod template, its namespace. `--ignore` leaves out rules.\n"
+        "the annotation counts on the object, its pod template, its namespace. `--skip` leaves out rules.\n"
     )
     for family in FAMILIES:
         yield f"## {family.name}"

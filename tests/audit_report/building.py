@@ -34,6 +34,7 @@ def security(**changes: Any) -> Object:
         "readOnlyRootFilesystem": True,
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
         **changes,
     }
     return {key: value for key, value in whole.items() if value is not None}
@@ -85,15 +86,26 @@ GUARDS = [
 """What a namespace needs, to break no rule."""
 
 
-def role(*verbs: str, on: str = "configmaps", group: str = "", **more: Any) -> Object:
+OWN = {"kubernetes.io/bootstrapping": "rbac-defaults"}
+"""The label of what a cluster makes for itself."""
+
+
+def role(
+    *verbs: str,
+    on: str = "configmaps",
+    group: str = "",
+    metadata: Object | None = None,
+    **more: Any,
+) -> Object:
     rule = {"apiGroups": [group], "resources": on.split(), "verbs": list(verbs), **more}
-    return {"apiVersion": RBAC, "kind": "Role", "metadata": {"name": "r", "namespace": "a"}, "rules": [rule]}
+    head = {"name": "r", "namespace": "a", **(metadata or {})}
+    return {"apiVersion": RBAC, "kind": "Role", "metadata": head, "rules": [rule]}
 
 
-def binding(kind: str, name: str, role: str = "view", **more: Any) -> Object:
+def binding(kind: str, name: str, role: str = "view", metadata: Object | None = None, **more: Any) -> Object:
     subject = {"kind": kind, "name": name, **more}
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
-    head = {"name": "b", "namespace": "a"}
+    head = {"name": "b", "namespace": "a", **(metadata or {})}
     return {
         "apiVersion": RBAC,
         "kind": "RoleBinding",

@@ -12,6 +12,7 @@ from podium.audit_report.finding import Severity, shown
 from podium.machinery.errors import Object
 from tests.audit_report.building import (
     GUARDS,
+    OWN,
     binding,
     broken,
     container,
@@ -40,6 +41,13 @@ def variable(name: str, value: str) -> Object:
     return workload(container(env=[{"name": name, "value": value}]))
 
 
+def own_binding(name: str, kind: str, subject: str, **more: Any) -> Object:
+    """Return a binding that a cluster makes for itself, with another subject."""
+    made = binding(kind, subject, name, metadata={"name": name, "labels": OWN}, **more)
+    # That somebody is bound to the ClusterRole cluster-admin has a rule of its own.
+    return {**made, "roleRef": {"kind": "Role", "name": name}}
+
+
 def at(rule: str, severity: Severity | None = None, path: str = "") -> tuple[str, Severity | None, str]:
     return rule, severity, path
 
@@ -57,6 +65,8 @@ BAD: list[tuple[tuple[str, Severity | None, str], Object]] = [
     (at("run-as-root", Severity.HIGH, f"{FIRST}.securityContext.runAsUser"), secured(runAsNonRoot=None, runAsUser=0)),
     (at("writable-root-filesystem"), secured(readOnlyRootFilesystem=None)),
     (at("privilege-escalation"), secured(allowPrivilegeEscalation=None)),
+    (at("seccomp", path=f"{FIRST}.securityContext.seccompProfile"), secured(seccompProfile=None)),
+    (at("seccomp"), secured(seccompProfile={"type": "Unconfined"})),
     (at("privileged", path=f"{TEMPLATE}.initContainers[0].securityContext.privileged"), workload(initContainers=[container(securityContext=security(privileged=True))])),
     # accounts
     (at("default-service-account"), workload(serviceAccountName=None)),
@@ -71,6 +81,8 @@ BAD: list[tuple[tuple[str, Severity | None, str], Object]] = [
     # secrets
     (at("plain-secret", path=f"{FIRST}.env[0].value"), variable("DB_PASSWORD", "hunter2")),
     (at("plain-secret"), variable("GITHUB_TOKEN", "x")),
+    (at("plain-secret"), variable("PGPASSWORD", "x")),
+    (at("plain-secret"), variable("apiToken", "x")),
     (at("plain-secret"), variable("aws_secret_access_key", "x")),
     (at("plain-secret"), variable("DATABASE_URL", "postgres://me:hunter2@db/x")),
     (at("plain-secret"), variable("CERT", "-----BEGIN RSA PRIVATE KEY-----")),
@@ -92,10 +104,19 @@ BAD: list[tuple[tuple[str, Severity | None, str], Object]] = [
     (at("rbac-escalate"), role("bind", on="roles", group="rbac.authorization.k8s.io")),
     (at("rbac-escalate"), role("impersonate", on="users groups")),
     (at("rbac-read-secrets", path="rules[0].resources[1]"), role("list", on="pods secrets")),
-    (at("rbac-read-secrets"), role("watch", on="secrets", resourceNames=["a"])),
+    (at("rbac-read-secrets"), role("watch", on="secrets")),
     (at("rbac-pods-exec"), role("create", on="pods/exec")),
     (at("rbac-pods-exec"), role("get", on="pods/portforward")),
+    (at("rbac-pods-exec"), role("create", on="*/exec")),
     (at("rbac-nodes-proxy"), role("get", on="nodes/proxy")),
+    (at("rbac-token-request", path="rules[0].resources[0]"), role("create", on="serviceaccounts/token")),
+    (at("rbac-wildcard-resources", path="rules[0].nonResourceURLs[0]"), role("get", nonResourceURLs=["*"], apiGroups=[], resources=[])),
+    (at("rbac-bootstrap-binding", path="subjects[0].name"), own_binding("cluster-admin", "Group", "team")),
+    (at("rbac-bootstrap-binding"), own_binding("system:kube-dns", "ServiceAccount", "kube-dns", namespace="a")),
+    (at("rbac-bootstrap-binding"), own_binding("system:discovery", "User", "alice")),
+    # The label alone, or the name alone, hides nothing.
+    (at("rbac-masters"), binding("Group", "system:masters", metadata={"labels": OWN})),
+    (at("rbac-masters"), binding("Group", "system:masters", metadata={"name": "system:mine"})),
     (at("rbac-cluster-admin", path="roleRef.name"), binding("User", "alice", "cluster-admin")),
     (at("rbac-masters", path="subjects[0].name"), binding("Group", "system:masters")),
     (at("rbac-unauthenticated"), binding("Group", "system:unauthenticated")),
@@ -144,6 +165,7 @@ NOT_QUITE: list[Object] = [
     workload(container(image=f"app@sha256:{'0' * 64}")),
     variable("PASSWORD_FILE", "/run/secret"),
     variable("TOKEN_TTL", "1h"),
+    variable("REQUIRE_TOKEN", "true"),
     variable("PASSWORD", ""),
     variable("PASSWORD", "$(FROM_ELSEWHERE)"),
     variable("COMPASS", "north"),
@@ -157,10 +179,18 @@ NOT_QUITE: list[Object] = [
     running("tini", "--", "app"),
     role("get", "list"),
     role("get", on="secrets", resourceNames=["a"]),
+    role("get", "list", "watch", on="secrets", resourceNames=["a"]),
     role("create", on="secrets"),
     role("get", on="secrets", group="example.com"),
     role("bind", on="roles", group="rbac.authorization.k8s.io", resourceNames=["a"]),
     role("delete", on="pods/exec"),
+    role("create", on="serviceaccounts/token", resourceNames=["a"]),
+    role("get", nonResourceURLs=["/healthz/*"], apiGroups=[], resources=[]),
+    own_binding("cluster-admin", "Group", "system:masters"),
+    own_binding("system:discovery", "Group", "system:authenticated"),
+    own_binding("system:public-info-viewer", "Group", "system:unauthenticated"),
+    own_binding("system:kube-dns", "ServiceAccount", "kube-dns", namespace="kube-system"),
+    {**workload(container(image="a")), "apiVersion": "apps.example.com/v1"},
     role("get", on="nodes/metrics"),
     binding("User", "alice"),
     binding("ServiceAccount", "robot", namespace="a"),
@@ -197,8 +227,24 @@ def test_a_namespace_needs_guards() -> None:
         "namespace-pod-security"
     }
     assert broken(namespace(), *GUARDS) == set()
+    assert broken(bare, unseen=["NetworkPolicy", "ResourceQuota", "LimitRange"]) == {"namespace-pod-security"}
+    # Every cluster has `default`; only where something runs in it does it need guards.
+    default = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}
+    assert broken(default) == set()
+    assert broken(default, workload()) == rules
     elsewhere = [{**one, "metadata": {**one["metadata"], "namespace": "b"}} for one in GUARDS]
     assert broken(namespace(), *elsewhere) == rules - {"namespace-pod-security"}
+
+
+def test_a_limit_range_fills_in() -> None:
+    def limits(**more: Any) -> Object:
+        made = in_namespace("LimitRange", namespace="default")
+        return {**made, "spec": {"limits": [{"type": "Pod"}, {"type": "Container", **more}]}}
+
+    bare, all_of = workload(container(resources=None)), {"cpu": 1, "memory": 1}
+    assert broken(bare, limits(default=all_of)) == set()
+    assert broken(bare, limits(defaultRequest=all_of)) == {"missing-limits"}
+    assert broken(bare, limits(max=all_of)) == {"missing-requests", "missing-limits"}
 
 
 def test_a_service_account_may_refuse_its_token() -> None:

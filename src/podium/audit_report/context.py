@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -17,31 +17,47 @@ class Context:
 
     objects: Mapping[tuple[str, str, str], Object] = field(default_factory=dict)
     """By kind, namespace and name."""
-    by_namespace: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """How many objects of a kind a namespace has."""
+    by_namespace: Mapping[tuple[str, str], Sequence[Object]] = field(default_factory=dict)
+    """The objects of a kind that a namespace has."""
     registries: tuple[str, ...] = ()
     """Where images may come from; any registry where none is named."""
     release: tuple[int, int] = (1, 36)
     """The release of Kubernetes that objects are for."""
+    system: bool = False
+    """Kubernetes' own roles and bindings are judged as anybody's."""
+    unseen: frozenset[str] = frozenset()
+    """Kinds that could not be read: that there is none of them is not known."""
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         return self.objects.get((kind, namespace, name))
 
-    def count(self, kind: str, namespace: str) -> int:
-        return self.by_namespace.get((kind, namespace), 0)
+    def all(self, kind: str, namespace: str) -> Sequence[Object]:
+        return self.by_namespace.get((kind, namespace), ())
 
 
 def context_of(
-    objects: Iterable[Object], *, registries: Iterable[str] = (), release: tuple[int, int] = (1, 36)
+    objects: Iterable[Object],
+    *,
+    registries: Iterable[str] = (),
+    release: tuple[int, int] = (1, 36),
+    system: bool = False,
+    unseen: Iterable[str] = (),
 ) -> Context:
     """Return the context of a set of objects."""
     found: dict[tuple[str, str, str], Object] = {}
-    counts: dict[tuple[str, str], int] = {}
+    homes: dict[tuple[str, str], list[Object]] = {}
     for obj in objects:
         kind, namespace, name = key_of(obj)
         found[kind, namespace, name] = obj
-        counts[kind, namespace] = counts.get((kind, namespace), 0) + 1
-    return Context(objects=found, by_namespace=counts, registries=tuple(registries), release=release)
+        homes.setdefault((kind, namespace), []).append(obj)
+    return Context(
+        objects=found,
+        by_namespace=homes,
+        registries=tuple(registries),
+        release=release,
+        system=system,
+        unseen=frozenset(unseen),
+    )
 
 
 @cache

@@ -61,12 +61,14 @@ class Origin:
 class Lines:
     """The lines of one document's values. Made from the parser's nodes, and asked only for findings."""
 
-    def __init__(self, node: object, prefix: Path = ()) -> None:
+    def __init__(self, node: object, prefix: Path = (), *, skipped: int = 0) -> None:
+        """`skipped` lines stand before the document in its file."""
         self._node = node
         self._prefix = prefix
+        self._skipped = skipped
 
     def below(self, *more: str | int) -> Lines:
-        return Lines(self._node, (*self._prefix, *more))
+        return Lines(self._node, (*self._prefix, *more), skipped=self._skipped)
 
     def of(self, path: Path) -> int:
         """Return the line of a value, counted from 1; of what is missing, the line of what should hold it."""
@@ -77,7 +79,7 @@ class Lines:
             if found is None:
                 break
             line, node = found
-        return line
+        return self._skipped + line
 
 
 def _line(node: object) -> int:
@@ -123,6 +125,19 @@ class Source:
 
     object: Object
     origin: Origin = field(default_factory=Origin)
+
+
+@dataclass(slots=True, kw_only=True)
+class Loaded:
+    """What was read, from files or from a cluster."""
+
+    sources: list[Source] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    """What could not be looked at, and why: a line each."""
+    unseen_kinds: set[str] = field(default_factory=set)
+    """Kinds of which there may be objects that nobody has seen."""
+    failed: bool = False
+    """Something that was asked for could not be read."""
 
 
 def shown(path: Path) -> str:

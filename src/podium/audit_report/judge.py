@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from podium.audit_report.bootstrap import is_bootstrap
 from podium.audit_report.catalogue import FAMILIES
+from podium.audit_report.checks.rbac import GROUP as RBAC_GROUP
 from podium.audit_report.context import Context, context_of, key_of
-from podium.audit_report.finding import Finding, Problem, Severity, Source, shown
+from podium.audit_report.finding import Finding, Loaded, Problem, Severity, Source, shown
 from podium.audit_report.workloads import as_list, as_object, workload_of
 from podium.machinery.errors import Object
 
 IGNORE = "audit.podium.dev/ignore"
 """The annotation that names rules which an object may break, comma-separated, or `*`."""
 SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
-_BOOTSTRAPPING = "kubernetes.io/bootstrapping"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Settings:
     namespace: str = ""
     """Only what is in it, and the namespace itself; "": everything."""
     registries: Sequence[str] = ()
-    ignored: Container[str] = ()
+    skipped: Container[str] = ()
     """Rules that nobody has to keep."""
     system: bool = False
     """Also what Kubernetes itself brings: its namespaces, its roles."""
@@ -44,26 +45,40 @@ class Report:
     """That were judged."""
     excepted: int = 0
     """Findings that an annotation or the command line allows."""
+    unseen: Sequence[str] = ()
+    """What could not be looked at, and why."""
 
     def worst(self) -> Severity | None:
         return max((finding.severity for finding in self.findings), default=None)
 
 
-def judge(sources: Sequence[Source], settings: Settings) -> Report:
+def judge(loaded: Loaded, settings: Settings) -> Report:
     """Return what is wrong with a set of objects."""
+    sources = loaded.sources
     context = context_of(
-        (source.object for source in sources), registries=settings.registries, release=settings.release
+        (source.object for source in sources),
+        registries=settings.registries,
+        release=settings.release,
+        system=settings.system,
+        unseen=loaded.unseen_kinds,
     )
-    uids = {as_object(source.object.get("metadata")).get("uid") for source in sources} - {None}
-    report = Report()
+    uids = {str(as_object(source.object.get("metadata")).get("uid")) for source in sources}
+    report = Report(unseen=tuple(loaded.unseen))
+    owners: set[tuple[str, str, str, str]] = set()
     for source in sources:
         obj = source.object
         if not _concerns(obj, settings) or _owned(obj, context, uids):
             continue
+        # Of pods whose owner was not seen (another kind, or forbidden) one stands for all.
+        owner = _owner_of_pods(obj)
+        if owner in owners:
+            continue
+        if owner is not None:
+            owners.add(owner)
         report.objects += 1
         allowed = exceptions(obj, context)
         for problem in _problems(obj, context):
-            if problem.rule.id in settings.ignored or "*" in allowed or problem.rule.id in allowed:
+            if problem.rule.id in settings.skipped or "*" in allowed or problem.rule.id in allowed:
                 report.excepted += 1
             else:
                 report.findings.append(_finding(source, problem))
@@ -85,27 +100,37 @@ def _concerns(obj: Object, settings: Settings) -> bool:
         return False
     if settings.system:
         return True
-    labels = as_object(as_object(obj.get("metadata")).get("labels"))
-    return home not in SYSTEM_NAMESPACES and _BOOTSTRAPPING not in labels
+    if str(obj.get("apiVersion") or "").startswith(f"{RBAC_GROUP}/"):
+        # Bindings of the cluster's own may have got subjects; `rbac.py` looks at these alone.
+        return kind in ("RoleBinding", "ClusterRoleBinding") or not is_bootstrap(obj)
+    return home not in SYSTEM_NAMESPACES
 
 
 def _owned(obj: Object, context: Context, uids: Container[object]) -> bool:
     """Whether a workload was made by another one that is judged itself."""
     if workload_of(obj) is None:
         return False
-    metadata = as_object(obj.get("metadata"))
     _, namespace, _ = key_of(obj)
-    for one in as_list(metadata.get("ownerReferences")):
-        owner = as_object(one)
-        if owner.get("controller") is not True:
-            continue
-        kind, name = str(owner.get("kind") or ""), str(owner.get("name") or "")
-        found = context.get(kind, namespace, name)
-        if (found is not None and workload_of(found) is not None) and (
-            owner.get("uid") in uids or "uid" not in as_object(found.get("metadata"))
-        ):
-            return True
-    return False
+    owner = _controller(obj)
+    found = context.get(str(owner.get("kind") or ""), namespace, str(owner.get("name") or ""))
+    return (found is not None and workload_of(found) is not None) and (
+        str(owner.get("uid")) in uids or "uid" not in as_object(found.get("metadata"))
+    )
+
+
+def _controller(obj: Object) -> Object:
+    """Return the reference to the owner that controls an object, or an empty one."""
+    references = as_list(as_object(obj.get("metadata")).get("ownerReferences"))
+    return next((one for one in map(as_object, references) if one.get("controller") is True), {})
+
+
+def _owner_of_pods(obj: Object) -> tuple[str, str, str, str] | None:
+    """Return what is the same for all that one owner has made of this kind."""
+    owner = _controller(obj) if workload_of(obj) is not None else {}
+    if not owner:
+        return None
+    kind, namespace, _ = key_of(obj)
+    return kind, namespace, f"{owner.get('kind')} {owner.get('name')}", str(owner.get("uid"))
 
 
 def exceptions(obj: Object, context: Context) -> set[str]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import orjson
 
 from podium.audit_report.checks.versions import SERVER
-from podium.audit_report.finding import Source
+from podium.audit_report.finding import Loaded, Source
 from podium.client.client import Client
-from podium.machinery.errors import ApiError, Object
+from podium.machinery.errors import ApiError, Object, Unauthorized
 from podium.machinery.resource import Resource
 from podium.resources.apps.daemonsets import DAEMONSETS
 from podium.resources.apps.deployments import DEPLOYMENTS
@@ -42,49 +43,53 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _FIELDS = {"removed_release": "removedRelease"}
 
 
-async def load(client: Client, *, namespace: str, unread: Callable[[str], None]) -> list[Source]:
+async def load(client: Client, *, namespace: str) -> Loaded:
     """Return the objects of a cluster, or of one namespace.
 
-    `unread` is told what the caller may not read; the rest is judged without it. Raises ConnectionError.
+    What the caller may not read is noted, and the rest read. Raises ConnectionError, and `Unauthorized` when
+    the server does not know who asks.
     """
-    sources: list[Source] = []
-
-    async def add(resource: Resource, home: str | None) -> None:
-        kind = {"apiVersion": resource.api_version, "kind": resource.kind}
-        try:
-            listing = await client.list(resource, home, limit=PAGE)
-        except ApiError as error:
-            unread(f"{resource.plural} could not be read: {error}")
-            return
-        sources.extend(Source(object={**kind, **item}) for item in listing.get("items") or ())
-
+    loaded = Loaded()
     if namespace:
-        try:
-            sources.append(Source(object=await client.get(NAMESPACES, namespace)))
-        except ApiError as error:
-            unread(f"namespace {namespace} could not be read: {error}")
+        with _noted(loaded, f"namespace {namespace}"):
+            loaded.sources.append(Source(object=await client.get(NAMESPACES, namespace)))
     else:
-        await add(NAMESPACES, None)
-        for resource in _CLUSTER:
-            await add(resource, None)
-        sources.append(Source(object=await _server(client, unread)))
+        for resource in (NAMESPACES, *_CLUSTER):
+            await _add(client, resource, None, loaded)
+        loaded.sources.append(Source(object=await _server(client, loaded)))
     for resource in _NAMESPACED:
-        await add(resource, namespace or None)
-    return sources
+        await _add(client, resource, namespace or None, loaded)
+    return loaded
 
 
-async def _server(client: Client, unread: Callable[[str], None]) -> Object:
+async def _add(client: Client, resource: Resource, home: str | None, loaded: Loaded) -> None:
+    kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+    loaded.unseen_kinds.add(resource.kind)
+    with _noted(loaded, resource.plural):
+        listing = await client.list(resource, home, limit=PAGE)
+        loaded.sources += [Source(object={**kind, **item}) for item in listing.get("items") or ()]
+        loaded.unseen_kinds.discard(resource.kind)
+
+
+@contextmanager
+def _noted(loaded: Loaded, what: str) -> Iterator[None]:
+    """Note what may not be read. Who is not known may read nothing, and that is no report."""
+    try:
+        yield
+    except ApiError as error:
+        if isinstance(error, Unauthorized):
+            raise
+        loaded.unseen.append(f"{what}: {error}")
+
+
+async def _server(client: Client, loaded: Loaded) -> Object:
     """Return what stands for the API server among the objects."""
     status: Object = {}
-    try:
+    with _noted(loaded, "the server's version"):
         status["gitVersion"] = orjson.loads(await client.raw("GET", "/version")).get("gitVersion")
-    except ApiError as error:
-        unread(f"the version could not be read: {error}")
-    try:
+    with _noted(loaded, "requests for deprecated APIs (/metrics)"):
         figures = (await client.raw("GET", "/metrics")).decode(errors="replace")
         status["requestedDeprecatedAPIs"] = requested(figures)
-    except ApiError as error:
-        unread(f"metrics could not be read: {error}")
     metadata = {"name": "kube-apiserver"}
     return {"apiVersion": "audit.podium.dev/v1", "kind": SERVER, "metadata": metadata, "status": status}
 

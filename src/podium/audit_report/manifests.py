@@ -1,72 +1,142 @@
-"""Objects from files: YAML or JSON, several documents, lists, whole directories."""
+"""Objects from files: YAML or JSON, several documents, lists, whole directories. What is none is named."""
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from podium.audit_report.finding import Lines, Origin, Source
+from podium.audit_report.context import key_of, scopes
+from podium.audit_report.finding import Lines, Loaded, Origin, Source
+from podium.audit_report.workloads import as_object
 from podium.machinery.codec import yaml
-from podium.machinery.errors import Object
+from podium.machinery.errors import Json, Object
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STANDARD_INPUT = "-"
+LINES_OF_JSON_BYTES_MAX = 1024 * 1024
+"""Larger JSON no person has written: nobody looks for its lines, and finding them takes long."""
+_SEPARATOR = re.compile(rb"^---(?=\s|\Z)", re.MULTILINE)
+_BLANK = re.compile(rb"(?:\s+|[#%][^\n]*(?:\n|\Z))*")
+_LINE = re.compile(r"line (\d+)")
 
 
-class Unreadable(ValueError):
-    """A file that is not there, or that holds no manifests."""
+def load(names: Sequence[str], *, namespace: str = "") -> Loaded:
+    """Return the objects in files, in directories with all below them, and in standard input (`-`).
 
-
-def load(names: Sequence[str], unread: Callable[[str], None]) -> list[Source]:
-    """Return the objects in files, in directories and everything below, and in standard input (`-`).
-
-    Of a directory, hidden files and what is no object of the API (a chart's values, for one) are passed over,
-    and `unread` is told of files that are no YAML (a chart's templates). Raises `Unreadable` for files.
+    What names no namespace is put into `namespace`, if there is one. What is no object of the API (a chart's
+    values, for one), and what cannot be read, is noted, and the rest read.
     """
-    sources: list[Source] = []
+    loaded = Loaded()
     for name in names:
         if name == STANDARD_INPUT:
-            sources += read(sys.stdin.buffer.read(), "<stdin>")
+            _read_named(sys.stdin.buffer.read(), "<stdin>", loaded)
         elif Path(name).is_dir():
             for path in _below(Path(name)):
-                try:
-                    sources += read(path.read_bytes(), path.as_posix(), strict=False)
-                except (Unreadable, OSError) as error:
-                    unread(str(error))
-        else:
-            try:
-                raw = Path(name).read_bytes()
-            except OSError as error:
-                raise Unreadable(f"{name}: {error.strerror}") from None
-            sources += read(raw, name)
-    return sources
+                if (raw := _content(path, loaded)) is not None:
+                    read(raw, path.as_posix(), loaded)
+        elif (raw := _content(Path(name), loaded)) is not None:
+            _read_named(raw, name, loaded)
+    if namespace:
+        loaded.sources = [_placed(source, namespace) for source in loaded.sources]
+    return loaded
 
 
 def _below(folder: Path) -> Iterator[Path]:
+    """Yield the files that manifests are kept in, but for hidden ones."""
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.suffix in SUFFIXES and not hidden and path.is_file():
             yield path
 
 
-def read(raw: bytes, file: str, *, strict: bool = True) -> list[Source]:
-    """Return the objects in a text. `strict`: other values are an error. Raises `Unreadable`."""
-    sources: list[Source] = []
-    if raw.lstrip()[:1] in (b"{", b"["):
-        # JSON may be indented by tabs, YAML may not; in strings of JSON there are none.
-        raw = raw.replace(b"\t", b" ")
+def _content(path: Path, loaded: Loaded) -> bytes | None:
     try:
-        for value, node in yaml.documents(raw):
-            if value is None:
-                continue
-            found = list(_objects(value, Lines(node)))
-            if strict and not found and not _is_list(value):
-                raise Unreadable(f"{file}: a document is no object with apiVersion and kind")
-            sources += [Source(object=obj, origin=Origin(file=file, lines=lines)) for obj, lines in found]
-    except yaml.YamlError as error:
-        raise Unreadable(f"{file}: {error}") from None
-    return sources
+        return path.read_bytes()
+    except OSError as error:
+        loaded.unseen.append(f"{path}: {error.strerror or error}")
+        loaded.failed = True
+        return None
+
+
+def _read_named(raw: bytes, file: str, loaded: Loaded) -> None:
+    """Read what was asked for by its name: it should hold something."""
+    sources, unseen = len(loaded.sources), len(loaded.unseen)
+    read(raw, file, loaded)
+    if len(loaded.sources) == sources:
+        loaded.failed = True
+        if len(loaded.unseen) == unseen:
+            loaded.unseen.append(f"{file}: it holds no object")
+
+
+def read(raw: bytes, file: str, loaded: Loaded) -> None:
+    """Add the objects in a text. A document that is broken does not keep the others from being read."""
+    for skipped, document in _documents(raw):
+        try:
+            values = _decoded(document)
+        except yaml.YamlError as error:
+            loaded.unseen.append(f"{file}: {_reason(error, document, skipped)}")
+            loaded.failed = True
+            continue
+        for value, node in values:
+            lines = Lines(node, skipped=skipped)
+            found = list(_objects(value, lines))
+            if not found and not _is_list(value) and value is not None:
+                where = f"{file}: what begins in line {lines.of(())}"
+                loaded.unseen.append(f"{where} is no object with apiVersion and kind")
+            loaded.sources += [Source(object=obj, origin=Origin(file=file, lines=at)) for obj, at in found]
+
+
+def _documents(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the documents that are not blank, with the number of lines before each."""
+    body = raw.removeprefix(b"\xef\xbb\xbf")
+    marks = list(_SEPARATOR.finditer(body))
+    starts, ends = [0, *(mark.end() for mark in marks)], [*(mark.start() for mark in marks), len(body)]
+    counted = lines = 0
+    for start, end in zip(starts, ends, strict=True):
+        lines += body.count(b"\n", counted, start)
+        counted = start
+        document = body[start:end]
+        if not _BLANK.fullmatch(document):
+            yield lines, document
+
+
+def _decoded(document: bytes) -> list[tuple[Json, object]]:
+    """Return a document's value and, where they can be had, its nodes; after `...` there may be another.
+
+    Raises `YamlError`.
+    """
+    is_json = document.lstrip()[:1] in (b"{", b"[")
+    if is_json and len(document) > LINES_OF_JSON_BYTES_MAX:
+        return [(yaml.decode(document), None)]
+    try:
+        # JSON may be indented by tabs, YAML may not; in strings of JSON there are none.
+        return list(yaml.documents(document.replace(b"\t", b" ") if is_json else document))
+    except yaml.YamlError:
+        # JSON writes some characters as pairs of surrogates, which YAML does not know.
+        if is_json:
+            return [(yaml.decode(document), None)]
+        raise
+
+
+def _reason(error: yaml.YamlError, document: bytes, skipped: int) -> str:
+    """Return what is wrong with a document, in lines of its file."""
+    blank = _BLANK.match(document)
+    begins = skipped + document[: blank.end() if blank else 0].count(b"\n") + 1
+    text = str(error).removeprefix("error converting YAML to JSON: yaml: ")
+    text = _LINE.sub(lambda line: f"line {int(line[1]) + skipped}", text)
+    return f"the document from line {begins} on is no YAML: {text}"
+
+
+def _placed(source: Source, namespace: str) -> Source:
+    """Return an object in the namespace, if it is of a kind that is in one, and names none."""
+    kind, _, _ = key_of(source.object)
+    metadata = as_object(source.object.get("metadata"))
+    if metadata.get("namespace") or not scopes().get(kind, True):
+        return source
+    placed = {**source.object, "metadata": {**metadata, "namespace": namespace}}
+    return Source(object=placed, origin=source.origin)
 
 
 def _is_list(value: object) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from podium.audit_report.finding import Path
 from podium.machinery.errors import Object
+from podium.machinery.meta import split_api_version
 
 TEMPLATES: dict[str, Path] = {
     "Pod": (),
@@ -20,6 +21,8 @@ TEMPLATES: dict[str, Path] = {
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
 """Where each kind has its pod template; a Pod is its own."""
+_GROUPS = frozenset({"", "apps", "batch", "extensions"})
+"""Whose kinds they are. Others have kinds of these names too."""
 ENDING = ("Job", "CronJob")
 """Kinds whose pods come to an end: nobody waits for them to become ready."""
 
@@ -75,7 +78,7 @@ def workload_of(obj: Object) -> Workload | None:
     """Return the workload that an object is; None for other objects."""
     kind = str(obj.get("kind") or "")
     path = TEMPLATES.get(kind)
-    if path is None:
+    if path is None or split_api_version(str(obj.get("apiVersion") or ""))[0] not in _GROUPS:
         return None
     template = obj
     for step in path:

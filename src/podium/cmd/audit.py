@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,24 +13,33 @@ from podium.cmd import layout
 from podium.cmd.feature_gates import VERSION
 
 if TYPE_CHECKING:
-    from podium.audit_report.finding import Source
+    from podium.audit_report.finding import Loaded
     from podium.audit_report.judge import Report, Settings
 
 FOUND, FAILED = 1, 2
-"""Exit codes: findings as severe as --fail-on says; no report, or none of everything, could be made."""
+"""Exit codes: findings as severe as --fail-on says; no report, or not on all that was asked for."""
+_EPILOG = f"""\
+exit codes:
+  0  nothing was found that is as severe as --fail-on says
+  {FOUND}  something was
+  {FAILED}  wrong flags; the cluster does not answer; a file is missing, broken, or named and holds no object
+"""
 FORMS = ("text", "json", "sarif")
 SEVERITIES = ("low", "medium", "high", "critical")
 
 
 def add_flags(made: argparse.ArgumentParser) -> None:
     """Declare the flags."""
+    made.epilog = _EPILOG
+    made.formatter_class = argparse.RawDescriptionHelpFormatter
     add = made.add_argument
     add(
         *("-f", "--filename"),
         action="append",
         default=[],
         metavar="FILE|DIR|-",
-        help="manifests to look at instead of a cluster; may be repeated",
+        help="manifests to look at instead of a cluster: a file, a directory with all below it, standard "
+        "input; may be repeated",
     )
     add("--kubeconfig", default="", metavar="PATH", help="the cluster (default: the one of --state-dir)")
     add("--context", default="", help="the kubeconfig's context")
@@ -46,38 +54,45 @@ def add_flags(made: argparse.ArgumentParser) -> None:
     )
     add("--fail-on", choices=SEVERITIES, help=f"exit with {FOUND} for findings that are as severe")
     add(
-        "--ignore",
+        "--skip",
         action="append",
         default=[],
         metavar="RULE,...",
         help="rules not to look at; single objects name theirs in the annotation audit.podium.dev/ignore",
     )
+    add("--list-rules", action="store_true", help="print the rules, and look at nothing")
     add("--include-system", action="store_true", help="also kube-* namespaces and Kubernetes' own roles")
     add("--kubernetes-version", default=VERSION, help="release that manifests are for (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the report; return the exit code."""
-    from podium.audit_report.manifests import Unreadable  # noqa: PLC0415
-    from podium.client.kubeconfig import KubeconfigError  # noqa: PLC0415
+    from podium.audit_report.judge import judge  # noqa: PLC0415
+    from podium.machinery.errors import ApiError  # noqa: PLC0415
 
-    failed: list[str] = []
-
-    def unread(what: str) -> None:
-        failed.append(what)
-        print(f"podium: {what}", file=sys.stderr)
-
+    if arguments.list_rules:
+        return _list_rules()
     try:
         settings = _settings(arguments)
-        sources = _sources(arguments, unread)
-    except (Unreadable, KubeconfigError, ConnectionError, ValueError) as error:
+        loaded = _load(arguments)
+    except (OSError, ValueError, ApiError) as error:
         print(f"podium: {error}", file=sys.stderr)
         return FAILED
-    from podium.audit_report.judge import judge  # noqa: PLC0415
-
-    report = judge(sources, settings)
+    report = judge(loaded, settings)
     sys.stdout.write(_rendered(report, arguments.output))
-    return _code(report, arguments.fail_on) or (FAILED if failed else 0)
+    if arguments.output != "text":
+        for line in report.unseen:
+            print(f"podium: not looked at: {line}", file=sys.stderr)
+    return _code(report, arguments.fail_on) or (FAILED if loaded.failed else 0)
+
+
+def _list_rules() -> int:
+    from podium.audit_report.catalogue import RULES  # noqa: PLC0415
+
+    width = max(map(len, RULES))
+    for rule in RULES.values():
+        print(f"{rule.id:{width}}  {rule.severity.word:8}  {rule.title}")
+    return 0
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -85,27 +100,29 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     from podium.audit_report.checks.versions import release_of  # noqa: PLC0415
     from podium.audit_report.judge import Settings  # noqa: PLC0415
 
-    ignored = {name for given in arguments.ignore for name in given.split(",") if name}
-    if unknown := sorted(ignored - RULES.keys()):
-        raise ValueError(f"--ignore: there is no rule {', '.join(unknown)}; there are {', '.join(RULES)}")
+    skipped = {name.strip() for given in arguments.skip for name in given.split(",")} - {""}
+    if unknown := sorted(skipped - RULES.keys()):
+        raise ValueError(f"--skip: there is no rule {', '.join(unknown)}; --list-rules tells which there are")
+    if arguments.filename and (arguments.kubeconfig or arguments.context):
+        raise ValueError("--filename looks at manifests: --kubeconfig and --context mean nothing with it")
     release = release_of(arguments.kubernetes_version)
     if release is None:
         raise ValueError(f"--kubernetes-version: no release: {arguments.kubernetes_version!r}")
     return Settings(
         namespace=arguments.namespace,
         registries=arguments.allowed_registry,
-        ignored=ignored,
+        skipped=skipped,
         system=arguments.include_system,
         release=release,
     )
 
 
-def _sources(arguments: argparse.Namespace, unread: Callable[[str], None]) -> list[Source]:
+def _load(arguments: argparse.Namespace) -> Loaded:
     if arguments.filename:
         from podium.audit_report import manifests  # noqa: PLC0415
 
-        return manifests.load(arguments.filename, unread)
-    return asyncio.run(_live(_kubeconfig(arguments), arguments, unread))
+        return manifests.load(arguments.filename, namespace=arguments.namespace)
+    return asyncio.run(_live(_kubeconfig(arguments), arguments))
 
 
 def _kubeconfig(arguments: argparse.Namespace) -> str:
@@ -119,13 +136,13 @@ def _kubeconfig(arguments: argparse.Namespace) -> str:
     return named or str(Path("~/.kube/config").expanduser())
 
 
-async def _live(path: str, arguments: argparse.Namespace, unread: Callable[[str], None]) -> list[Source]:
+async def _live(path: str, arguments: argparse.Namespace) -> Loaded:
     from podium.audit_report import live  # noqa: PLC0415
     from podium.client.kubeconfig import client_from_kubeconfig  # noqa: PLC0415
 
     client = client_from_kubeconfig(path, user_agent="podium-audit", context=arguments.context)
     try:
-        return await live.load(client, namespace=arguments.namespace, unread=unread)
+        return await live.load(client, namespace=arguments.namespace)
     finally:
         await client.close()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from podium.audit_report.checks import Family
 from podium.audit_report.context import Context
 from podium.audit_report.finding import Problem, Rule, Severity
-from podium.audit_report.workloads import Container, as_object, workload_of
+from podium.audit_report.workloads import Container, Workload, as_list, as_object, workload_of
 from podium.machinery.errors import Object
 
 LIVENESS = Rule(
@@ -42,14 +42,15 @@ LIMITS = Rule(
 _RESOURCES = ("cpu", "memory")
 
 
-def _check(obj: Object, _context: Context) -> Iterator[Problem]:
+def _check(obj: Object, context: Context) -> Iterator[Problem]:
     workload = workload_of(obj)
     if workload is None:
         return
+    defaults = _defaults(workload, context)
     for container in workload.containers():
         if "ephemeralContainers" in container.path:
             continue  # They may have neither.
-        yield from _resources(container, as_object(workload.spec.get("resources")))
+        yield from _resources(container, as_object(workload.spec.get("resources")), defaults)
         if workload.ends or container.init or "initContainers" in container.path:
             continue
         for rule, field in ((LIVENESS, "livenessProbe"), (READINESS, "readinessProbe")):
@@ -58,11 +59,25 @@ def _check(obj: Object, _context: Context) -> Iterator[Problem]:
                 yield Problem(rule, (*container.path, field), detail)
 
 
-def _resources(container: Container, pods: Object) -> Iterator[Problem]:
-    given = as_object(container.spec.get("resources"))
-    limits = {**as_object(pods.get("limits")), **as_object(given.get("limits"))}
+def _defaults(workload: Workload, context: Context) -> Object:
+    """Return what LimitRanges of the namespace fill in, in the form of a container's resources."""
+    limits: Object = {}
+    requests: Object = {}
+    for limit_range in context.all("LimitRange", workload.namespace):
+        for one in as_list(as_object(limit_range.get("spec")).get("limits")):
+            limit = as_object(one)
+            if limit.get("type") == "Container":
+                limits |= as_object(limit.get("default"))
+                requests |= as_object(limit.get("defaultRequest"))
+    return {"limits": limits, "requests": requests}
+
+
+def _resources(container: Container, pods: Object, defaults: Object) -> Iterator[Problem]:
+    sources = (defaults, pods, as_object(container.spec.get("resources")))
+    limits = {name: value for one in sources for name, value in as_object(one.get("limits")).items()}
     # Without a request, the limit is one.
-    requests = {**limits, **as_object(pods.get("requests")), **as_object(given.get("requests"))}
+    requests = {name: value for one in sources for name, value in as_object(one.get("requests")).items()}
+    requests = {**limits, **requests}
     for rule, field, values in ((REQUESTS, "requests", requests), (LIMITS, "limits", limits)):
         missing = [name for name in _RESOURCES if name not in values]
         if missing:

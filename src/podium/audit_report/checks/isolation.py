@@ -66,6 +66,13 @@ ESCALATION = Rule(
     why="A program with the setuid bit gives whoever runs it the rights of root in the container.",
     fix="Set securityContext.allowPrivilegeEscalation: false.",
 )
+SECCOMP = Rule(
+    id="seccomp",
+    severity=Severity.MEDIUM,
+    title="A container has no seccomp profile",
+    why="It may use every system call, and those that no program needs are how kernels are attacked.",
+    fix="Set securityContext.seccompProfile.type: RuntimeDefault, for the pod or the container.",
+)
 
 _TOLERATED = ("NET_BIND_SERVICE",)
 
@@ -108,6 +115,9 @@ def _container(workload: Workload, container: Container) -> Iterator[Problem]:
         yield Problem(ROOT, (*path, "runAsUser"), detail, Severity.HIGH)
     elif own.get("runAsNonRoot", pods.get("runAsNonRoot")) is not True and user is None:
         yield Problem(ROOT, (*path, "runAsNonRoot"), f"container {name} may run as whom its image says")
+    profile = as_object(own.get("seccompProfile", pods.get("seccompProfile"))).get("type")
+    if profile not in ("RuntimeDefault", "Localhost"):
+        yield Problem(SECCOMP, (*path, "seccompProfile"), f"container {name} may use every system call")
     if own.get("readOnlyRootFilesystem") is not True:
         detail = f"container {name} may write to its root filesystem"
         yield Problem(WRITABLE_ROOT, (*path, "readOnlyRootFilesystem"), detail)
@@ -132,6 +142,7 @@ ISOLATION = Family(
         ROOT,
         WRITABLE_ROOT,
         ESCALATION,
+        SECCOMP,
     ),
     check=_check,
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from podium.audit_report.checks import Family
 from podium.audit_report.context import Context
 from podium.audit_report.finding import Problem, Rule, Severity
-from podium.audit_report.workloads import as_object
+from podium.audit_report.workloads import TEMPLATES, as_object
 from podium.machinery.errors import Object
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -47,13 +47,16 @@ def _check(obj: Object, context: Context) -> Iterator[Problem]:
     if obj.get("kind") != "Namespace" or obj.get("apiVersion") != "v1":
         return
     metadata = as_object(obj.get("metadata"))
+    name = str(metadata.get("name") or "")
+    # Every cluster has this one, and where all is well it stays empty.
+    if name == "default" and not any(context.all(kind, name) for kind in TEMPLATES):
+        return
     level = as_object(metadata.get("labels")).get(ENFORCE)
     if level not in ("baseline", "restricted"):
         what = f"it enforces {level}" if level else "it enforces nothing"
         yield Problem(POD_SECURITY, ("metadata", "labels", ENFORCE), what)
-    name = str(metadata.get("name") or "")
     for rule, kind in _OBJECTS:
-        if not context.count(kind, name):
+        if kind not in context.unseen and not context.all(kind, name):
             yield Problem(rule, ("metadata", "name"), f"there is no {kind} in {name}")
 
 

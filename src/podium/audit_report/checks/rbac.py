@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from podium.audit_report.bootstrap import is_added, is_bootstrap
 from podium.audit_report.checks import Family
 from podium.audit_report.context import Context
 from podium.audit_report.finding import Path, Problem, Rule, Severity
@@ -81,7 +82,7 @@ READS_SECRETS = Rule(
     severity=Severity.HIGH,
     title="A role allows to read secrets",
     why="They hold passwords and tokens; list and watch show their content as get does.",
-    fix="Allow get of single Secrets, named in resourceNames.",
+    fix="Name the single Secrets in resourceNames, or mount them into the pod that needs them.",
 )
 EXEC = Rule(
     id="rbac-pods-exec",
@@ -97,6 +98,20 @@ NODES_PROXY = Rule(
     why="By way of nodes/proxy one may run commands in every container of a node, past audit and admission.",
     fix="Use nodes/metrics, nodes/stats or nodes/log.",
 )
+TOKEN_REQUEST = Rule(
+    id="rbac-token-request",
+    severity=Severity.HIGH,
+    title="A role allows to make tokens of service accounts",
+    why="Who makes a token of a service account may do whatever that may.",
+    fix="Name the service accounts in resourceNames.",
+)
+TO_BOOTSTRAP = Rule(
+    id="rbac-bootstrap-binding",
+    severity=Severity.HIGH,
+    title="A subject was added to a binding that the cluster has made for itself",
+    why="Nobody looks for rights there, and an upgrade may extend them.",
+    fix="Remove the subject, and give it a binding of its own.",
+)
 
 _ESCALATING = {
     "escalate": ("roles", "clusterroles"),
@@ -104,10 +119,12 @@ _ESCALATING = {
     "impersonate": ("users", "groups", "serviceaccounts", "userextras", "uids"),
 }
 _READING = ("get", "list", "watch")
-_WRITTEN_SUBRESOURCES = ("pods/exec", "pods/attach", "pods/portforward")
+_INTO_PODS = ("pods/exec", "pods/attach", "pods/portforward", "*/exec", "*/attach", "*/portforward")
+_TO_KUBELETS = ("nodes/proxy", "*/proxy")
+_TOKENS = ("serviceaccounts/token", "*/token")
 
 
-def _check(obj: Object, _context: Context) -> Iterator[Problem]:
+def _check(obj: Object, context: Context) -> Iterator[Problem]:
     if not str(obj.get("apiVersion") or "").startswith(f"{GROUP}/"):
         return
     match obj.get("kind"):
@@ -115,7 +132,7 @@ def _check(obj: Object, _context: Context) -> Iterator[Problem]:
             for index, rule in enumerate(as_list(obj.get("rules"))):
                 yield from _rule(as_object(rule), ("rules", index))
         case "RoleBinding" | "ClusterRoleBinding":
-            yield from _binding(obj)
+            yield from _binding(obj, is_own=is_bootstrap(obj) and not context.system)
 
 
 def _rule(rule: Object, path: Path) -> Iterator[Problem]:
@@ -124,6 +141,7 @@ def _rule(rule: Object, path: Path) -> Iterator[Problem]:
     for values, field, found in (
         (verbs, "verbs", WILDCARD_VERBS),
         (resources, "resources", WILDCARD_RESOURCES),
+        (texts(rule.get("nonResourceURLs")), "nonResourceURLs", WILDCARD_RESOURCES),
         (groups, "apiGroups", WILDCARD_GROUPS),
     ):
         if "*" in values:
@@ -139,32 +157,39 @@ def _rule(rule: Object, path: Path) -> Iterator[Problem]:
         return
     if "secrets" in resources:
         reading = [verb for verb in verbs if verb in (*_READING, "*")]
-        # One who may list sees all of them, whatever names are given.
-        if reading and (not named or {"list", "watch", "*"} & set(reading)):
+        # With names, even list and watch are allowed for single objects alone.
+        if reading and not named:
             at = (*path, "resources", resources.index("secrets"))
             yield Problem(READS_SECRETS, at, f"{', '.join(reading)} of secrets")
     for one in resources:
-        if one in _WRITTEN_SUBRESOURCES and {"create", "get", "*"} & set(verbs):
-            yield Problem(EXEC, (*path, "resources", resources.index(one)), one)
-        if one == "nodes/proxy":
-            yield Problem(
-                NODES_PROXY, (*path, "resources", resources.index(one)), f"{', '.join(verbs)} of {one}"
-            )
+        at = (*path, "resources", resources.index(one))
+        if one in _INTO_PODS and {"create", "get", "*"} & set(verbs):
+            yield Problem(EXEC, at, one)
+        if one in _TO_KUBELETS:
+            yield Problem(NODES_PROXY, at, f"{', '.join(verbs)} of {one}")
+        if one in _TOKENS and {"create", "*"} & set(verbs) and not named:
+            yield Problem(TOKEN_REQUEST, at, one)
 
 
-def _binding(binding: Object) -> Iterator[Problem]:
+def _binding(binding: Object, *, is_own: bool) -> Iterator[Problem]:
+    """Judge a binding; of the cluster's own, what somebody has added to it."""
     reference = as_object(binding.get("roleRef"))
     role = str(reference.get("name") or "")
-    subjects = [as_object(one) for one in as_list(binding.get("subjects"))]
+    numbered = [(index, as_object(one)) for index, one in enumerate(as_list(binding.get("subjects")))]
+    if is_own:
+        numbered = [(index, one) for index, one in numbered if is_added(binding, one)]
+    subjects = [one for _, one in numbered]
     if role == "cluster-admin" and reference.get("kind") == "ClusterRole" and subjects:
         wide = binding.get("kind") == "ClusterRoleBinding"
         who = ", ".join(str(one.get("name") or "") for one in subjects)
         where = "the whole cluster" if wide else "its namespace"
         yield Problem(CLUSTER_ADMIN, ("roleRef", "name"), f"{who} may do everything in {where}")
-    for index, subject in enumerate(subjects):
+    for index, subject in numbered:
         kind, name = subject.get("kind"), str(subject.get("name") or "")
         path: Path = ("subjects", index, "name")
         detail = f"{name} is bound to {role}"
+        if is_own:
+            yield Problem(TO_BOOTSTRAP, path, f"{name} was added to those who have {role}")
         if kind == "Group" and name == MASTERS:
             yield Problem(TO_MASTERS, path, detail)
         elif (kind, name) in (("Group", "system:unauthenticated"), ("User", "system:anonymous")):
@@ -180,7 +205,8 @@ RBAC = Family(
     name="RBAC",
     rules=(
         *(WILDCARD_VERBS, WILDCARD_RESOURCES, WILDCARD_GROUPS, CLUSTER_ADMIN, TO_MASTERS, TO_ANYBODY),
-        *(TO_EVERYBODY, TO_DEFAULT_ACCOUNT, ESCALATE, READS_SECRETS, EXEC, NODES_PROXY),
+        *(TO_EVERYBODY, TO_DEFAULT_ACCOUNT, TO_BOOTSTRAP, ESCALATE, READS_SECRETS, EXEC, NODES_PROXY),
+        TOKEN_REQUEST,
     ),
     check=_check,
 )

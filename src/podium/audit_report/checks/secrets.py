@@ -27,8 +27,8 @@ IN_ENVIRONMENT = Rule(
 )
 
 _NAMES = re.compile(
-    r"(?:^|_)(?:PASSWORD|PASSWD|PASSPHRASE|PASS|PWD|SECRET|TOKEN|CREDENTIALS?|API_?KEY|ACCESS_?KEY"
-    r"|PRIVATE_?KEY|SECRET_?KEY|ENCRYPTION_?KEY|AUTH_?KEY)(?:_[A-Z0-9]+)?$",
+    r"(?:PASSWORD|PASSWD|PASSPHRASE|(?:^|_)(?:PASS|PWD|SECRET|TOKEN|CREDENTIALS?|API_?KEY|ACCESS_?KEY"
+    r"|PRIVATE_?KEY|SECRET_?KEY|ENCRYPTION_?KEY|AUTH_?KEY))(?:_[A-Z0-9]+)?$",
     re.IGNORECASE,
 )
 _NOT_SECRET = re.compile(
@@ -37,6 +37,9 @@ _NOT_SECRET = re.compile(
 _CREDENTIALS = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@]+:(?!\$\()[^/\s@]+@", re.IGNORECASE)
 """A URL with a password in it."""
 _KEY = "-----BEGIN "
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+"""Where a word begins in `dbPassword`."""
+_SWITCH = re.compile(r"true|false|yes|no|on|off|none", re.IGNORECASE)
 
 
 def _check(obj: Object, _context: Context) -> Iterator[Problem]:
@@ -70,7 +73,9 @@ def _is_secret(name: str, value: str) -> bool:
         return False
     if _CREDENTIALS.search(value) or (_KEY in value and "PRIVATE KEY" in value):
         return True
-    return bool(_NAMES.search(name)) and not _NOT_SECRET.search(name)
+    words = _HUMP.sub("_", name)
+    is_named_so = _NAMES.search(words) is not None and _NOT_SECRET.search(words) is None
+    return is_named_so and _SWITCH.fullmatch(value) is None
 
 
 SECRETS = Family(name="Secrets", rules=(PLAIN, IN_ENVIRONMENT), check=_check)

@@ -13,6 +13,7 @@ def render(report: Report) -> str:
     """Return the report as one JSON object."""
     value = {
         "findings": [_finding(one) for one in report.findings],
+        "unseen": list(report.unseen),
         "summary": {
             "objects": report.objects,
             "excepted": report.excepted,

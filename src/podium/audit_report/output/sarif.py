@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib.metadata import version
 from urllib.parse import quote
 
 import orjson
@@ -25,13 +26,16 @@ _SCORES = {Severity.LOW: "3.0", Severity.MEDIUM: "5.5", Severity.HIGH: "8.0", Se
 
 def render(report: Report) -> str:
     """Return the report as one SARIF log."""
+    unseen = [{"level": "warning", "message": {"text": line}} for line in report.unseen]
     indexes = {id: index for index, id in enumerate(RULES)}
     driver = {
         "name": "podium audit",
+        "version": version("podium"),
         "rules": [_rule(rule, family.name) for family in FAMILIES for rule in family.rules],
     }
     run = {
         "tool": {"driver": driver},
+        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": unseen}],
         "columnKind": "unicodeCodePoints",
         "results": [_result(finding, indexes[finding.rule.id]) for finding in report.findings],
     }

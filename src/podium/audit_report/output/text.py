@@ -25,6 +25,10 @@ def _lines(report: Report) -> Iterator[str]:
             yield f"           at {finding.path}{f', line {where[1:]}' if where else ''}"
             yield f"           {finding.rule.why} {finding.rule.fix}"
         yield ""
+    if report.unseen:
+        yield "Not looked at:"
+        yield from (f"  {line}" for line in report.unseen)
+        yield ""
     yield summary(report)
 
 
