@@ -285,3 +285,9 @@ def test_its_rules_cannot_be_told() -> None:
     )
     assert (held.rules, held.incomplete) == ((), True)
     assert held.errors == ("webhook authorizer does not support user rule resolution",)
+
+
+def test_a_server_does_not_ask_itself() -> None:
+    chain = [AuthorizerConfig(type="Webhook", name="own", webhook=Webhook())]
+    with pytest.raises(authz.Misconfigured, match="InClusterConfig is not allowed for kube-apiserver"):
+        authz.build(FakeReader(), authz.Options(chain=chain))

@@ -137,7 +137,7 @@ def laughs() -> bytes:
     return "\n".join(lines).encode()
 
 
-def test_bombs(tmp_path: Path) -> None:
+def test_cve_2019_11253_what_unpacks_to_much_more_than_it_is(tmp_path: Path) -> None:
     """What unpacks to much more than it is: compressed, aliased, nested, repeated."""
 
     async def attack(cluster: Cluster) -> None:

@@ -283,7 +283,9 @@ def test_cve_2023_2727_ephemeral_containers_run_no_image_that_is_not_allowed(tmp
     asyncio.run(whole())
 
 
-def test_cve_2023_2728_ephemeral_containers_mount_no_secret_that_is_not_the_accounts(tmp_path: Path) -> None:
+def test_cve_2023_2728_and_2024_3177_pods_name_no_secret_that_is_not_the_accounts(tmp_path: Path) -> None:
+    """Not as ephemeral containers, and not as the source of a whole environment either."""
+
     async def attack(cluster: Cluster) -> None:
         await cluster.ok("POST", f"{NS}/secrets", {"metadata": {"name": "coveted"}})
         annotations = {"kubernetes.io/enforce-mountable-secrets": "true"}
