@@ -114,6 +114,25 @@ def test_what_needs_a_quota(
             },
             "limitedResources[0].resource: Required value",
         ),
+        *(
+            (
+                {
+                    "kind": "ResourceQuotaConfiguration",
+                    "apiVersion": "apiserver.config.k8s.io/v1",
+                    "limitedResources": entries,
+                },
+                words,
+            )
+            for entries, words in (
+                ("pods", "limitedResources: must be a list of objects"),
+                ([None], "limitedResources: must be a list of objects"),
+                ([{"resource": "pods", "matchContains": [1]}], "matchContains: must be a list of strings"),
+                (
+                    [{"resource": "pods", "matchScopes": {}}, {"resource": "x", "matchScopes": ["a"]}],
+                    "matchScopes",
+                ),
+            )
+        ),
     ],
 )
 def test_configurations_that_make_no_sense(configuration: dict[str, Any], words: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from podium.apiserver.encryption.configuration import InvalidConfiguration, Key, Kms, Provider, Rule, parse
 from tests.apiserver.encryption.builders import IDENTITY, configuration, provider, rule, secret
@@ -181,3 +183,52 @@ def test_secrets_are_never_shown() -> None:
     rules = parse(configuration(rule(["secrets"], SECRETBOX)), "f")
     assert "key1" in repr(rules)
     assert "secret=" not in repr(rules)
+
+
+TEXTS = st.sampled_from(
+    ["", "secrets", "*.", "*.*", "*.apps", "pods", "v1", "v2", "unix:///a", "tcp://[", "1s", "a:b", "AAAA"]
+)
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(-1, 9), TEXTS)
+KEYS = st.fixed_dictionaries(
+    {},
+    optional={
+        "keys": st.one_of(
+            LEAVES,
+            st.lists(
+                st.one_of(LEAVES, st.fixed_dictionaries({}, optional={"name": LEAVES, "secret": LEAVES})),
+                max_size=2,
+            ),
+        )
+    },
+)
+PLUGINS = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(("apiVersion", "name", "endpoint", "timeout", "cachesize"), LEAVES),
+)
+PROVIDERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "aesgcm": st.one_of(LEAVES, KEYS),
+        "secretbox": st.one_of(LEAVES, KEYS),
+        "identity": st.one_of(LEAVES, st.just({})),
+        "kms": st.one_of(LEAVES, PLUGINS),
+    },
+)
+RULES = st.fixed_dictionaries(
+    {},
+    optional={
+        "resources": st.one_of(LEAVES, st.lists(LEAVES, max_size=3)),
+        "providers": st.one_of(LEAVES, st.lists(st.one_of(LEAVES, PROVIDERS), max_size=2)),
+    },
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rules=st.lists(st.one_of(LEAVES, RULES), max_size=2), kms_v1=st.booleans())
+def test_nothing_but_a_complaint_comes_of_nonsense(rules: list[Any], kms_v1: bool) -> None:
+    try:
+        found = parse(configuration(*rules), "f", kms_v1=kms_v1)
+    except InvalidConfiguration as error:
+        assert str(error)
+    else:
+        assert all(one.providers and one.resources for one in found)

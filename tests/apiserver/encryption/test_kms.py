@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from podium.apiserver.encryption.ciphers import Gcm, SeededGcm
 from podium.apiserver.encryption.configuration import Kms
@@ -285,6 +288,13 @@ def test_a_plugin_that_talks_nonsense(status: bytes, encrypted: bytes, tmp_path:
 )
 def test_messages_that_are_none(data: bytes, words: str) -> None:
     with pytest.raises(TransformError, match=words):
+        decode(data)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.binary(max_size=60))
+def test_nothing_but_a_complaint_comes_of_any_bytes(data: bytes) -> None:
+    with contextlib.suppress(TransformError):
         decode(data)
 
 

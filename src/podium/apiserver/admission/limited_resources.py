@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from podium.machinery import meta
 from podium.machinery.errors import FieldError, Object, qualified
@@ -38,7 +39,7 @@ def read(configuration: Object) -> Sequence[LimitedResource]:
     kind, version = configuration.get("kind"), configuration.get("apiVersion")
     if configuration and _KINDS.get(str(version)) != kind:
         raise ValueError(f'no kind "{kind}" is registered for version "{version}"')
-    entries = configuration.get("limitedResources") or []
+    entries = _list(configuration, "limitedResources", dict)
     wrong = [
         FieldError.required(f"limitedResources[{index}].resource")
         for index, entry in enumerate(entries)
@@ -48,12 +49,19 @@ def read(configuration: Object) -> Sequence[LimitedResource]:
         raise ValueError("; ".join(map(str, wrong)))
     return [
         LimitedResource(
-            resource=qualified(entry["resource"], entry.get("apiGroup") or ""),
-            contains=entry.get("matchContains") or (),
-            scopes=entry.get("matchScopes") or (),
+            resource=qualified(str(entry["resource"]), str(entry.get("apiGroup") or "")),
+            contains=_list(entry, "matchContains", str),
+            scopes=_list(entry, "matchScopes", dict),
         )
         for entry in entries
     ]
+
+
+def _list(holder: Object, name: str, kind: type) -> list[Any]:
+    found = holder.get(name) or []
+    if not isinstance(found, list) or not all(isinstance(one, kind) for one in found):
+        raise ValueError(f"{name}: must be a list of {'strings' if kind is str else 'objects'}")
+    return found
 
 
 def uncovered(

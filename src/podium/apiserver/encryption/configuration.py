@@ -93,6 +93,7 @@ def parse(content: bytes, path: str, *, kms_v1: bool = False) -> Sequence[Rule]:
     unknown = _shape(whole)
     if unknown:
         raise _undecodable(path, f"strict decoding error: {', '.join(unknown)}")
+    whole = _without_nulls(whole, _SHAPE)
     errors = _validate(whole, kms_v1=kms_v1)
     if errors:
         texts = list(dict.fromkeys(str(error) for error in errors))
@@ -168,6 +169,20 @@ def _shape(whole: Object) -> list[str]:
     return complaints
 
 
+def _without_nulls(value: Json, shape: Json) -> Json:
+    """Return a value of this shape with null as what Go makes of it: nothing, or an empty value."""
+    if isinstance(shape, dict):
+        return {
+            name: _without_nulls(inner, shape[name])
+            for name, inner in (value or {}).items()
+            # `identity:` is often written with nothing behind it.
+            if inner is not None or name == "identity"
+        }
+    if isinstance(shape, list):
+        return [_without_nulls(inner, shape[0]) for inner in value]
+    return shape() if value is None else value
+
+
 # --- validation
 
 
@@ -177,7 +192,7 @@ def _validate(whole: Object, *, kms_v1: bool) -> list[FieldError]:
         return [FieldError.required("resources", "at least one resources is required")]
     errors: list[FieldError] = []
     kms_names: set[str] = set()
-    for index, rule in enumerate(one or {} for one in rules):
+    for index, rule in enumerate(rules):
         at, providers_at = f"resources[{index}].resources", f"resources[{index}].providers"
         resources = rule.get("resources") or []
         if not resources:
@@ -190,7 +205,7 @@ def _validate(whole: Object, *, kms_v1: bool) -> list[FieldError]:
         if not providers:
             errors.append(FieldError.required(providers_at, f"at least one {providers_at} is required"))
         for number, provider in enumerate(providers):
-            errors += _provider_errors(provider or {}, f"{providers_at}[{number}]", kms_names, kms_v1)
+            errors += _provider_errors(provider, f"{providers_at}[{number}]", kms_names, kms_v1)
     return errors or _masked(rules)
 
 
@@ -255,10 +270,7 @@ def _masked(rules: Sequence[Object]) -> list[FieldError]:
 
 
 def _provider_errors(provider: Object, at: str, kms_names: set[str], kms_v1: bool) -> list[FieldError]:
-    # `identity: {}` is often written with nothing behind it.
-    found = [
-        kind for kind in _KINDS if kind in provider and (provider[kind] is not None or kind == "identity")
-    ]
+    found = [kind for kind in _KINDS if kind in provider]
     if not found:
         return [
             FieldError.invalid(
@@ -284,7 +296,7 @@ def _provider_errors(provider: Object, at: str, kms_names: set[str], kms_v1: boo
         return [FieldError.required(keys_at, "at least one keys is required")]
     errors: list[FieldError] = []
     for index, key in enumerate(keys):
-        errors += _key_errors(key or {}, f"{keys_at}[{index}]", _SIZES[kind])
+        errors += _key_errors(key, f"{keys_at}[{index}]", _SIZES[kind])
     return errors
 
 
@@ -325,8 +337,7 @@ def _kms_errors(kms: Object, at: str, names: set[str], kms_v1: bool) -> list[Fie
     endpoint = kms.get("endpoint") or ""
     if not endpoint:
         errors.append(FieldError.invalid(f"{at}.endpoint", "", "endpoint is a mandatory field for a kms"))
-    elif (scheme := urlsplit(endpoint).scheme) != "unix":
-        detail = f'unsupported scheme "{scheme}" for KMS provider, only unix is supported'
+    elif detail := _wrong_endpoint(endpoint):
         errors.append(FieldError.invalid(f"{at}.endpoint", endpoint, detail))
     if kms.get("cachesize") == 0 and version == "v1":
         detail = "cachesize should be a positive value, or negative to disable"
@@ -344,6 +355,16 @@ def _kms_errors(kms: Object, at: str, names: set[str], kms_v1: bool) -> list[Fie
         )
         errors.append(FieldError.invalid(f"{at}.apiVersion", version, detail))
     return errors
+
+
+def _wrong_endpoint(endpoint: str) -> str:
+    try:
+        scheme = urlsplit(endpoint).scheme
+    except ValueError as error:
+        return f"invalid endpoint for kms provider, error: {error}"
+    return (
+        "" if scheme == "unix" else f'unsupported scheme "{scheme}" for KMS provider, only unix is supported'
+    )
 
 
 # --- values
