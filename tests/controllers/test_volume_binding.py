@@ -251,6 +251,22 @@ def test_volumes(looked_at: Object, its_claim: Object | None, phase: str) -> Non
     assert plan.volume is not None and plan.volume["status"]["phase"] == phase
 
 
+def test_who_holds_a_volume() -> None:
+    ours = {"pv.kubernetes.io/provisioned-by": "kubernetes.io/host-path"}
+    policy = {"persistentVolumeReclaimPolicy": "Delete", "annotations": ours}
+    held, kept = ["kubernetes.io/pv-controller"], {**policy, "persistentVolumeReclaimPolicy": "Retain"}
+
+    def finalizers(**fields: Any) -> list[str]:
+        made = plan_volume(volume(**fields), None).volume
+        assert made is not None
+        return list(made["metadata"].get("finalizers", []))
+
+    assert finalizers(**policy) == held
+    assert finalizers(**kept, finalizers=held) == []
+    assert finalizers(**policy, deletionTimestamp="2026-01-01T00:00:00Z") == []
+    assert finalizers(persistentVolumeReclaimPolicy="Delete", annotations=PROVISIONED) == []
+
+
 def test_a_volume_given_back_keeps_its_owners_reservation_alone() -> None:
     marked = {"pv.kubernetes.io/bound-by-controller": "yes"}
     chosen = plan_volume(volume(of=C, annotations=marked), claim(volumeName="w")).volume

@@ -304,7 +304,7 @@ def with_settled_finalizers(volume: Object) -> Object:
     before = meta.finalizers(volume)
     after = [name for name in before if name != EXTERNAL_FINALIZER]
     held = volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
-    if held and FINALIZER not in after:
+    if held and FINALIZER not in after and not meta.deleting(volume):
         after.append(FINALIZER)
     elif not held and FINALIZER in after:
         after.remove(FINALIZER)

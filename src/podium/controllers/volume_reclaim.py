@@ -168,12 +168,20 @@ async def _delete(context: Context, volume: Object, deletion: Deletion) -> None:
     except ProvisionerError as error:
         await _fail(context, current, "VolumeFailedDelete", str(error))
         raise
-    finalizers = meta.finalizers(current)
-    if FINALIZER in finalizers:
-        rest = [name for name in finalizers if name != FINALIZER]
-        metadata = {**meta.metadata(current), "finalizers": rest}
-        await context.client.update(PERSISTENTVOLUMES, {**current, "metadata": metadata})
+    # Deleted first and let go then: before that, the binder would hold it again.
     await context.client.delete(PERSISTENTVOLUMES, meta.name(volume), uid=meta.uid(volume))
+    await _let_go(context, meta.name(volume))
+
+
+async def _let_go(context: Context, name: str) -> None:
+    try:
+        volume = await context.client.get(PERSISTENTVOLUMES, name)
+    except NotFound:
+        return
+    if FINALIZER in meta.finalizers(volume):
+        rest = [finalizer for finalizer in meta.finalizers(volume) if finalizer != FINALIZER]
+        metadata = {**meta.metadata(volume), "finalizers": rest}
+        await context.client.update(PERSISTENTVOLUMES, {**volume, "metadata": metadata})
 
 
 async def _recycle(context: Context, volume: Object) -> float | None:
