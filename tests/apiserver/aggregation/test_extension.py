@@ -105,6 +105,28 @@ def test_an_upgrade_goes_through(front: Front) -> None:
     assert front.extension.seen[-1].headers.get_all("x-remote-user") == ["admin"]
 
 
+def test_cve_2018_1002105_a_refused_upgrade_leaves_no_way_to_the_extension_server(front: Front) -> None:
+    """What comes behind an upgrade that it refuses is a request to the API server, of whoever sends it."""
+    host, _, port = front.server.url.removeprefix("https://").partition(":")
+    context = ssl.create_default_context(cafile=str(front.server.ca_file))
+    with (
+        socket.create_connection((host, int(port)), timeout=30) as plain,
+        context.wrap_socket(plain, server_hostname=host) as tls,
+    ):
+        before = len(front.extension.seen)
+        tls.sendall(
+            f"GET {PATH}/nowhere HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {front.server.token}\r\n"
+            "Connection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+            f"GET {FLUNDERS} HTTP/1.1\r\nHost: x\r\nX-Remote-User: system:admin\r\n"
+            "X-Remote-Group: system:masters\r\nConnection: close\r\n\r\n".encode()
+        )
+        told = tls.makefile("rb").read()
+    assert told.startswith(b"HTTP/1.1 404")
+    assert b"HTTP/1.1 403" in told and b"system:anonymous" in told
+    asked = [one for one in front.extension.seen[before:] if one.target.startswith(PATH)]
+    assert [one.target for one in asked if one.target in (f"{PATH}/nowhere", FLUNDERS)] == [f"{PATH}/nowhere"]
+
+
 def test_failure_and_recovery_show_in_the_condition(front: Front) -> None:
     front.extension.stop()
     front.kubectl("annotate", "apiservice", API_SERVICE, "look=again")

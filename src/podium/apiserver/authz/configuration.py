@@ -9,14 +9,16 @@ import stat
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from podium.apiserver import config_file
-from podium.apiserver.authz.conditions import Condition, compile_all
 from podium.apiserver.authz.messages import aggregate
 from podium.machinery import durations
 from podium.machinery.errors import FieldError, Object
 from podium.machinery.golang import plain
 from podium.machinery.validation import dns1123_subdomain_errors
+
+if TYPE_CHECKING:
+    from podium.apiserver.authz.conditions import Condition
 
 MODES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
 KIND = "AuthorizationConfiguration"
@@ -83,6 +85,8 @@ def parse(data: bytes, *, version: str, required: Collection[str] = ()) -> tuple
     `version` is the Kubernetes version whose expressions count; `required` are types that may not be missing,
     because they were there when the server started.
     """
+    from podium.apiserver import config_file  # noqa: PLC0415 - most chains come from flags
+
     try:
         value = config_file.decode(data, KIND, _DECLARED, API_VERSIONS)
         authorizers = [_defaulted(one) for one in value.get("authorizers") or ()]
@@ -170,6 +174,8 @@ def _name_errors(path: str, name: str, seen: Collection[str]) -> list[FieldError
 
 
 def _webhook(path: str, webhook: Object, version: str) -> tuple[Webhook, list[FieldError]]:
+    from podium.apiserver.authz.conditions import compile_all  # noqa: PLC0415 - loads the compiler's types
+
     conditions, wrong = compile_all(webhook.get("matchConditions") or (), path, version=version)
     errors = [*_time_errors(path, webhook), *_version_errors(path, webhook)]
     policy = webhook.get("failurePolicy") or ""
