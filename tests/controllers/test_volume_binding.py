@@ -98,6 +98,7 @@ def about(plan: Plan) -> tuple[str, str, list[str]]:
 def around(*volumes: Object, classes: Any = (), **more: Any) -> Surroundings:
     return Surroundings(
         volumes={v["metadata"]["name"]: v for v in volumes},
+        candidates=volumes,
         classes={c["metadata"]["name"]: c for c in classes},
         **more,
     )

@@ -6,11 +6,12 @@ changed slice is sent to every node. Upstream: staging/src/k8s.io/endpointslice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from podium.controllers.common import endpoints as ep
 from podium.controllers.common import pods as podlib
+from podium.controllers.common.by_key import ByKey
 from podium.machinery import meta
 from podium.machinery.errors import ApiError, Json, NotFound, Object
 from podium.machinery.validation import is_dns1123_subdomain
@@ -248,25 +249,6 @@ def _new_slice(
     }
 
 
-class _Nodes(Mapping[str, Object]):
-    """The node cache as a mapping."""
-
-    def __init__(self, caches: Caches) -> None:
-        self._nodes = caches[NODES]
-
-    def __getitem__(self, name: str) -> Object:
-        node = self._nodes.get(name)
-        if node is None:
-            raise KeyError(name)
-        return node
-
-    def __iter__(self) -> Iterator[str]:
-        return iter([meta.name(node) for node in self._nodes.list()])
-
-    def __len__(self) -> int:
-        return len(self._nodes)
-
-
 async def _reconcile(context: Context, key: str) -> float | None:
     service = context.caches[SERVICES].get(key)
     if service is None or not ep.has_selector(service) or meta.deleting(service):
@@ -274,7 +256,7 @@ async def _reconcile(context: Context, key: str) -> float | None:
     pods = [p for p in context.caches[PODS].list(meta.namespace(service)) if ep.selects(service, p)]
     slices = [s for s in context.caches[ENDPOINTSLICES].by_index(_BY_SERVICE, key) if not meta.deleting(s)]
     slices.sort(key=meta.name)
-    decided = plan(service, pods, _Nodes(context.caches), slices)
+    decided = plan(service, pods, ByKey(context.caches[NODES]), slices)
     try:
         for slice_ in decided.create:
             await context.client.create(ENDPOINTSLICES, slice_)

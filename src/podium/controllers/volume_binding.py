@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from podium.controllers.common import pods as podlib
+from podium.controllers.common.by_key import ByKey
 from podium.controllers.volume_binding_plan import Plan, Said, Surroundings, plan_claim, plan_volume
 from podium.controllers.volume_protection import claims_of_pod
 from podium.controllers.volume_provisioning import Provisioner, provisioning
-from podium.controllers.volume_reclaim import reclaiming
+from podium.controllers.volume_reclaim import BY_CLAIM, claim_keys, reclaiming
 from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
 from podium.machinery.resource import Resource
@@ -39,9 +40,9 @@ COMPONENT = "persistentvolume-controller"
 SERVICE_ACCOUNT = "persistent-volume-binder"
 SAY_AGAIN_S = 15.0
 """How often a claim that waits says what for: upstream's --pvclaimbinder-sync-period."""
-BY_CLAIM = "claim"
 BY_VOLUME = "volume"
 BY_CLASS = "unbound of class"
+"""Of claims as of volumes: those that wait for the other half."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,11 @@ class VolumeBinder:
                     keys_of=_keys_of_claim,
                     indexes={BY_VOLUME: _named_volume, BY_CLASS: _class_of_unbound},
                 ),
-                Watch(resource=PERSISTENTVOLUMES, keys_of=_keys_of_volume, indexes={BY_CLAIM: _claim_keys}),
+                Watch(
+                    resource=PERSISTENTVOLUMES,
+                    keys_of=_keys_of_volume,
+                    indexes={BY_CLAIM: claim_keys, BY_CLASS: _class_of_free},
+                ),
                 Watch(resource=STORAGECLASSES, keys_of=_keys_of_class),
                 Watch(resource=PODS, keys_of=_keys_of_pod, indexes={BY_CLAIM: claims_of_pod}),
             ),
@@ -96,9 +101,12 @@ class VolumeBinder:
         if claim is None:
             return None
         pods = context.caches[PODS].by_index(BY_CLAIM, key)
+        cache = context.caches[PERSISTENTVOLUMES]
+        reserved = cache.by_index(BY_CLAIM, key)
         around = Surroundings(
-            volumes={meta.name(volume): volume for volume in context.caches[PERSISTENTVOLUMES].list()},
-            classes={meta.name(cls): cls for cls in context.caches[STORAGECLASSES].list()},
+            volumes=ByKey(cache),
+            candidates=[*reserved, *cache.by_index(BY_CLASS, storage_class(claim))],
+            classes=ByKey(context.caches[STORAGECLASSES]),
             waiting_pods=sorted(meta.name(pod) for pod in pods if _waits(pod)),
             provisioners=[provisioner.name for provisioner in self.provisioners],
             provisioning=self.dynamic_provisioning,
@@ -173,9 +181,9 @@ def tell(context: Context, events: Iterable[Said]) -> None:
 # Which changes concern whom
 
 
-def _claim_keys(volume: Object) -> Iterable[str]:
-    key = key_of_claim(volume)
-    return (key,) if key else ()
+def _class_of_free(volume: Object) -> Iterable[str]:
+    free = phase_of(volume) == "Available" and claim_of(volume) is None
+    return (storage_class(volume),) if free else ()
 
 
 def _named_volume(claim: Object) -> Iterable[str]:
@@ -206,7 +214,7 @@ def _keys_of_volume(delta: Delta, caches: Caches) -> Iterable[str]:
     """The volume, the claims that it is for or that name it, and those that may take it now."""
     volume = delta.object
     claims = caches[PERSISTENTVOLUMECLAIMS]
-    keys = {*_claim_keys(volume), *(meta.key(c) for c in claims.by_index(BY_VOLUME, meta.name(volume)))}
+    keys = {*claim_keys(volume), *(meta.key(c) for c in claims.by_index(BY_VOLUME, meta.name(volume)))}
     if delta.new is not None and phase_of(volume) == "Available" and claim_of(volume) is None:
         keys.update(meta.key(claim) for claim in claims.by_index(BY_CLASS, storage_class(volume)))
     return (meta.name(volume), *sorted(keys))

@@ -80,6 +80,8 @@ class Surroundings:
     """What a claim's fate depends on."""
 
     volumes: Mapping[str, Object]
+    candidates: Sequence[Object] = ()
+    """The volumes among which the claim's may be: those of its class, and those reserved for it."""
     classes: Mapping[str, Object]
     waiting_pods: Sequence[str] = ()
     """The names of pods that use the claim and have no node yet."""
@@ -132,7 +134,7 @@ def _plan_any_volume(claim: Object, around: Surroundings) -> Plan:
     class_name = storage_class(claim)
     cls = around.classes.get(class_name) if class_name else None
     delayed = waits_for_consumer(cls)
-    volume = best_match(claim, around.volumes.values(), only_reserved=delayed)
+    volume = best_match(claim, around.candidates, only_reserved=delayed)
     if volume is not None:
         return _bind(volume, claim)
     default = None if has_class(claim) else newest_default(around.classes.values())

@@ -134,7 +134,7 @@ def reclaiming(provisioners: Sequence[Provisioner], component: str, service_acco
         component=component,
         service_account=service_account,
         watches=(
-            Watch(resource=PERSISTENTVOLUMES, keys_of=_keys_of_volume),
+            Watch(resource=PERSISTENTVOLUMES, keys_of=_keys_of_volume, indexes={BY_CLAIM: claim_keys}),
             Watch(resource=PERSISTENTVOLUMECLAIMS),
             Watch(resource=PODS, keys_of=_keys_of_pod, indexes={BY_CLAIM: claims_of_pod}),
         ),
@@ -250,6 +250,12 @@ def _keys_of_pod(delta: Delta, caches: Caches) -> Iterable[str]:
         return (name.removeprefix(RECYCLER_PREFIX),)
     if delta.new is not None and not podlib.is_finished(delta.new):
         return ()
-    keys = set(claims_of_pod(pod))
-    volumes = caches[PERSISTENTVOLUMES].list() if keys else ()
-    return [meta.name(v) for v in volumes if key_of_claim(v) in keys and _wants_reclaiming(v)]
+    cache = caches[PERSISTENTVOLUMES]
+    volumes = [volume for key in claims_of_pod(pod) for volume in cache.by_index(BY_CLAIM, key)]
+    return [meta.name(volume) for volume in volumes if _wants_reclaiming(volume)]
+
+
+def claim_keys(volume: Object) -> Iterable[str]:
+    """The index function of `BY_CLAIM` for volumes: the claim that a volume is for."""
+    key = key_of_claim(volume)
+    return (key,) if key else ()
