@@ -323,6 +323,12 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert command(capsys, "-f", str(path), "--kubernetes-version=x")[0] == 2
 
 
+def test_the_example_is_as_it_should_be(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(__file__).parents[2] / "examples"
+    code, out, _ = command(capsys, "-f", str(folder), "--fail-on=low", "--allowed-registry=podium.local")
+    assert code == 0, out
+
+
 def test_what_metrics_tell_of_deprecated_apis() -> None:
     figures = """\
 # TYPE apiserver_requested_deprecated_apis gauge
