@@ -19,6 +19,7 @@ from podium.apiserver.audit.buffered import Batching
 from podium.apiserver.audit.event import Event
 from podium.apiserver.audit.metrics import AuditMetrics
 from podium.apiserver.audit.options import LogOptions, Options, Sending
+from podium.apiserver.http.subresources.streams import Streams
 from podium.apiserver.server import ApiServer, Config, Limits
 from podium.base import pki
 from podium.base.clock import Clock
@@ -119,13 +120,14 @@ async def audited(
     *,
     clock: Clock | None = None,
     limits: Limits | None = None,
+    streams: Streams | None = None,
     **more: Any,
 ) -> AsyncIterator[Audited]:
     """Run a server with access control that audits by these rules."""
     store = await SqliteStore.open(directory / "store.db")
     who = authn.Options(issuer="https://issuer", token_file=TOKENS, signing_key=_signing_key())
     config = Config(audit=options(directory, rules, **more), limits=limits or Limits())
-    server = ApiServer(store, config, access=access_factory(who, clock=clock), clock=clock)
+    server = ApiServer(store, config, access=access_factory(who, clock=clock), clock=clock, streams=streams)
     await server.start()
     running = Audited(server, directory)
     try:

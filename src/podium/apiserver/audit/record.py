@@ -42,7 +42,8 @@ class Record:
         """What made the request fail that should not have."""
         self._request = request
         self._audit_id = audit_id
-        self._user: User | None = None
+        self._shown_user: Object = {}
+        self._shown_client: Object = {}
         self._impersonated: User | None = None
         self._constraint = ""
         self._reference: Object = {}
@@ -60,7 +61,13 @@ class Record:
         """Take what the policy says, now that it is known who asks (None: nobody)."""
         self.begun = True
         self.ruling = ruling
-        self._user = user
+        self._shown_user = _user(user) if user is not None else {}
+        if ruling.level is Level.NONE:
+            return
+        if addresses := source_ips(self._request):
+            self._shown_client["sourceIPs"] = addresses
+        if agent := user_agent(self._request):
+            self._shown_client["userAgent"] = agent
 
     # --- what the stops of the chain tell
 
@@ -149,16 +156,13 @@ class Record:
             "stage": stage,
             "requestURI": self._request.target,
             "verb": self.info.verb,
-            "user": _user(self._user) if self._user is not None else {},
+            "user": self._shown_user,
         }
         if self._impersonated is not None:
             fields["impersonatedUser"] = _user(self._impersonated)
             if self._constraint:
                 fields["authenticationMetadata"] = {"impersonationConstraint": self._constraint}
-        if addresses := source_ips(self._request):
-            fields["sourceIPs"] = addresses
-        if agent := user_agent(self._request):
-            fields["userAgent"] = agent
+        fields |= self._shown_client
         if self.info.is_resource:
             fields["objectRef"] = _reference(self.info, self._reference)
         if self.status is not None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from podium.base.http.message import Request
 
 USER_AGENT_LENGTH_MAX = 1024
 _CUT = "...TRUNCATED"
+_ADDRESS_LENGTH_MAX = 64
 
 
 def source_ips(request: Request) -> list[str]:
@@ -39,7 +41,11 @@ def _host(remote: str) -> str:
     return host.strip("[]") if colon and port.isdigit() else remote
 
 
+@lru_cache(maxsize=1024)
 def _address(text: str) -> str:
+    """Return an address in its usual form, "" for what is none; the same few come all the time."""
+    if not text or len(text) > _ADDRESS_LENGTH_MAX:
+        return ""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
