@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from podium.apiserver.authz.selectors import selection
 from podium.apiserver.chain import Decision, RequestInfo, User
 from podium.apiserver.registry.call import Call
 from podium.machinery.errors import Object
@@ -425,6 +426,31 @@ def test_questions_to_the_authorizer_may_wait(tmp_path: Path, monkeypatch: pytes
             ("system:anonymous", "get", "secrets", "x"),
             ("system:serviceaccount:ns:sa", "get", "pods", ""),
         ], "each question is asked once"
+
+    run(tmp_path, test)
+
+
+def test_what_kept_the_authorizer_from_deciding_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[RequestInfo] = []
+
+    async def authorize(_self: object, user: User, info: RequestInfo) -> Decision:
+        seen.append(info)
+        return Decision(allowed=False, error="the webhook is away")
+
+    async def test(running: Api, _hooks: Hooks) -> None:
+        asks = (
+            "authorizer.group('').resource('pods').fieldSelector('spec.nodeName=n1')"
+            ".labelSelector('a in (b)').check('list')"
+        )
+        text = f"{asks}.errored() && {asks}.error() == 'the webhook is away'"
+        await enforce(running, policy("p", expression(text)))
+        monkeypatch.setattr(harness.AllowAll, "authorize", authorize)
+        assert await verdict(running, config_map("a")) == ""
+        [info] = seen
+        assert selection(info).fields == (("spec.nodeName", "=", "n1"),)
+        assert [str(one) for one in selection(info).labels] == ["a in (b)"]
 
     run(tmp_path, test)
 
