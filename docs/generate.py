@@ -21,6 +21,7 @@ from podium.audit_report.judge import IGNORE
 from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.measured import ClientMetrics
+from podium.cmd import audit
 from podium.cmd.feature_gates import VERSION
 from podium.controllers.catalogue import Settings, catalogue
 from podium.kubelet.metrics import KubeletMetrics
@@ -84,6 +85,9 @@ def _audit_rules() -> Iterator[str]:
         f"An object may break a rule that its annotation `{IGNORE}` names (several by commas, all by `*`);\n"
         "the annotation counts on the object, its pod template, its namespace. `--skip` leaves out rules.\n"
     )
+    yield "The command's exit codes:\n"
+    yield from _list(f"{code}: {text}" for code, text in audit.EXIT_CODES.items())
+    yield ""
     for family in FAMILIES:
         yield f"## {family.name}"
         yield "| rule | severity | | why | what to do |"

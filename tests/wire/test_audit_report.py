@@ -68,7 +68,7 @@ spec: {hostPID: true, containers: [{name: c, image: 'registry.example.com/app:1'
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("audit")
     tokens = directory / "audit.csv"
-    tokens.write_text("replay,admin,1,system:masters\nweak,weak,2\n")
+    tokens.write_text("replay,admin,1,system:masters\nweak,weak,2\nblind,blind,3\n")
     flags = (f"--token-auth-file={tokens}", "--authorization-mode=RBAC")
     with running(directory, *flags, "--disable-admission-plugins=ServiceAccount") as made:
         yield made
@@ -152,6 +152,26 @@ def test_who_may_not_see_everything_is_told_what(
     assert "pods" not in unseen
     assert "podium: not looked at: secrets" not in said.err
     assert 'User "weak" cannot list resource "deployments"' in said.err
+
+
+@pytest.mark.parametrize(
+    ("token", "flags", "unseen"),
+    [
+        ("blind", [], "not looked at: deployments: deployments.apps is forbidden"),
+        ("", ["-n", "none"], 'not looked at: namespace none: namespaces "none" not found'),
+    ],
+)
+def test_that_nothing_was_seen_is_no_good_news(
+    server: Running,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    token: str,
+    flags: list[str],
+    unseen: str,
+) -> None:
+    access = kubeconfig(server, tmp_path / "kubeconfig", token=token)
+    assert podium.main(["audit", "--kubeconfig", access, "-o", "json", *flags]) == 2
+    assert unseen in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import orjson
 from podium.audit_report.checks.versions import SERVER
 from podium.audit_report.finding import Loaded, Source
 from podium.client.client import Client
-from podium.machinery.errors import ApiError, Object, Unauthorized
+from podium.machinery.errors import ApiError, NotFound, Object, Unauthorized
 from podium.machinery.resource import Resource
 from podium.resources.apps.daemonsets import DAEMONSETS
 from podium.resources.apps.deployments import DEPLOYMENTS
@@ -22,6 +22,7 @@ from podium.resources.batch.jobs import JOBS
 from podium.resources.core.limitranges import LIMITRANGES
 from podium.resources.core.namespaces import NAMESPACES
 from podium.resources.core.pods import PODS
+from podium.resources.core.podtemplates import PODTEMPLATES
 from podium.resources.core.replicationcontrollers import REPLICATIONCONTROLLERS
 from podium.resources.core.resourcequotas import RESOURCEQUOTAS
 from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
@@ -34,7 +35,8 @@ from podium.resources.rbac.roles import ROLES
 PAGE = 500
 """Objects of one answer."""
 _NAMESPACED: tuple[Resource, ...] = (
-    *(DEPLOYMENTS, STATEFULSETS, DAEMONSETS, REPLICASETS, REPLICATIONCONTROLLERS, JOBS, CRONJOBS, PODS),
+    *(DEPLOYMENTS, STATEFULSETS, DAEMONSETS, REPLICASETS, REPLICATIONCONTROLLERS, JOBS, CRONJOBS),
+    *(PODTEMPLATES, PODS),
     *(SERVICEACCOUNTS, RESOURCEQUOTAS, LIMITRANGES, NETWORKPOLICIES, ROLES, ROLEBINDINGS),
 )
 _CLUSTER: tuple[Resource, ...] = (CLUSTERROLES, CLUSTERROLEBINDINGS)
@@ -51,15 +53,25 @@ async def load(client: Client, *, namespace: str) -> Loaded:
     """
     loaded = Loaded()
     if namespace:
-        with _noted(loaded, f"namespace {namespace}"):
-            loaded.sources.append(Source(object=await client.get(NAMESPACES, namespace)))
+        await _add_namespace(client, namespace, loaded)
     else:
         for resource in (NAMESPACES, *_CLUSTER):
             await _add(client, resource, None, loaded)
         loaded.sources.append(Source(object=await _server(client, loaded)))
     for resource in _NAMESPACED:
         await _add(client, resource, namespace or None, loaded)
+    # Who may see nothing has not been told that all is well.
+    loaded.failed |= loaded.unseen_kinds >= {resource.kind for resource in _NAMESPACED}
     return loaded
+
+
+async def _add_namespace(client: Client, name: str, loaded: Loaded) -> None:
+    with _noted(loaded, f"namespace {name}"):
+        try:
+            loaded.sources.append(Source(object=await client.get(NAMESPACES, name)))
+        except NotFound:
+            loaded.failed = True
+            raise
 
 
 async def _add(client: Client, resource: Resource, home: str | None, loaded: Loaded) -> None:

@@ -17,21 +17,19 @@ if TYPE_CHECKING:
     from podium.audit_report.judge import Report, Settings
 
 FOUND, FAILED = 1, 2
-"""Exit codes: findings as severe as --fail-on says; no report, or not on all that was asked for."""
-_EPILOG = f"""\
-exit codes:
-  0  nothing was found that is as severe as --fail-on says
-  {FOUND}  something was
-  {FAILED}  wrong flags; the cluster does not answer; a file is missing, broken, or named and holds no object
-"""
+EXIT_CODES = {
+    0: "nothing was found that is as severe as --fail-on says",
+    FOUND: "something was",
+    FAILED: "not all that was asked for could be looked at: wrong flags, a server that does not answer "
+    "or shows nothing, a file that is missing, broken or holds no object",
+}
 FORMS = ("text", "json", "sarif")
 SEVERITIES = ("low", "medium", "high", "critical")
 
 
 def add_flags(made: argparse.ArgumentParser) -> None:
     """Declare the flags."""
-    made.epilog = _EPILOG
-    made.formatter_class = argparse.RawDescriptionHelpFormatter
+    made.epilog = "exit codes: " + "; ".join(f"{code}: {text}" for code, text in EXIT_CODES.items())
     add = made.add_argument
     add(
         *("-f", "--filename"),
