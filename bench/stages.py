@@ -28,13 +28,15 @@ from bench.api import CONFIGMAPS, config_map
 from bench.api_load import request
 from podium.apiserver.access import access_factory
 from podium.apiserver.authn import Options
-from podium.apiserver.server import ApiServer, Config
+from podium.apiserver.server import ApiServer, Config, Limits
 from podium.base import pki
 from podium.base.http.connection import Connection
 from podium.base.http.server import Server
 from podium.store.sqlite import SqliteStore
 
 BATCH = 64
+LIMITS = Limits(priority_and_fairness=True, requests_in_flight_max=400, mutating_requests_in_flight_max=200)
+"""As kube-apiserver has them."""
 WATCHERS = 200
 
 GET = (
@@ -176,7 +178,7 @@ async def main(requests: int) -> None:
         admin = pki.issue(authority, common_name="admin", organizations=["system:masters"], client=True)
         store = await SqliteStore.open(Path(folder) / "store.db")
         access = access_factory(Options(issuer="https://issuer", signing_key=pki.create_signing_key()))
-        api = ApiServer(store, Config(), access=access)
+        api = ApiServer(store, Config(limits=LIMITS), access=access)
         server = Server(api.handler, reads_at_once=True)
         server.loop, server.tls = asyncio.get_running_loop(), True
         await api.start()
