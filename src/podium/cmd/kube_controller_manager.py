@@ -157,6 +157,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         force_detach_after_s=volume_flags.force_detach_after_s(arguments),
         mirrored_per_subset_max=arguments.mirroring_max_endpoints_per_subset,
         autoscaler=autoscaler_flags.options(arguments, arguments.gates),
+        device_taints=arguments.gates.enabled("DRADeviceTaints"),
         storage_version_migrator=arguments.gates.enabled("StorageVersionMigrator"),
     )
     idle = without_settings(settings)

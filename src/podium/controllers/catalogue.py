@@ -16,6 +16,7 @@ from podium.controllers.csr_cleaner import CSR_CLEANER
 from podium.controllers.csr_signing import DEFAULT_DURATION_S, csr_signing
 from podium.controllers.daemonset import daemonset
 from podium.controllers.deployment import DEPLOYMENT
+from podium.controllers.device_taint_eviction import DEVICE_TAINT_EVICTION
 from podium.controllers.disruption import DISRUPTION
 from podium.controllers.endpoints import ENDPOINT
 from podium.controllers.endpointslice import ENDPOINTSLICE
@@ -86,6 +87,8 @@ class Settings:
     force_detach_after_s: float | None = FORCE_AFTER_S
     mirrored_per_subset_max: int = ENDPOINTS_PER_SUBSET_MAX
     autoscaler: AutoscalerOptions = field(default_factory=AutoscalerOptions)
+    device_taints: bool = True
+    """The feature gate DRADeviceTaints."""
     storage_version_migrator: bool = False
     """The feature gate StorageVersionMigrator."""
 
@@ -117,6 +120,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
             startup_grace_s=settings.node_startup_grace_s,
         ),
         taint_eviction(),
+        DEVICE_TAINT_EVICTION,
         pod_gc(),
         NAMESPACE,
         DEPLOYMENT,
@@ -159,6 +163,7 @@ def without_settings(settings: Settings) -> frozenset[str]:
         "serviceaccount-token-controller": settings.service_account_key,
         "node-ipam-controller": settings.cluster_cidr,
         "certificatesigningrequest-signing-controller": settings.signing_certificate and settings.signing_key,
+        "device-taint-eviction-controller": settings.device_taints,
         "storage-version-migrator-controller": settings.storage_version_migrator,
     }
     return frozenset(name for name, need in needs.items() if not need)
