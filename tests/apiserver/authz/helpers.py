@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from podium.apiserver.bootstrap.rules import rule
 from podium.machinery.errors import Object
+from podium.resources.rbac.clusterrolebindings import CLUSTERROLEBINDINGS
+from podium.resources.rbac.clusterroles import CLUSTERROLES
+from tests.apiserver.fakes import FakeReader, user
 
 GROUP = "rbac.authorization.k8s.io"
 
-__all__ = ["GROUP", "binding", "role", "rule", "subject"]
+MASTER = user("root", "system:masters")
+NODE = user("system:node:n1", "system:nodes")
+__all__ = ["GROUP", "MASTER", "NODE", "binding", "granting", "role", "rule", "subject"]
 
 
 def role(name: str, *rules: Object, namespace: str = "", **fields: object) -> Object:
@@ -37,3 +42,12 @@ def binding(name: str, role: str, *subjects: str, namespace: str = "") -> Object
         "roleRef": {"apiGroup": GROUP, "kind": kind, "name": role_name},
         "subjects": [subject(text) for text in subjects],
     }
+
+
+def granting(**rules: Object) -> FakeReader:
+    """Return a cluster where each user named by a keyword holds that rule everywhere."""
+    reader = FakeReader()
+    for name, held in rules.items():
+        reader.put(CLUSTERROLES, role(name, held))
+        reader.put(CLUSTERROLEBINDINGS, binding(name, f"ClusterRole/{name}", f"User:{name}"))
+    return reader

@@ -24,7 +24,9 @@ def forbidden(user: User, info: RequestInfo, reason: str = "") -> Forbidden:
     if reason:
         why = f"{why}: {reason}"
     # A request for a path names no resource: its fields are empty.
-    return Forbidden.to(info.resource, info.api_group, info.name, why)
+    error = Forbidden.to(info.resource, info.api_group, info.name, why)
+    error.headers["x-content-type-options"] = "nosniff"
+    return error
 
 
 def denial(user: User, info: RequestInfo) -> str:
