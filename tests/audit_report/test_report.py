@@ -80,6 +80,8 @@ def test_what_a_workload_made_is_not_told_twice() -> None:
     assert ids(judged(pod)) == ["image-tag"]
     other = workload(container(image="app"), metadata={"uid": "3"})
     assert ids(judged(other, replicas)) == ["image-tag", "image-tag"]
+    # A pod that names a Deployment, which makes ReplicaSets alone, was not made by it.
+    assert ids(judged(deployment, owned("Pod", "forged", deployment))) == ["image-tag", "image-tag"]
     custom = {
         "apiVersion": "example.com/v1",
         "kind": "Database",
@@ -122,6 +124,10 @@ def test_of_an_owner_that_was_not_seen_one_stands_for_all() -> None:
     other = {"kind": "ReplicaSet", "metadata": {"name": "web", "uid": "2"}}
     pods = [owned("Pod", f"web-{n}", owner) for n in range(3)]
     assert len(ids(judged(*pods))) == 1
+    # But one that is different has something to tell.
+    odd = owned("Pod", "odd", owner)
+    odd["spec"]["hostPID"] = True
+    assert ids(judged(*pods, odd)) == ["host-namespaces", "image-tag"]
     assert (
         len(ids(judged(*pods, owned("Pod", "more", other), workload(container(image="app"), kind="Pod"))))
         == 3

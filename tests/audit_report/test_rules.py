@@ -78,6 +78,7 @@ BAD: list[tuple[tuple[str, Severity | None, str], Object]] = [
     # images
     (at("image-tag", path=f"{FIRST}.image"), workload(container(image="registry.example.com/app"))),
     (at("image-tag"), workload(container(image="registry.example.com:5000/app:latest"))),
+    (at("image-tag", path=f"{TEMPLATE}.volumes[0].image.reference"), workload(volumes=[{"name": "a", "image": {"reference": "registry.example.com/data"}}])),
     # secrets
     (at("plain-secret", path=f"{FIRST}.env[0].value"), variable("DB_PASSWORD", "hunter2")),
     (at("plain-secret"), variable("GITHUB_TOKEN", "x")),
@@ -103,6 +104,7 @@ BAD: list[tuple[tuple[str, Severity | None, str], Object]] = [
     (at("rbac-escalate"), role("escalate", on="clusterroles", group="rbac.authorization.k8s.io")),
     (at("rbac-escalate"), role("bind", on="roles", group="rbac.authorization.k8s.io")),
     (at("rbac-escalate"), role("impersonate", on="users groups")),
+    (at("rbac-escalate"), role("impersonate", on="userextras/scopes", group="authentication.k8s.io")),
     (at("rbac-read-secrets", path="rules[0].resources[1]"), role("list", on="pods secrets")),
     (at("rbac-read-secrets"), role("watch", on="secrets")),
     (at("rbac-pods-exec"), role("create", on="pods/exec")),
@@ -124,6 +126,8 @@ BAD: list[tuple[tuple[str, Severity | None, str], Object]] = [
     (at("rbac-authenticated"), binding("Group", "system:authenticated")),
     (at("rbac-authenticated"), binding("Group", "system:serviceaccounts")),
     (at("rbac-default-account"), binding("ServiceAccount", "default", namespace="a")),
+    (at("rbac-default-account"), binding("Group", "system:serviceaccounts:a")),
+    (at("rbac-default-account"), binding("User", "system:serviceaccount:a:default")),
     # versions
     (at("deprecated-api", Severity.HIGH, "apiVersion"), {"apiVersion": "extensions/v1beta1", "kind": "Ingress", "metadata": {"name": "a"}}),
     (at("deprecated-api", Severity.MEDIUM), {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "a"}}),

@@ -18,6 +18,12 @@ from podium.machinery.errors import Object
 
 IGNORE = "audit.podium.dev/ignore"
 """The annotation that names rules which an object may break, comma-separated, or `*`."""
+_MAKERS = {
+    "Pod": ("ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet", "Job"),
+    "ReplicaSet": ("Deployment",),
+    "Job": ("CronJob",),
+}
+"""Who makes what. An owner that does not make such objects, nobody but their author has given them."""
 SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
 
 
@@ -62,22 +68,22 @@ def judge(loaded: Loaded, settings: Settings) -> Report:
         system=settings.system,
         unseen=loaded.unseen_kinds,
     )
-    uids = {str(as_object(source.object.get("metadata")).get("uid")) for source in sources}
     report = Report(unseen=tuple(loaded.unseen))
-    owners: set[tuple[str, str, str, str]] = set()
+    told: set[tuple[object, ...]] = set()
     for source in sources:
         obj = source.object
-        if not _concerns(obj, settings) or _owned(obj, context, uids):
+        if not _concerns(obj, settings) or _owned(obj, context):
             continue
-        # Of pods whose owner was not seen (another kind, or forbidden) one stands for all.
-        owner = _owner_of_pods(obj)
-        if owner in owners:
-            continue
-        if owner is not None:
-            owners.add(owner)
         report.objects += 1
         allowed = exceptions(obj, context)
+        maker = _maker(obj)
         for problem in _problems(obj, context):
+            # Of pods whose owner was not seen (another kind, or forbidden) one stands for all that are alike.
+            if maker is not None:
+                alike = (*maker, problem.rule.id, problem.path, problem.detail)
+                if alike in told:
+                    continue
+                told.add(alike)
             if problem.rule.id in settings.skipped or "*" in allowed or problem.rule.id in allowed:
                 report.excepted += 1
             else:
@@ -106,15 +112,18 @@ def _concerns(obj: Object, settings: Settings) -> bool:
     return home not in SYSTEM_NAMESPACES
 
 
-def _owned(obj: Object, context: Context, uids: Container[object]) -> bool:
+def _owned(obj: Object, context: Context) -> bool:
     """Whether a workload was made by another one that is judged itself."""
-    if workload_of(obj) is None:
-        return False
-    _, namespace, _ = key_of(obj)
+    kind, namespace, _ = key_of(obj)
     owner = _controller(obj)
-    found = context.get(str(owner.get("kind") or ""), namespace, str(owner.get("name") or ""))
-    return (found is not None and workload_of(found) is not None) and (
-        str(owner.get("uid")) in uids or "uid" not in as_object(found.get("metadata"))
+    by = str(owner.get("kind") or "")
+    if workload_of(obj) is None or by not in _MAKERS.get(kind, ()):
+        return False
+    found = context.get(by, namespace, str(owner.get("name") or ""))
+    return (
+        found is not None
+        and workload_of(found) is not None
+        and as_object(found.get("metadata")).get("uid") in (None, owner.get("uid"))
     )
 
 
@@ -124,7 +133,7 @@ def _controller(obj: Object) -> Object:
     return next((one for one in map(as_object, references) if one.get("controller") is True), {})
 
 
-def _owner_of_pods(obj: Object) -> tuple[str, str, str, str] | None:
+def _maker(obj: Object) -> tuple[str, str, str, str] | None:
     """Return what is the same for all that one owner has made of this kind."""
     owner = _controller(obj) if workload_of(obj) is not None else {}
     if not owner:

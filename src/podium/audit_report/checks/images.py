@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from podium.audit_report.checks import Family
 from podium.audit_report.context import Context
-from podium.audit_report.finding import Problem, Rule, Severity
-from podium.audit_report.workloads import workload_of
+from podium.audit_report.finding import Path, Problem, Rule, Severity
+from podium.audit_report.workloads import Workload, as_list, as_object, workload_of
 from podium.machinery.errors import Object
 
 TAG = Rule(
@@ -62,16 +62,22 @@ def _check(obj: Object, context: Context) -> Iterator[Problem]:
     workload = workload_of(obj)
     if workload is None:
         return
-    for container in workload.containers():
-        reference = container.spec.get("image")
-        if not isinstance(reference, str) or not reference:
-            continue
-        image, path = parse(reference), (*container.path, "image")
+    for path, reference in _references(workload):
+        image = parse(reference)
         if not image.digest and image.tag in ("", "latest"):
             what = "has the tag latest" if image.tag else "has no tag"
             yield Problem(TAG, path, f"{reference} {what}")
         if context.registries and not any(_is_from(image, one) for one in context.registries):
             yield Problem(REGISTRY, path, f"{reference} comes from {image.registry}")
+
+
+def _references(workload: Workload) -> Iterator[tuple[Path, str]]:
+    """Yield the images that containers run, and those that are mounted as volumes."""
+    given = [((*one.path, "image"), one.spec.get("image")) for one in workload.containers()]
+    for index, one in enumerate(as_list(workload.spec.get("volumes"))):
+        reference = as_object(as_object(one).get("image")).get("reference")
+        given.append(((*workload.spec_path, "volumes", index, "image", "reference"), reference))
+    yield from ((path, text) for path, text in given if isinstance(text, str) and text)
 
 
 def _is_from(image: Image, allowed: str) -> bool:

@@ -150,7 +150,11 @@ def _rule(rule: Object, path: Path) -> Iterator[Problem]:
             yield Problem(found, (*path, field, values.index("*")), detail)
     # A wildcard says it all; what it includes is not told again.
     for verb, targets in _ESCALATING.items():
-        if verb in verbs and not named and (hit := [one for one in resources if one in (*targets, "*")]):
+        if (
+            verb in verbs
+            and not named
+            and (hit := [one for one in resources if one.partition("/")[0] in (*targets, "*")])
+        ):
             detail = f"{verb} of {', '.join(hit)}"
             yield Problem(ESCALATE, (*path, "verbs", verbs.index(verb)), detail)
     if not {"", "*"} & set(groups):
@@ -196,6 +200,10 @@ def _binding(binding: Object, *, is_own: bool) -> Iterator[Problem]:
             yield Problem(TO_ANYBODY, path, detail)
         elif kind == "Group" and name in ("system:authenticated", "system:serviceaccounts"):
             yield Problem(TO_EVERYBODY, path, detail)
+        elif (kind == "Group" and name.startswith("system:serviceaccounts:")) or (
+            kind == "User" and name.startswith("system:serviceaccount:") and name.endswith(":default")
+        ):
+            yield Problem(TO_DEFAULT_ACCOUNT, path, detail)
         elif kind == "ServiceAccount" and name == "default":
             namespace = subject.get("namespace") or as_object(binding.get("metadata")).get("namespace") or ""
             yield Problem(TO_DEFAULT_ACCOUNT, path, f"default of {namespace} is bound to {role}")
