@@ -216,6 +216,15 @@ def test_a_release_decides_what_is_gone() -> None:
     assert severities == {(1, 20): [], (1, 21): [Severity.MEDIUM], (1, 25): [Severity.HIGH]}
 
 
+@pytest.mark.parametrize(
+    "api_version", ["flowcontrol.apiserver.k8s.io/v1beta2", "flowcontrol.apiserver.k8s.io/v1beta3"]
+)
+def test_versions_that_podium_never_served(api_version: str) -> None:
+    (finding,) = found(f"apiVersion: {api_version}\nkind: FlowSchema\nmetadata: {{name: a}}\n").findings
+    assert finding.severity is Severity.HIGH
+    assert finding.detail.endswith("; use flowcontrol.apiserver.k8s.io/v1 FlowSchema")
+
+
 # --- forms
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import orjson
 import pytest
 
 from podium.apiserver.audit.options import Options
+from podium.apiserver.http.api import removed_release
 from podium.apiserver.server import Config
 from podium.machinery.errors import Object
 from tests.apiserver.admission.webhooks.hooks import (
@@ -160,6 +164,20 @@ def test_policies(tmp_path: Path) -> None:
     run(main)
 
 
+@pytest.mark.parametrize(
+    ("warning", "release"),
+    [
+        (
+            "batch/v1beta1 CronJob is deprecated in v1.21+, unavailable in v1.25+; use batch/v1 CronJob",
+            "1.25",
+        ),
+        ("v1 ComponentStatus is deprecated in v1.19+", ""),
+    ],
+)
+def test_the_release_without_it(warning: str, release: str) -> None:
+    assert removed_release(warning) == release
+
+
 DEPRECATED = [
     ("/api/v1/componentstatuses", {"k8s.io/deprecated": "true"}),
     ("/api/v1/namespaces/default/endpoints", {"k8s.io/deprecated": "true"}),
@@ -178,3 +196,15 @@ def test_what_is_on_its_way_out(tmp_path: Path, target: str, expected: dict[str,
             assert list(gauges) == ([("", "v1", resource, "", "")] if expected else [])
 
     run(main)
+
+
+def test_a_server_that_audits_nothing_loads_nothing_of_it() -> None:
+    program = (
+        "import sys, podium.cmd.kube_apiserver as k; k.parser(); "
+        "print([m for m in sys.modules if m.startswith('podium.apiserver.audit.')])"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "['podium.apiserver.audit.metrics']"

@@ -12,6 +12,7 @@ from podium.audit_report.finding import Problem, Rule, Severity
 from podium.audit_report.workloads import as_object
 from podium.machinery.errors import Object
 from podium.resources.catalogue import declared
+from podium.resources.twins import deprecated
 
 DEPRECATED = Rule(
     id="deprecated-api",
@@ -39,14 +40,30 @@ _SINCE = re.compile(r"deprecated in v(\d+)\.(\d+)\+")
 Release = tuple[int, int]
 
 
+_FLOW_CONTROL = "flowcontrol.apiserver.k8s.io"
+_NEVER_SERVED = {
+    (f"{_FLOW_CONTROL}/{version}", kind): deprecated(
+        f"{_FLOW_CONTROL}/{version}", kind, since, until, f"{_FLOW_CONTROL}/v1"
+    )
+    for version, since, until in (
+        ("v1beta1", "1.23", "1.26"),
+        ("v1beta2", "1.26", "1.29"),
+        ("v1beta3", "1.29", "1.32"),
+    )
+    for kind in ("FlowSchema", "PriorityLevelConfiguration")
+}
+"""What upstream has removed and Podium does not declare."""
+
+
 @cache
 def _deprecations() -> Mapping[tuple[str, str], str]:
     """Return upstream's warning for each version of a kind that has one."""
-    return {
+    known = {
         (resource.api_version, resource.kind): resource.deprecation
         for resource in declared(legacy=True)
         if resource.deprecation
     }
+    return {**_NEVER_SERVED, **known}
 
 
 def _check(obj: Object, context: Context) -> Iterator[Problem]:
