@@ -132,7 +132,7 @@ BAD: list[tuple[tuple[str, Severity | None, str], Object]] = [
     (at("deprecated-api", Severity.HIGH, "apiVersion"), {"apiVersion": "extensions/v1beta1", "kind": "Ingress", "metadata": {"name": "a"}}),
     (at("deprecated-api", Severity.MEDIUM), {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "a"}}),
     (at("outdated-server"), {"kind": "Server", "apiVersion": "audit.podium.dev/v1", "metadata": {}, "status": {"gitVersion": "v1.33.9"}}),
-    (at("deprecated-api"), {"kind": "Server", "apiVersion": "audit.podium.dev/v1", "status": {"requestedDeprecatedAPIs": [{"version": "v1", "resource": "endpoints"}]}}),
+    (at("deprecated-api"), {"kind": "Server", "apiVersion": "audit.podium.dev/v1", "status": {"requestedDeprecatedAPIs": [{"version": "v1", "resource": "componentstatuses"}]}}),
 ]  # fmt: skip
 # ruff: noqa: E501
 
@@ -203,6 +203,11 @@ NOT_QUITE: list[Object] = [
     {"apiVersion": "example.com/v1", "kind": "Role", "metadata": {"name": "a"}, "rules": [{"verbs": ["*"]}]},
     {"kind": "Server", "apiVersion": "audit.podium.dev/v1", "status": {"gitVersion": "v1.34.0"}},
     {"kind": "Server", "apiVersion": "audit.podium.dev/v1", "status": {}},
+    {
+        "kind": "Server",
+        "apiVersion": "audit.podium.dev/v1",
+        "status": {"requestedDeprecatedAPIs": [{"version": "v1", "resource": "endpoints"}]},
+    },
 ]
 
 

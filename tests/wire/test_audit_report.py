@@ -104,7 +104,7 @@ def test_a_cluster_is_reported_on(
     assert capsys.readouterr().out.startswith("0 findings in ")
 
     kubectl(server, tmp_path, "apply", "-f", "-", manifests=MANIFESTS)
-    kubectl(server, tmp_path, "get", "endpoints")
+    kubectl(server, tmp_path, "get", "componentstatuses")
     # All pages are read, however many.
     monkeypatch.setattr(live, "PAGE", 1)
     assert podium.main(["audit", "--kubeconfig", access, "-o", "json", "--fail-on=critical"]) == 1

@@ -33,6 +33,8 @@ SUPPORTED_MINORS = 3
 """The newest release and as many before it, all in all, get patches."""
 SERVER = "Server"
 """The kind of what stands for a live API server; see `live.py`."""
+_ASKED_FOR_BY_CLUSTERS = frozenset({("", "v1", "endpoints")})
+"""What controllers of every cluster, upstream's too, ask for: that tells nothing of its users."""
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)")
 _REMOVED = re.compile(r"unavailable in v(\d+)\.(\d+)\+")
 _SINCE = re.compile(r"deprecated in v(\d+)\.(\d+)\+")
@@ -99,6 +101,8 @@ def _server(server: Object, context: Context) -> Iterator[Problem]:
     for index, one in enumerate(requested if isinstance(requested, list) else ()):
         told = as_object(one)
         group, removed = told.get("group") or "", told.get("removedRelease") or ""
+        if (group, told.get("version"), told.get("resource")) in _ASKED_FOR_BY_CLUSTERS:
+            continue
         name = f"{group}/{told.get('version')}" if group else str(told.get("version"))
         detail = f"somebody has asked for {told.get('resource')} in {name}"
         path = ("status", "requestedDeprecatedAPIs", index)
