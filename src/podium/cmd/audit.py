@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from podium.cmd import layout
-from podium.cmd.feature_gates import VERSION
 
 if TYPE_CHECKING:
     from podium.audit_report.finding import Loaded
@@ -60,7 +59,9 @@ def add_flags(made: argparse.ArgumentParser) -> None:
     )
     add("--list-rules", action="store_true", help="print the rules, and look at nothing")
     add("--include-system", action="store_true", help="also kube-* namespaces and Kubernetes' own roles")
-    add("--kubernetes-version", default=VERSION, help="release that manifests are for (default: %(default)s)")
+    add(
+        "--kubernetes-version", default="", help="release that objects are for (default: the one served here)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -97,13 +98,14 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     from podium.audit_report.catalogue import RULES  # noqa: PLC0415
     from podium.audit_report.checks.versions import release_of  # noqa: PLC0415
     from podium.audit_report.judge import Settings  # noqa: PLC0415
+    from podium.cmd.feature_gates import VERSION  # noqa: PLC0415
 
     skipped = {name.strip() for given in arguments.skip for name in given.split(",")} - {""}
     if unknown := sorted(skipped - RULES.keys()):
         raise ValueError(f"--skip: there is no rule {', '.join(unknown)}; --list-rules tells which there are")
     if arguments.filename and (arguments.kubeconfig or arguments.context):
         raise ValueError("--filename looks at manifests: --kubeconfig and --context mean nothing with it")
-    release = release_of(arguments.kubernetes_version)
+    release = release_of(arguments.kubernetes_version or VERSION)
     if release is None:
         raise ValueError(f"--kubernetes-version: no release: {arguments.kubernetes_version!r}")
     return Settings(
