@@ -22,6 +22,7 @@ from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.measured import ClientMetrics
 from podium.cmd import audit
+from podium.cmd.cloud_controller_manager import all_controllers
 from podium.cmd.feature_gates import VERSION
 from podium.controllers.catalogue import Settings, catalogue
 from podium.kubelet.metrics import KubeletMetrics
@@ -38,6 +39,7 @@ PROGRAMS = {
     "kube-apiserver": "kube_apiserver",
     "kube-controller-manager": "kube_controller_manager",
     "kube-scheduler": "kube_scheduler",
+    "cloud-controller-manager": "cloud_controller_manager",
     "kubelet": "kubelet",
     "kube-proxy": "kube_proxy",
     "podium-dns": "podium_dns",
@@ -55,6 +57,7 @@ METRICS: dict[str, Callable[[Registry], object]] = {
     "kube-apiserver, at /metrics/slis": HealthMetrics,
     "kube-apiserver, with --encryption-provider-config": EncryptionMetrics,
     "kube-controller-manager": lambda registry: (QueueMetrics(registry), ClientMetrics(registry)),
+    "cloud-controller-manager": lambda registry: (QueueMetrics(registry), ClientMetrics(registry)),
     "kube-scheduler": lambda registry: (
         SchedulerMetrics(registry, "default-scheduler"),
         ClientMetrics(registry),
@@ -174,6 +177,8 @@ def _components() -> Iterator[str]:
     yield "## Controllers"
     yield "In `kube-controller-manager`, chosen by `--controllers`.\n"
     yield from _list(controller.name for controller in catalogue(Settings()))
+    yield "\nIn `cloud-controller-manager`, where the provider has what they need.\n"
+    yield from _list(controller.name for controller in all_controllers())
     yield "\n## Scheduler plugins"
     yield "In `kube-scheduler`, in the order in which they run.\n"
     profile = default_profile()

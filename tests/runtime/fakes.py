@@ -184,6 +184,21 @@ def _sent(obj: Object) -> Object:
     return dict(meta.deep_copy(obj))
 
 
+def _lists_merged(old: Object, patch: Object) -> Object:
+    """Return a strategic merge patch as a plain one: finalizers and conditions are merged by key."""
+    result = _sent(patch)
+    metadata = result.get("metadata") or {}
+    gone = metadata.pop("$deleteFromPrimitiveList/finalizers", ())
+    if gone or "finalizers" in metadata:
+        kept = [*meta.finalizers(old), *(metadata.get("finalizers") or ())]
+        metadata["finalizers"] = [f for f in dict.fromkeys(kept) if f not in gone]
+    if conditions := (result.get("status") or {}).get("conditions"):
+        before = {c["type"]: c for c in (old.get("status") or {}).get("conditions") or ()}
+        merged = {**before, **{c["type"]: {**before.get(c["type"], {}), **c} for c in conditions}}
+        result["status"]["conditions"] = list(merged.values())
+    return result
+
+
 def merge(target: Json, patch: Json) -> Json:
     """RFC 7386."""
     if not isinstance(patch, dict):
@@ -458,7 +473,8 @@ class FakeClient(Client):
             raise Conflict.of(
                 resource.plural, resource.group, name, "Precondition failed: UID in precondition"
             )
-        stored = self._store(resource, old, merge(_sent(old), _sent(patch)), subresource)
+        sent = _lists_merged(_sent(old), _sent(patch)) if type == "strategic" else _sent(patch)
+        stored = self._store(resource, old, merge(_sent(old), sent), subresource)
         self._after("patch", resource, stored)
         return _sent(stored)
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from podium.base import log as logs
 from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
-from podium.client.client import Client
 from podium.client.kubeconfig import client_from_kubeconfig, transport_without_identity
-from podium.cmd import autoscaler_flags, node_lifecycle_flags, volume_flags
+from podium.cmd import autoscaler_flags, leading, node_lifecycle_flags, volume_flags
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.cmd.flag_types import boolean
@@ -23,11 +20,8 @@ from podium.controllers.catalogue import Settings, catalogue, chosen, without_se
 from podium.controllers.csr_signing import DEFAULT_DURATION_S
 from podium.controllers.endpointslice_mirroring import ENDPOINTS_PER_SUBSET_MAX
 from podium.controllers.legacy_serviceaccount_token_cleaner import CLEAN_UP_PERIOD_S
-from podium.resources.coordination.leases import LEASES
 from podium.runtime.controller import Environment
-from podium.runtime.events import Recorder
 from podium.runtime.informer import Informers
-from podium.runtime.leader import LEASE_S, RENEW_DEADLINE_S, RETRY_S, LeaderElector
 from podium.runtime.metrics import QueueMetrics
 from podium.runtime.process import run_component
 from podium.runtime.service_account_clients import ServiceAccountClients
@@ -90,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--allocate-node-cidrs", type=boolean, nargs="?", const=True, default=False)
     made.add_argument("--node-cidr-mask-size", type=int, default=24)
     made.add_argument("--service-cluster-ip-range", default="", help="kept free of pod ranges")
-    made.add_argument("--leader-elect", type=boolean, nargs="?", const=True, default=True)
+    leading.add_flags(made)
     made.add_argument(
         "--controllers",
         default="*",
@@ -103,9 +97,6 @@ def parser() -> argparse.ArgumentParser:
         default=ENDPOINTS_PER_SUBSET_MAX,
         help="how many addresses of each subset of Endpoints are mirrored to EndpointSlices",
     )
-    made.add_argument("--leader-elect-lease-duration", type=duration_s, default=LEASE_S)
-    made.add_argument("--leader-elect-renew-deadline", type=duration_s, default=RENEW_DEADLINE_S)
-    made.add_argument("--leader-elect-retry-period", type=duration_s, default=RETRY_S)
     made.add_argument(
         "--use-service-account-credentials",
         type=boolean,
@@ -184,39 +175,11 @@ async def _run(arguments: argparse.Namespace) -> None:
 
     try:
         async with serving(arguments, NAME, registry, client):
-            await _lead(arguments, client, lead)
+            await leading.lead(arguments, client, NAME, lead)
     finally:
         if accounts is not None:
             await accounts.close()
         await client.close()
-
-
-async def _lead(arguments: argparse.Namespace, client: Client, lead: Callable[[], Awaitable[None]]) -> None:
-    if not arguments.leader_elect:
-        await lead()
-        return
-    identity = f"{socket.gethostname()}_{os.getpid()}"
-    recorder = Recorder(client, component=NAME)
-    elector = LeaderElector(
-        client,
-        "kube-system",
-        NAME,
-        identity,
-        lease_s=arguments.leader_elect_lease_duration,
-        renew_deadline_s=arguments.leader_elect_renew_deadline,
-        retry_s=arguments.leader_elect_retry_period,
-        on_event=lambda lease, message: recorder.event(
-            {**lease, "apiVersion": LEASES.api_version, "kind": LEASES.kind},
-            "Normal",
-            "LeaderElection",
-            message,
-        ),
-    )
-    recording = asyncio.create_task(recorder.run())
-    try:
-        await elector.run(lead)
-    finally:
-        recording.cancel()
 
 
 def _read(path: str) -> str:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
-import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from podium.base import log as logs
 from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
-from podium.client.client import Client
 from podium.client.kubeconfig import client_from_kubeconfig
+from podium.cmd import leading
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
-from podium.resources.coordination.leases import LEASES
-from podium.runtime.events import Recorder
-from podium.runtime.leader import LeaderElector
 from podium.runtime.process import run_component
 from podium.runtime.serving import add_flags, serving
 
@@ -41,15 +36,11 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's grammar."""
     made = argparse.ArgumentParser(prog=NAME, description=__doc__, allow_abbrev=False)
     made.add_argument("--kubeconfig", required=True, help="how to reach the API server")
-    made.add_argument("--leader-elect", type=_bool, nargs="?", const=True, default=True)
+    leading.add_flags(made)
     add_flags(made)
     add_feature_gates(made)
     made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
     return made
-
-
-def _bool(text: str) -> bool:
-    return text.lower() in ("true", "1", "t")
 
 
 async def _run(arguments: argparse.Namespace) -> None:
@@ -63,35 +54,9 @@ async def _run(arguments: argparse.Namespace) -> None:
     scheduler = Scheduler(client, metrics=registry)
     try:
         async with serving(arguments, NAME, registry, client):
-            await _schedule(arguments, client, scheduler.run)
+            await leading.lead(arguments, client, NAME, scheduler.run)
     finally:
         await client.close()
-
-
-async def _schedule(
-    arguments: argparse.Namespace, client: Client, run: Callable[[], Awaitable[None]]
-) -> None:
-    if not arguments.leader_elect:
-        await run()
-        return
-    recorder = Recorder(client, component=NAME)
-    elector = LeaderElector(
-        client,
-        "kube-system",
-        NAME,
-        f"{socket.gethostname()}_{os.getpid()}",
-        on_event=lambda lease, message: recorder.event(
-            {**lease, "apiVersion": LEASES.api_version, "kind": LEASES.kind},
-            "Normal",
-            "LeaderElection",
-            message,
-        ),
-    )
-    recording = asyncio.create_task(recorder.run())
-    try:
-        await elector.run(run)
-    finally:
-        recording.cancel()
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ from podium.controllers.validatingadmissionpolicy_status import VALIDATINGADMISS
 from podium.controllers.volume_binding import VolumeBinder
 from podium.controllers.volume_expand import VOLUME_EXPAND
 from podium.controllers.volume_protection import CLAIM_PROTECTION, CLASS_PROTECTION, VOLUME_PROTECTION
+from podium.runtime import choice
 from podium.runtime.controller import Environment
 
 
@@ -170,18 +171,5 @@ def without_settings(settings: Settings) -> frozenset[str]:
 
 
 def chosen(controllers: Sequence[Runnable], wish: str) -> list[Runnable]:
-    """Return those of `controllers` that the flag's text means. Raises ValueError on an unknown name.
-
-    Upstream's names with and without `-controller` are taken.
-    """
-    by_name = {alias: c for c in controllers for alias in (c.name, c.name.removesuffix("-controller"))}
-    by_name |= {alias: by_name[name] for alias, name in _ALIASES.items() if name in by_name}
-    words = [word.strip() for word in wish.split(",") if word.strip()]
-    for word in words:
-        if word != "*" and word.removeprefix("-") not in by_name:
-            raise ValueError(f'"{word.removeprefix("-")}" is not in the list of known controllers')
-    on = {by_name[word].name for word in words if word != "*" and not word.startswith("-")}
-    off = {by_name[word[1:]].name for word in words if word.startswith("-")}
-    everything = "*" in words or not words
-    off |= OFF_BY_DEFAULT
-    return [c for c in controllers if c.name in on or (everything and c.name not in off)]
+    """Return those of `controllers` that the flag's text means. Raises ValueError on an unknown name."""
+    return choice.chosen(controllers, wish, off_by_default=OFF_BY_DEFAULT, aliases=_ALIASES)

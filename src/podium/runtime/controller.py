@@ -18,6 +18,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from podium.base.backoff import Backoff
 from podium.base.clock import Clock, WallClock
 from podium.base.log import Log
 from podium.client.client import Client
@@ -28,13 +29,17 @@ from podium.runtime.events import Recorder
 from podium.runtime.informer import Delta, Informer, Informers
 from podium.runtime.metrics import QueueMetrics
 from podium.runtime.own_writes import OwnWrites, TrackedClient
-from podium.runtime.workqueue import WorkQueue
+from podium.runtime.workqueue import RETRY_BACKOFF, WorkQueue
 
 _log = Log("podium.controller")
 
 SLOW_CACHE_S = 30.0
 AS_PROCESS = "-"
 """In the place of a service account: the controller works with the rights of the whole process."""
+
+
+class Failed(Exception):
+    """What a reconcile raises when something outside of the API did not work: look again, with back-off."""
 
 
 class Caches:
@@ -106,6 +111,8 @@ class Controller:
     watches: tuple[Watch, ...]
     reconcile: Reconcile
     workers: int = 5
+    retry: Backoff = RETRY_BACKOFF
+    """How long a key waits that could not be reconciled."""
     on_start: Callable[[Context], None] | None = None
     """Called once, with full caches, before the first reconcile (to add keys that no object stands for)."""
 
@@ -150,7 +157,10 @@ class ControllerRun:
         self._client = environment.client_of(controller.service_account or controller.name)
         self._informers: dict[str, Informer] = {}
         self.queue: WorkQueue[str] = WorkQueue(
-            clock=self._clock, name=controller.name, metrics=environment.metrics
+            clock=self._clock,
+            backoff=controller.retry,
+            name=controller.name,
+            metrics=environment.metrics,
         )
         self._caches = Caches(self._informers)
         self._recorder = Recorder(
@@ -217,7 +227,7 @@ class ControllerRun:
             self.counters.retries += 1
             _log.debug("gone", controller=self.controller.name, key=key, error=error.message)
             self.queue.add_rate_limited(key)
-        except (ApiError, ConnectionError, TimeoutError, OSError) as error:
+        except (ApiError, Failed, ConnectionError, TimeoutError, OSError) as error:
             if isinstance(error, ApiError) and namespace_is_terminating(error):
                 # Nothing can be made there any more, and the object itself will go: no use in trying again.
                 self.queue.forget(key)

@@ -43,7 +43,7 @@ OPTIONS = Options(
 FROM_CONTROLLERS = {"kube-root-ca.crt"}
 # The options of this test trust no front proxy, so none of its headers are published.
 REQUEST_HEADER = "requestheader-"
-OUR_OWN = {"system:podium-dns", rbac.CONTROLLERS_ROLE}
+OUR_OWN = {"system:podium-dns", "system:cloud-controller-manager", rbac.CONTROLLERS_ROLE}
 CLOCK = FakeClock()
 
 

@@ -11,6 +11,7 @@ from podium.apiserver.bootstrap.roles import (
     AGGREGATED_TO,
     AGGREGATES,
     BINDINGS,
+    CLOUD_CONTROLLER_MANAGER,
     CLUSTER_ROLES,
     NAMESPACE_BINDINGS,
     NAMESPACE_ROLES,
@@ -50,7 +51,11 @@ def cluster_roles(groups: Collection[str] = ()) -> list[Object]:
         roles[name] = _cluster_role(name, rules)
     for name, rules in controllers.items():
         roles[_CONTROLLER_PREFIX + name] = _cluster_role(_CONTROLLER_PREFIX + name, rules)
-    roles["system:podium-dns"] = _cluster_role("system:podium-dns", PODIUM_DNS)
+    for name, rules in (
+        ("system:podium-dns", PODIUM_DNS),
+        ("system:cloud-controller-manager", CLOUD_CONTROLLER_MANAGER),
+    ):
+        roles[name] = _cluster_role(name, rules)
     roles[CONTROLLERS_ROLE] = _cluster_role(CONTROLLERS_ROLE, _sum(controllers.values()))
     for name in AGGREGATES:
         role = _cluster_role(name, ())

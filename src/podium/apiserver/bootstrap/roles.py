@@ -267,6 +267,26 @@ PODIUM_DNS_IN_KUBE_SYSTEM: tuple[Object, ...] = (
     rule("create get list watch update patch delete", "discovery.k8s.io", "endpointslices"),
 )
 
+CLOUD_CONTROLLER_MANAGER: tuple[Object, ...] = (
+    EVENTS,
+    rule("create", "coordination.k8s.io", "leases"),
+    rule("get update", "coordination.k8s.io", "leases", "cloud-controller-manager"),
+    rule("delete get list patch watch", "core", "nodes"),
+    rule("patch", "core", "nodes/status"),
+    rule(READ, "core", "services"),
+    rule("patch", "core", "services/status"),
+    rule("create get", "core", "serviceaccounts"),
+    rule("create", "core", "serviceaccounts/token"),
+    rule("create", "authentication.k8s.io", "tokenreviews"),
+    rule("create", "authorization.k8s.io", "subjectaccessreviews"),
+)
+"""What upstream leaves to the manifest that starts the program."""
+LOAD_BALANCER_ADDRESSES: tuple[Object, ...] = (
+    rule("create", "core", "configmaps"),
+    rule("get update", "core", "configmaps", "podium-load-balancer-addresses"),
+)
+"""Where the provider `local` keeps its record."""
+
 # Subjects are `kind:name`, a service account's name with its namespace.
 BINDINGS: Mapping[str, str] = {
     "cluster-admin": "Group:system:masters",
@@ -283,6 +303,7 @@ BINDINGS: Mapping[str, str] = {
     "system:service-account-issuer-discovery": "Group:system:serviceaccounts",
     "system:volume-scheduler": "User:system:kube-scheduler",
     "system:podium-dns": "User:system:podium-dns",
+    "system:cloud-controller-manager": "User:system:cloud-controller-manager",
 }
 
 _LEADER_LOCK = (
@@ -308,6 +329,7 @@ NAMESPACE_ROLES: Mapping[str, Mapping[str, tuple[Object, ...]]] = {
         "system:controller:cloud-provider": (rule(f"create {READ}", "core", "configmaps"),),
         "system:controller:token-cleaner": (rule(f"delete {READ}", "core", "secrets"), EVENTS),
         "system:podium-dns": PODIUM_DNS_IN_KUBE_SYSTEM,
+        "system:cloud-controller-manager": LOAD_BALANCER_ADDRESSES,
     },
 }
 
@@ -343,5 +365,9 @@ NAMESPACE_BINDINGS: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "ServiceAccount:kube-system/token-cleaner",
         ),
         "system:podium-dns": ("system:podium-dns", "User:system:podium-dns"),
+        "system:cloud-controller-manager": (
+            "system:cloud-controller-manager",
+            "User:system:cloud-controller-manager",
+        ),
     },
 }

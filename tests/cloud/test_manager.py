@@ -1,0 +1,189 @@
+"""The program: two managers and an API server, as processes, each with the rights of its role alone."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from podium.base import pki
+from podium.cmd import cloud_controller_manager
+from tests.cloud.builders import node, service
+from tests.wire.server import Running, running
+
+PATIENCE_S = 30.0
+T = TypeVar("T")
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/cloud-controller-manager"
+SERVICES = "/api/v1/namespaces/default/services"
+
+
+def call(server: Running, method: str, path: str, body: Any = None) -> Any:
+    request = urllib.request.Request(
+        server.url + path,
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"authorization": f"Bearer {server.token}", "content-type": "application/json"},
+    )
+    context = ssl.create_default_context(cafile=str(server.ca_file))
+    with urllib.request.urlopen(request, context=context, timeout=PATIENCE_S) as answer:
+        return json.loads(answer.read())
+
+
+def until(check: Callable[[], T], what: str) -> T:
+    deadline = time.monotonic() + PATIENCE_S
+    while not (value := check()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not in time: {what}")
+        time.sleep(0.05)
+    return value
+
+
+def kubeconfig(server: Running, directory: Path) -> Path:
+    """Return the file with which its bearer is system:cloud-controller-manager."""
+    ca = pki.KeyPair(
+        certificate_pem=(directory / "ca.crt").read_bytes(), key_pem=(directory / "ca.key").read_bytes()
+    )
+    pair = pki.issue(ca, common_name="system:cloud-controller-manager", client=True)
+    user = {
+        "client-certificate-data": base64.b64encode(pair.certificate_pem).decode(),
+        "client-key-data": base64.b64encode(pair.key_pem).decode(),
+    }
+    cluster = {"server": server.url, "certificate-authority": str(server.ca_file)}
+    path = directory / "cloud.kubeconfig"
+    path.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "c", "cluster": cluster}],
+                "users": [{"name": "u", "user": user}],
+                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+                "current-context": "c",
+            }
+        )
+    )
+    return path
+
+
+@contextlib.contextmanager
+def managers(
+    server: Running, directory: Path, count: int, *flags: str
+) -> Iterator[tuple[list[subprocess.Popen[bytes]], Path]]:
+    log = directory / "managers.log"
+    command = [sys.executable, "-m", "podium.cmd.cloud_controller_manager"]
+    command += [f"--kubeconfig={kubeconfig(server, directory)}", "--cloud-provider=local", *flags]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with log.open("ab") as output:
+        processes = [subprocess.Popen(command, stderr=output, env=environment) for _ in range(count)]
+    try:
+        yield processes, log
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(timeout=10)
+
+
+def addresses(server: Running) -> list[str]:
+    return [
+        ingress["ip"]
+        for one in call(server, "GET", SERVICES)["items"]
+        for ingress in (one["status"].get("loadBalancer") or {}).get("ingress") or ()
+    ]
+
+
+def make(server: Running, *names: str) -> None:
+    for name in names:
+        made = service(name)
+        made["spec"]["ports"] = [{"port": 80}]
+        call(server, "POST", SERVICES, made)
+
+
+@pytest.mark.parametrize("accounts", [False, True], ids=["one identity", "an account for each"])
+def test_a_killed_leader_is_replaced_and_no_address_is_given_twice(tmp_path: Path, accounts: bool) -> None:
+    flags = [
+        "--local-load-balancer-range=192.0.2.0/28",
+        "--leader-elect-lease-duration=2s",
+        "--leader-elect-renew-deadline=1500ms",
+        "--leader-elect-retry-period=200ms",
+        f"--use-service-account-credentials={str(accounts).lower()}",
+    ]
+    with (
+        running(tmp_path, "--authorization-mode=RBAC") as server,
+        managers(server, tmp_path, 2, *flags) as (processes, log),
+    ):
+        uninitialized = {"key": "node.cloudprovider.kubernetes.io/uninitialized", "effect": "NoSchedule"}
+        call(server, "POST", "/api/v1/nodes", node(taints=[uninitialized]))
+        make(server, "a", "b", "c")
+        until(lambda: len(addresses(server)) == 3, "the first addresses")
+
+        def initialised() -> Any:
+            found = call(server, "GET", "/api/v1/nodes/n1")
+            return found if found["spec"].get("providerID") else None
+
+        spec = until(initialised, "an initialised node")["spec"]
+        assert (spec["providerID"], uninitialized["key"] in str(spec)) == ("local://n1", False)
+
+        leader = int(call(server, "GET", LEASE)["spec"]["holderIdentity"].rpartition("_")[2])
+        assert leader in [process.pid for process in processes]
+        make(server, "d", "e", "f")
+        os.kill(leader, signal.SIGKILL)
+        make(server, "g", "h")
+        call(server, "DELETE", f"{SERVICES}/a")
+        until(lambda: len(addresses(server)) == 7, "an address for everyone, and one given back")
+        assert len(set(addresses(server))) == 7
+        lease = call(server, "GET", LEASE)["spec"]
+        assert int(lease["holderIdentity"].rpartition("_")[2]) != leader
+        assert lease["leaseTransitions"] == 1
+        assert "forbidden" not in log.read_text().lower()
+        assert "crashed" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "--cloud-provider cannot be empty"),
+        (["--cloud-provider=nonsense"], 'unknown cloud provider "nonsense"'),
+        (["--cloud-provider=no.such.module:make"], "could not load cloud provider"),
+        (["--cloud-provider=podium.cloud.interface:nothing"], "has no function 'nothing'"),
+        (["--cloud-provider=local", "--local-load-balancer-range=x"], "--local-load-balancer-range: "),
+        (["--cloud-provider=local", "--cluster-cidr=10.0.0.0/99"], "--cluster-cidr: "),
+        (["--cloud-provider=local", "--cluster-cidr=10.0.0.0/9,10.1.0.0/16"], "not configured as dual stack"),
+        (["--cloud-provider=fake", "--cloud-config=/does/not/exist"], "/does/not/exist"),
+        (["--cloud-provider=fake", "--controllers=nonsense"], '"nonsense" is not in the list of known'),
+        (["--cloud-provider=fake", "--concurrent-service-syncs=0"], "--concurrent-service-syncs must be"),
+    ],
+    ids=str,
+)
+def test_wrong_flags(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cloud_controller_manager.main(["--kubeconfig=x", *flags])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wish", "names"),
+    [
+        ("*", ["cloud-node", "cloud-node-lifecycle", "service-lb", "node-route"]),
+        ("service", ["service-lb"]),
+        ("*,-route,-cloud-node-lifecycle", ["cloud-node", "service-lb"]),
+        ("cloud-node-controller", ["cloud-node"]),
+    ],
+)
+def test_controllers_go_by_their_names_of_old_too(wish: str, names: list[str]) -> None:
+    known = cloud_controller_manager.all_controllers()
+    found = cloud_controller_manager._chosen(known, wish)
+    assert [controller.name.removesuffix("-controller") for controller in found] == names
