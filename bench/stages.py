@@ -50,7 +50,9 @@ GET = (
     ("  head and write", "connection.py:_send_plain"),
 )
 LIST = (
-    ("who and may they", "server.py:_authenticate"),
+    ("who", "server.py:_authenticate"),
+    ("may they", "server.py:_authorize"),
+    ("is it their turn", "control.py:arrive"),
     ("options and selectors", "options.py:list_options"),
     ("entries from the cache", "read.py:list_entries"),
     ("joining their bytes", "representation.py:list"),
@@ -58,7 +60,9 @@ LIST = (
 )
 CREATE = (
     ("parse", "connection.py:_feed"),
-    ("who and may they", "server.py:_authenticate"),
+    ("who", "server.py:_authenticate"),
+    ("may they", "server.py:_authorize"),
+    ("is it their turn", "control.py:arrive"),
     ("body: decode, prune, default", "body.py:read_object"),
     ("  decode JSON", "decode.py:decode_json"),
     ("  by schema", "decode.py:prune"),

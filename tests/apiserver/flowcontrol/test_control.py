@@ -22,6 +22,8 @@ from podium.apiserver.server import ApiServer, Config, Limits
 from podium.base.http.message import Headers, Request, Response
 from podium.store.sqlite import SqliteStore
 from tests.apiserver.harness import Collector
+from tests.base.certs import authority
+from tests.base.http_tools import serving
 
 TOKENS = (
     "root,root,1,system:masters",
@@ -339,6 +341,29 @@ def test_whose_client_leaves_is_not_waited_for(tmp_path: Path) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await cancelled
             assert (queues.waiting, queues.cancelled, asked.control.pump.waiting) == (0, 2, 0)
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_closes_takes_its_request_out_of_the_queue(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with people(tmp_path, FEW) as asked:
+            queues = await narrow(asked, seats=0)
+            async with serving(asked.server.handler, tls=True, reads_at_once=True) as http:
+                context = authority().client_context()
+                _, writer = await asyncio.open_connection(
+                    "127.0.0.1", http.port, ssl=context, server_hostname="localhost"
+                )
+                asks = f"GET {CONFIGMAPS} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer alice\r\n\r\n"
+                # What comes behind it is not looked at before it is answered.
+                writer.write(asks.encode() * 5)
+                await asked.until(lambda: queues.waiting > 0)
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                assert queues.waiting == 1
+                writer.transport.abort()
+                await asked.until(lambda: queues.waiting == 0)
+                assert queues.cancelled == 1
 
     asyncio.run(main())
 
