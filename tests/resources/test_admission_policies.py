@@ -16,6 +16,7 @@ from podium.resources.admissionregistration.validatingadmissionpolicies import V
 from podium.resources.admissionregistration.validatingadmissionpolicybindings import (
     VALIDATINGADMISSIONPOLICYBINDINGS,
 )
+from tests.resources.refusals import faults
 
 RULE = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
 
@@ -185,3 +186,26 @@ def test_conditions_that_stay_are_not_looked_at_again() -> None:
     assert told(VALIDATINGADMISSIONPOLICIES.validate_update(new, old)) == []
     new["spec"]["matchConditions"].append({"name": "b", "expression": "true"})
     assert told(VALIDATINGADMISSIONPOLICIES.validate_update(new, old)) != []
+
+
+@pytest.mark.parametrize(
+    ("expression", "fault"),
+    [
+        ("[JSONPatch{op: 'remove', path: '/a'}]", ""),
+        ("has(object.spec) ? [JSONPatch{op: 'remove', path: '/a'}] : []", ""),
+        ("[]", "must evaluate to list(JSONPatch) but got list(dyn)"),
+        ("[dyn(1)]", "must evaluate to list(JSONPatch) but got list(dyn)"),
+    ],
+)
+def test_patches_are_a_list_of_patches(expression: str, fault: str) -> None:
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}]
+    policy = {
+        "metadata": {"name": "p"},
+        "spec": {
+            "matchConstraints": {"resourceRules": rules},
+            "reinvocationPolicy": "Never",
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
+        },
+    }
+    found = faults(MUTATINGADMISSIONPOLICIES, policy)
+    assert [f.split(": ", 2)[-1].endswith(fault) for f in found] == ([True] if fault else [])

@@ -101,3 +101,21 @@ def test_a_release_has_its_own_libraries(expression: str, since: str) -> None:
     if since != "1.25":
         with pytest.raises(cel.CelError, match="undeclared reference"):
             cel.compile(expression, variables={}, version=before)
+
+
+@pytest.mark.parametrize(
+    ("expression", "type_"),
+    [
+        ("[]", "list(dyn)"),
+        ("{}", "map(dyn, dyn)"),
+        ("[] + [1]", "list(int)"),
+        ("['a'] + []", "list(string)"),
+        ("true ? [] : [JSONPatch{op: 'add'}]", "list(JSONPatch)"),
+        ("true ? (false ? [JSONPatch{op: 'add'}] : []) : []", "list(JSONPatch)"),
+        ("[[], [1]]", "list(list(int))"),
+        ("[{}, {'a': 1}]", "list(map(string, int))"),
+        ("[dyn(1)] + [1]", "list(dyn)"),
+    ],
+)
+def test_an_empty_list_is_one_of_what_it_stands_with(expression: str, type_: str) -> None:
+    assert str(cel.compile(expression, variables={}, mutation=True).result_type) == type_

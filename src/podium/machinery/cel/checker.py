@@ -21,7 +21,7 @@ from podium.machinery.cel.syntax import (
     Struct,
     dotted,
 )
-from podium.machinery.cel.types import DYN, ERROR, Type, list_of, map_of, optional_of, type_of
+from podium.machinery.cel.types import DYN, ERROR, OPEN, Type, list_of, map_of, optional_of, type_of
 from podium.machinery.cel.values import kind_of
 
 NESTED_LOOPS_MAX = 25
@@ -92,6 +92,9 @@ def assignable(formal: Type, actual: Type, bound: dict[str, Type]) -> bool:
     """Return whether a value of type `actual` may stand where `formal` is wanted; binds type variables."""
     if formal.kind == "param":
         known = bound.get(formal.name)
+        if known == OPEN:
+            bound[formal.name] = actual
+            return True
         if known is None or known.kind in ("dyn", "error"):
             bound.setdefault(formal.name, actual)
             return True
@@ -119,6 +122,8 @@ def assignable(formal: Type, actual: Type, bound: dict[str, Type]) -> bool:
 
 def _general(one: Type, two: Type) -> bool:
     """Return whether `one` says less than `two`, so that a type variable takes it."""
+    if OPEN in (one, two):
+        return one != OPEN
     if one.kind == "dyn":
         return two.kind != "dyn"
     if two.kind == "null":
@@ -282,6 +287,8 @@ class _Checker:
         """Return the type of what holds both. Whether they may stand together is said in `literals.py`."""
         if known is None:
             return found
+        if OPEN in (known, found):
+            return known if found == OPEN else found
         if known.kind == "dyn" or found.kind == "dyn" or not assignable(known, found, {}):
             return DYN
         return found if _general(found, known) else known
@@ -299,7 +306,7 @@ class _Checker:
         for position, item in enumerate(node.elements):
             found = self.opened(item, position in node.optional, self.check(item))
             element = self.joined(element, found)
-        return list_of(element or DYN)
+        return list_of(element or OPEN)
 
     def map_type(self, node: MapOf) -> Type:
         key_type: Type | None = None
@@ -307,7 +314,7 @@ class _Checker:
         for key, value, optional in node.entries:
             key_type = self.joined(key_type, self.check(key))
             value_type = self.joined(value_type, self.opened(value, optional, self.check(value)))
-        return map_of(key_type or DYN, value_type or DYN)
+        return map_of(key_type or OPEN, value_type or OPEN)
 
     def struct(self, node: Struct) -> Type:
         if not (self.mutation and _is_mutation_type(node.name)):

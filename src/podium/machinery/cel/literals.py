@@ -12,7 +12,7 @@ from podium.machinery.cel.checker import Checked
 from podium.machinery.cel.errors import CelRuntimeError, Issue
 from podium.machinery.cel.library.standard import to_duration, to_timestamp
 from podium.machinery.cel.syntax import Call, ListOf, Literal, Macro, MapOf, Node, Select, Struct
-from podium.machinery.cel.types import Type
+from podium.machinery.cel.types import Type, agree
 from podium.machinery.regexp import compiled
 
 _CHECKS: dict[str, Callable[..., object]] = {
@@ -60,7 +60,7 @@ def _list(checked: Checked, node: ListOf) -> Iterator[Issue]:
         found = _opened(checked.types[element], at in node.optional)
         if known is None:
             known = found
-        elif known != found:
+        elif not agree(known, found):
             yield _mismatch(element, known, found)
             return
 
@@ -75,9 +75,9 @@ def _map(checked: Checked, node: MapOf) -> Iterator[Issue]:
         if key_type is None or value_type is None:
             key_type, value_type = found_key, found_value
             continue
-        if key_type != found_key:
+        if not agree(key_type, found_key):
             yield _mismatch(key, key_type, found_key)
-        if value_type != found_value:
+        if not agree(value_type, found_value):
             yield _mismatch(value, value_type, found_value)
 
 

@@ -83,6 +83,8 @@ class Type:
                 return f"google.protobuf.{self.kind.capitalize()}"
             case "wrapper":
                 return f"wrapper({self.params[0]})"
+            case "dyn":
+                return "dyn"
             case _:
                 return self.name or self.kind
 
@@ -96,6 +98,15 @@ def _simple(kind: str, *, size_min: int = 1) -> Type:
     return Type(kind=kind, name=kind, size_min=size_min)
 
 
+def agree(one: Type, two: Type) -> bool:
+    """Say whether two types are the same where both are known."""
+    if one == two or OPEN in (one, two):
+        return True
+    if one.kind != two.kind or len(one.params) != len(two.params) or not one.params:
+        return False
+    return all(map(agree, one.params, two.params))
+
+
 BOOL = _simple("bool", size_min=4)
 INT = _simple("int")
 UINT = _simple("uint")
@@ -104,6 +115,8 @@ STRING = replace(_simple("string", size_min=2), elements_max=STRING_MAX)
 BYTES = replace(_simple("bytes", size_min=2), elements_max=STRING_MAX)
 NULL = Type(kind="null", name="null")
 DYN = _simple("dyn")
+OPEN = Type(kind="dyn", name="open")
+"""Of the elements of an empty list: dynamic, until it stands where lists of something stand."""
 ERROR = Type(kind="error", name="!error!")
 DURATION = replace(_simple("duration", size_min=3), elements_max=32)
 TIMESTAMP = replace(_simple("timestamp", size_min=21), elements_max=32)

@@ -22,8 +22,7 @@ TEXT = ("string",)
 TEXT_OR_NULL = ("string", "null_type")
 ANYTHING = ("any",)
 OBJECT = ("Object",)
-JSON_PATCHES = ("list(JSONPatch)", "list(dyn)")
-"""An empty list may be one of anything; the elements of others are looked at when they are there."""
+JSON_PATCHES = ("list(JSONPatch)",)
 
 _KEPT = frozenset(
     ("any", "bool", "bytes", "double", "duration", "int", "null", "string", "timestamp", "uint")
@@ -75,7 +74,7 @@ class Compiler:
         found = type_text(program.result_type)
         if found in returns or "any" in returns:
             return Compiled(text=text, program=program)
-        if len(returns) == 1 or returns is JSON_PATCHES:
+        if len(returns) == 1:
             return Compiled(text=text, error=f"must evaluate to {returns[0]} but got {found}")
         return Compiled(text=text, error=f"must evaluate to one of [{' '.join(returns)}] but got {found}")
 
