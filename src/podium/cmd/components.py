@@ -83,6 +83,20 @@ def scheduler(cluster: Cluster) -> Component:
     )
 
 
+def cloud_controller_manager(cluster: Cluster) -> Component:
+    return Component(
+        name="cloud-controller-manager",
+        command=_python(
+            "cloud_controller_manager",
+            f"--kubeconfig={cluster.component_kubeconfig('cloud-controller-manager')}",
+            "--cloud-provider=local",
+            f"--local-load-balancer-range={cluster.load_balancer_cidr}",
+            f"--cluster-name={cluster.name}",
+            "--leader-elect=false",
+        ),
+    )
+
+
 def dns(cluster: Cluster) -> Component:
     return Component(
         name="podium-dns",

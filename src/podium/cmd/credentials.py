@@ -30,6 +30,7 @@ class _Identity:
 ADMIN = _Identity(file="admin", common_name="kubernetes-admin", organizations=("system:masters",))
 _COMPONENTS = (
     _Identity(file="kube-controller-manager", common_name="system:kube-controller-manager"),
+    _Identity(file="cloud-controller-manager", common_name="system:cloud-controller-manager"),
     _Identity(file="kube-scheduler", common_name="system:kube-scheduler"),
     _Identity(file="kube-proxy", common_name="system:kube-proxy"),
     _Identity(file="podium-dns", common_name="system:podium-dns"),

@@ -147,6 +147,11 @@ class Cluster:
         return f"172.30.{self.slot}.0/24"
 
     @property
+    def load_balancer_cidr(self) -> str:
+        """Where Services of type LoadBalancer get their addresses from."""
+        return f"172.30.{64 + self.slot}.0/24"
+
+    @property
     def bridge_address(self) -> str:
         return f"172.30.{self.slot}.1"
 

@@ -28,6 +28,8 @@ def plan_up(cluster: Cluster) -> list[Command]:
         ["ip", "link", "add", bridge, "type", "bridge"],
         ["ip", "addr", "add", f"{cluster.bridge_address}/24", "dev", bridge],
         ["ip", "link", "set", bridge, "up"],
+        # kube-proxy takes these packets before they leave, but without a route there would be none to take.
+        ["ip", "route", "replace", cluster.load_balancer_cidr, "dev", bridge],
     ]
     for index in cluster.node_indexes:
         if netns := cluster.netns(index):

@@ -186,6 +186,9 @@ async def _start(cluster: Cluster, supervisor: Supervisor, reporter: progress.Re
                 tasks.create_task(_start_dns(start))
             if cluster.simulated_nodes:
                 tasks.create_task(_start_simulated_nodes(start))
+        if cluster.nodes:
+            # After all that a user waits for. Simulated nodes have no kube-proxy to answer for an address.
+            await supervisor.start(components.cloud_controller_manager(cluster))
     reporter.ready(summary(cluster))
 
 
