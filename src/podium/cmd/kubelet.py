@@ -52,6 +52,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         cluster_dns=tuple(ip for ip in arguments.cluster_dns.split(",") if ip),
         cluster_domain=arguments.cluster_domain,
         cgroup_root=arguments.cgroup_root or arguments.network_name,
+        external_cloud=arguments.cloud_provider == "external",
     )
     figures = Registry()
     client = client_from_kubeconfig(
@@ -100,6 +101,12 @@ def parser() -> argparse.ArgumentParser:
     add("--cni-conf-dir", type=Path, required=True, help="where the node's network configuration is written")
     add("--network-name", default="podium", help="names the pod network and its nftables table")
     add("--cgroup-root", default="", help="the cgroup that holds the pods' (default: the network's name)")
+    add(
+        "--cloud-provider",
+        choices=("", "external"),
+        default="",
+        help="`external`: a cloud-controller-manager says what this node is, and no pod comes before it has",
+    )
     add_feature_gates(made)
     add("-v", "--v", type=int, default=0, dest="verbosity", help="log verbosity")
     return made

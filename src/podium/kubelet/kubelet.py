@@ -58,6 +58,7 @@ class KubeletSettings:
     cluster_dns: tuple[str, ...] = ()
     cluster_domain: str = "cluster.local"
     cgroup_root: str = "podium"
+    external_cloud: bool = False
 
 
 class Kubelet:
@@ -201,6 +202,7 @@ class Kubelet:
             port=self._kubelet_settings.port,
             machine=self._machine,
             runtime_version=version,
+            external_cloud=self._kubelet_settings.external_cloud,
         )
         self._reporter = NodeReporter(
             self._client,

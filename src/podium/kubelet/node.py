@@ -117,6 +117,12 @@ class NodeReporter:
                 async with asyncio.timeout(STATUS_CHECK_S):
                     await self._wake.wait()
 
+    def _addresses_are_the_clouds(self) -> bool:
+        """With a cloud, the kubelet's own addresses only serve until the cloud has written better ones."""
+        if not self._facts.external_cloud:
+            return False
+        return self._reported is not None or bool((self._node.get("status") or {}).get("addresses"))
+
     async def _report_once(self) -> None:
         old = (self._reported or self._node.get("status") or {}).get("conditions") or ()
         current = conditions(self._pressure(), self._not_ready(), old, self._clock.now())
@@ -126,8 +132,11 @@ class NodeReporter:
         if self._reported is not None and not due and not differs(self._reported, status):
             return
         patch: Object = dict(status)
-        # Addresses merge by type: say that these are all.
-        patch["addresses"] = [*status["addresses"], {"$patch": "replace"}]
+        if self._addresses_are_the_clouds():
+            del patch["addresses"]
+        else:
+            # Addresses merge by type: say that these are all.
+            patch["addresses"] = [*status["addresses"], {"$patch": "replace"}]
         await self._client.patch(
             NODES, self._facts.name, {"status": patch}, type="strategic", subresource="status"
         )

@@ -29,6 +29,8 @@ class NodeFacts:
     port: int
     machine: Machine
     runtime_version: str
+    external_cloud: bool = False
+    """A cloud-controller-manager says what the node is, and where (`--cloud-provider=external`)."""
 
 
 def labels(facts: NodeFacts) -> dict[str, str]:
@@ -44,15 +46,22 @@ def labels(facts: NodeFacts) -> dict[str, str]:
 
 def node_object(facts: NodeFacts) -> Object:
     """Return the Node that the kubelet registers."""
+    annotations = {"volumes.kubernetes.io/controller-managed-attach-detach": "true"}
+    spec: Object = {}
+    if facts.external_cloud:
+        annotations["alpha.kubernetes.io/provided-node-ip"] = ",".join(facts.ips)
+        # Keeps pods away until the cloud-controller-manager takes it off.
+        taint = "node.cloudprovider.kubernetes.io/uninitialized"
+        spec["taints"] = [{"key": taint, "value": "true", "effect": "NoSchedule"}]
     return {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {
             "name": facts.name,
             "labels": labels(facts),
-            "annotations": {"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
+            "annotations": annotations,
         },
-        "spec": {},
+        "spec": spec,
     }
 
 
