@@ -29,6 +29,12 @@ def narrow_to_status_alone(new: Object, old: Object, _clock: Clock) -> None:
     _restore_metadata(new, old)
 
 
+def _narrow_to_service_status(new: Object, old: Object, _clock: Clock) -> None:
+    """services/status: the status and the metadata. Clouds may write no more of a Service than this, and put
+    their finalizer here."""
+    _restore(new, old, but=("status",))
+
+
 def _narrow_to_phase(new: Object, old: Object, clock: Clock) -> None:
     """persistentvolumes/status: the status, which says since when the phase is what it is."""
     narrow_to_status(new, old, clock)
@@ -183,6 +189,7 @@ NARROW: Mapping[tuple[str, str], Narrow] = {
     ("pods", "ephemeralcontainers"): _narrow_to_ephemeral_containers,
     ("pods", "resize"): _narrow_to_resources,
     ("pods", "status"): _narrow_to_pod_status,
+    ("services", "status"): _narrow_to_service_status,
     ("persistentvolumes", "status"): _narrow_to_phase,
 }
 """By (`Resource.group_plural`, subresource)."""
