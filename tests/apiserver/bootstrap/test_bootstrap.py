@@ -13,7 +13,11 @@ from podium.apiserver import bootstrap
 from podium.apiserver.authz.rbac import GROUP
 from podium.apiserver.bootstrap import rbac
 from podium.apiserver.bootstrap.planning import Options, Write, missing, plan, unfit
-from podium.apiserver.bootstrap.roles import CLUSTER_ROLES
+from podium.apiserver.bootstrap.roles import (
+    CLOUD_CONTROLLER_MANAGER,
+    CLOUD_CONTROLLER_MANAGER_IN_KUBE_SYSTEM,
+    CLUSTER_ROLES,
+)
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.machinery.feature_gates import FeatureGates
@@ -274,3 +278,15 @@ def test_storage_has_upstreams_generations() -> None:
     for path in TRUTH.glob("*.json"):
         for obj in json.loads(path.read_text()):
             assert resources[path.stem].generation == ("generation" in obj["metadata"]), path.stem
+
+
+def test_the_cloud_controller_manager_can_become_nobody_else() -> None:
+    """Whoever may make tokens of any account holds the rights of all."""
+    everywhere = [resource for rule in CLOUD_CONTROLLER_MANAGER for resource in rule["resources"]]
+    assert not {"secrets", "serviceaccounts", "serviceaccounts/token", "configmaps", "leases"} & {*everywhere}
+    [tokens] = [
+        rule
+        for rule in CLOUD_CONTROLLER_MANAGER_IN_KUBE_SYSTEM
+        if rule["resources"] == ["serviceaccounts/token"]
+    ]
+    assert tokens["resourceNames"] == ["node-controller", "route-controller", "service-controller"]

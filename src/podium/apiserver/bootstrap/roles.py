@@ -269,23 +269,26 @@ PODIUM_DNS_IN_KUBE_SYSTEM: tuple[Object, ...] = (
 
 CLOUD_CONTROLLER_MANAGER: tuple[Object, ...] = (
     EVENTS,
-    rule("create", "coordination.k8s.io", "leases"),
-    rule("get update", "coordination.k8s.io", "leases", "cloud-controller-manager"),
     rule("delete get list patch watch", "core", "nodes"),
     rule("patch", "core", "nodes/status"),
     rule(READ, "core", "services"),
     rule("patch", "core", "services/status"),
-    rule("create get", "core", "serviceaccounts"),
-    rule("create", "core", "serviceaccounts/token"),
     rule("create", "authentication.k8s.io", "tokenreviews"),
     rule("create", "authorization.k8s.io", "subjectaccessreviews"),
 )
 """What upstream leaves to the manifest that starts the program."""
-LOAD_BALANCER_ADDRESSES: tuple[Object, ...] = (
+_CLOUD_ACCOUNTS = "node-controller route-controller service-controller"
+CLOUD_CONTROLLER_MANAGER_IN_KUBE_SYSTEM: tuple[Object, ...] = (
+    rule("create", "coordination.k8s.io", "leases"),
+    rule("get update", "coordination.k8s.io", "leases", "cloud-controller-manager"),
+    # The record of the provider `local`.
     rule("create", "core", "configmaps"),
     rule("get update", "core", "configmaps", "podium-load-balancer-addresses"),
+    # --use-service-account-credentials
+    rule("create", "core", "serviceaccounts"),
+    rule("get", "core", "serviceaccounts", _CLOUD_ACCOUNTS),
+    rule("create", "core", "serviceaccounts/token", _CLOUD_ACCOUNTS),
 )
-"""Where the provider `local` keeps its record."""
 
 # Subjects are `kind:name`, a service account's name with its namespace.
 BINDINGS: Mapping[str, str] = {
@@ -329,7 +332,7 @@ NAMESPACE_ROLES: Mapping[str, Mapping[str, tuple[Object, ...]]] = {
         "system:controller:cloud-provider": (rule(f"create {READ}", "core", "configmaps"),),
         "system:controller:token-cleaner": (rule(f"delete {READ}", "core", "secrets"), EVENTS),
         "system:podium-dns": PODIUM_DNS_IN_KUBE_SYSTEM,
-        "system:cloud-controller-manager": LOAD_BALANCER_ADDRESSES,
+        "system:cloud-controller-manager": CLOUD_CONTROLLER_MANAGER_IN_KUBE_SYSTEM,
     },
 }
 
