@@ -230,3 +230,40 @@ def test_an_apply_of_an_object_that_is_gone_does_not_create_another(tmp_path: Pa
             )
 
     asyncio.run(main())
+
+
+def test_what_of_the_metadata_a_status_may_change(tmp_path: Path) -> None:
+    """Upstream's older strategies leave it free; pods keep their owners, deployments their labels."""
+    written: Any = {
+        "metadata": {
+            "labels": {"l": "new"},
+            "annotations": {"a": "new"},
+            "finalizers": ["podium.dev/f"],
+            "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "u"}],
+        }
+    }
+    template = {"metadata": {"labels": {"t": "t"}}, "spec": pod("p")["spec"]}
+    deployment = {
+        "metadata": {"name": "d"},
+        "spec": {"selector": {"matchLabels": {"t": "t"}}, "template": template},
+    }
+    cidr = {"metadata": {"name": "c"}, "spec": {"cidrs": ["192.0.2.0/24"]}}
+    group = "/apis/apps/v1/namespaces/default/deployments"
+    cases: Any = (
+        (PODS, pod("p"), "labels annotations finalizers"),
+        (group, deployment, "annotations finalizers ownerReferences"),
+        ("/api/v1/nodes", {"metadata": {"name": "n"}}, "labels annotations finalizers ownerReferences"),
+        ("/apis/networking.k8s.io/v1/servicecidrs", cidr, ""),
+    )
+
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            for path, obj, changed in cases:
+                before = (await server.ok("POST", path, obj))["metadata"]
+                url = f"{path}/{obj['metadata']['name']}/status"
+                merge = "application/merge-patch+json"
+                after = (await server.ok("PATCH", url, written, type=merge))["metadata"]
+                names = written["metadata"].keys()
+                assert {n for n in names if after.get(n) != before.get(n)} == set(changed.split()), path
+
+    asyncio.run(main())

@@ -17,22 +17,19 @@ Check = Callable[[Object, Object], list[FieldError]]
 
 
 def narrow_to_status(new: Object, old: Object, _clock: Clock) -> None:
-    """status: the rest stays, but for those parts of metadata that steer nothing."""
+    """status of most resources: whoever may write it may write the metadata with it, finalizers too."""
     _restore(new, old, but=("status",))
-    _carry(new["metadata"], old["metadata"], "ownerReferences")
-    _carry(new["metadata"], old["metadata"], "finalizers")
 
 
 def narrow_to_status_alone(new: Object, old: Object, _clock: Clock) -> None:
-    """status of a custom resource: the metadata stays too, but for who owns the status now."""
+    """status of custom resources and newer kinds: the metadata stays too, but for who owns the status now."""
     _restore(new, old, but=("status",))
     _restore_metadata(new, old)
 
 
-def _narrow_to_service_status(new: Object, old: Object, _clock: Clock) -> None:
-    """services/status: the status and the metadata. Clouds may write no more of a Service than this, and put
-    their finalizer here."""
-    _restore(new, old, but=("status",))
+def _narrow_to_deployment_status(new: Object, old: Object, clock: Clock) -> None:
+    narrow_to_status(new, old, clock)
+    _carry(new["metadata"], old["metadata"], "labels")
 
 
 def _narrow_to_phase(new: Object, old: Object, clock: Clock) -> None:
@@ -48,8 +45,10 @@ def _narrow_to_phase(new: Object, old: Object, clock: Clock) -> None:
 
 
 def _narrow_to_pod_status(new: Object, old: Object, clock: Clock) -> None:
-    """pods/status: the status; what kubelets of old did not know of it stays."""
+    """pods/status: the status; what kubelets of old did not know of it stays, and so do the owners, which
+    they wrote wrongly."""
     narrow_to_status(new, old, clock)
+    _carry(new["metadata"], old["metadata"], "ownerReferences")
     status, before = dict(new.get("status") or {}), old.get("status") or {}
     for key in ("qosClass", "observedGeneration"):
         if not status.get(key) and before.get(key):
@@ -183,14 +182,30 @@ def _put(obj: Object, name: str, value: Any) -> None:
         obj[name] = value
 
 
+_STATUS_ALONE = (
+    "customresourcedefinitions.apiextensions.k8s.io",
+    "devicetaintrules.resource.k8s.io",
+    "podcertificaterequests.certificates.k8s.io",
+    "podgroups.scheduling.k8s.io",
+    "resourceclaims.resource.k8s.io",
+    "resourcepoolstatusrequests.resource.k8s.io",
+    "servicecidrs.networking.k8s.io",
+    "storageversionmigrations.storagemigration.k8s.io",
+    "storageversions.internal.apiserver.k8s.io",
+    "validatingadmissionpolicies.admissionregistration.k8s.io",
+    "volumeattachments.storage.k8s.io",
+)
+"""Upstream's strategies that reset the metadata of a status; the older ones never did."""
+
 NARROW: Mapping[tuple[str, str], Narrow] = {
     ("namespaces", "finalize"): _narrow_to_finalizers,
     ("certificatesigningrequests.certificates.k8s.io", "approval"): _narrow_to_approval,
     ("pods", "ephemeralcontainers"): _narrow_to_ephemeral_containers,
     ("pods", "resize"): _narrow_to_resources,
     ("pods", "status"): _narrow_to_pod_status,
-    ("services", "status"): _narrow_to_service_status,
+    ("deployments.apps", "status"): _narrow_to_deployment_status,
     ("persistentvolumes", "status"): _narrow_to_phase,
+    **{(name, "status"): narrow_to_status_alone for name in _STATUS_ALONE},
 }
 """By (`Resource.group_plural`, subresource)."""
 
