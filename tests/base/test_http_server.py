@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import time
 from typing import Any
 
 import orjson
@@ -241,6 +243,33 @@ def test_a_slow_peer_is_not_waited_for(data: bytes, status: int) -> None:
 
     answer = run(main())
     assert (int(answer.split(b" ")[1]) if answer else 0) == status
+
+
+@LOOPS
+def test_time_that_the_server_took_is_not_counted_against_its_peers(uv: bool) -> None:
+    unread: list[socket.socket] = []
+    ask = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+    async def handler(request: Request) -> Response:
+        if unread:
+            unread[0].sendall(ask)
+            time.sleep(2.5)  # noqa: ASYNC251 - what holds the loop, while another peer's request lies unread
+        return Response(body=b"done")
+
+    async def main() -> bytes:
+        async with (
+            serving(handler, idle_timeout_s=1.0, reads_at_once=True) as server,
+            peer_of(server) as peer,
+        ):
+            with socket.create_connection(("127.0.0.1", server.port)) as other:
+                other.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                await asyncio.to_thread(other.recv, 4096)
+                unread.append(other)
+                await peer.send(ask)
+                await peer.rest()
+                return await asyncio.to_thread(other.recv, 4096)
+
+    assert run(main(), uv=uv).startswith(b"HTTP/1.1 200 ")
 
 
 def test_expect_continue() -> None:

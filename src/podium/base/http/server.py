@@ -75,6 +75,7 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._doors: list[Door] = []
         self._tick_handle: asyncio.TimerHandle | None = None
+        self._tick_due = 0.0
         self._changed: asyncio.Event = asyncio.Event()
 
     async def start(
@@ -166,7 +167,7 @@ class Server:
     def opened(self, connection: Connection) -> None:
         self.connections.add(connection)
         if self._tick_handle is None:
-            self._tick_handle = self.loop.call_later(TICK_S, self._tick)
+            self._tick_later()
 
     def closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
@@ -192,9 +193,21 @@ class Server:
     def _tick(self) -> None:
         """One timer watches the deadlines of all connections."""
         now = self.loop.time()
+        late_s = now - self._tick_due
+        if late_s > TICK_S:
+            # Something has held the loop, and what peers sent meanwhile is unread: that time is not theirs.
+            for connection in self.connections:
+                if connection.deadline:
+                    connection.deadline += late_s
         for connection in [c for c in self.connections if c.deadline and c.deadline < now]:
             connection.expire()
-        self._tick_handle = self.loop.call_later(TICK_S, self._tick) if self.connections else None
+        self._tick_handle = None
+        if self.connections:
+            self._tick_later()
+
+    def _tick_later(self) -> None:
+        self._tick_due = self.loop.time() + TICK_S
+        self._tick_handle = self.loop.call_later(TICK_S, self._tick)
 
 
 def _contexts(tls: ssl.SSLContext | Contexts) -> Contexts:
