@@ -22,7 +22,7 @@ class Hand:
         self.sleeping: list[tuple[float, asyncio.Event]] = []
 
     def now(self) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError  # Batches are timed by the monotonic clock alone.
 
     def monotonic_s(self) -> float:
         return 0.0
