@@ -143,6 +143,16 @@ def pod(
     }
 
 
+def workload(kind: str, **spec: Any) -> Object:
+    """A DaemonSet or StatefulSet `db`."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": "db", "namespace": "default", "uid": "uid-db", "generation": 1},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template(), **spec},
+    }
+
+
 @asynccontextmanager
 async def running(api: FakeApi, controllers: Sequence[Controller]) -> AsyncIterator[list[ControllerRun]]:
     """Run controllers on `api` until the block ends."""

@@ -1,4 +1,4 @@
-"""DaemonSets and StatefulSets: where, in which order, and in which revision."""
+"""DaemonSets: on which nodes, in which order, and in which revision."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import Any
 
 import pytest
 
-from podium.controllers import daemonset, statefulset
+from podium.controllers import daemonset
 from podium.controllers.common.history import HASH, plan_history, template_of
 from podium.controllers.common.node_fit import wants_node
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.resources.apps.controllerrevisions import CONTROLLERREVISIONS
 from podium.resources.apps.daemonsets import DAEMONSETS
-from podium.resources.apps.statefulsets import STATEFULSETS
 from podium.resources.core.nodes import NODES
-from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
 from podium.resources.core.pods import PODS
-from tests.controllers.builders import pod, running, template
+from tests.controllers.builders import pod, running, template, workload
 from tests.runtime.fakes import FakeApi
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -29,15 +27,6 @@ def node(name: str, *taints: tuple[str, str], **labels: str) -> Object:
     return {
         "metadata": {"name": name, "labels": labels},
         "spec": {"taints": [{"key": key, "effect": effect} for key, effect in taints]},
-    }
-
-
-def workload(kind: str, **spec: Any) -> Object:
-    return {
-        "apiVersion": "apps/v1",
-        "kind": kind,
-        "metadata": {"name": "db", "namespace": "default", "uid": "uid-db", "generation": 1},
-        "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template(), **spec},
     }
 
 
@@ -182,103 +171,3 @@ def test_a_revision_holds_its_template() -> None:
     assert history.create is not None
     assert history.create["data"]["spec"]["template"]["$patch"] == "replace"
     assert template_of(history.create) == template()
-
-
-def stateful_pods(*entries: tuple[int, str]) -> list[Object]:
-    """Return pods by ordinal: `r`eady, `u`nready, `f`ailed, `g`oing; upper case: of the old revision."""
-    pods = []
-    for number, state in entries:
-        kind = state.lower()
-        labels = {"app": "web", HASH: "old" if state.isupper() else "new"}
-        metadata: Object = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if kind == "g" else {}
-        phase = "Failed" if kind == "f" else "Running"
-        pods.append(pod(f"db-{number}", phase=phase, ready=kind == "r", labels=labels, **metadata))
-    return pods
-
-
-@pytest.mark.parametrize(
-    ("spec", "pods", "created", "deleted"),
-    [
-        pytest.param({"replicas": 3}, (), [0], [], id="the first"),
-        pytest.param({"replicas": 3}, ((0, "u"),), [], [], id="wait for it"),
-        pytest.param({"replicas": 3}, ((0, "r"),), [1], [], id="the next"),
-        pytest.param({"replicas": 3}, ((0, "r"), (2, "r")), [1], [], id="a gap"),
-        pytest.param(
-            {"replicas": 3, "podManagementPolicy": "Parallel"}, ((1, "u"),), [0, 2], [], id="parallel"
-        ),
-        pytest.param({"replicas": 2, "ordinals": {"start": 5}}, ((5, "r"),), [6], [], id="other numbers"),
-        pytest.param({"replicas": 1}, ((0, "f"),), [], ["db-0"], id="a failed one goes"),
-        pytest.param({"replicas": 1}, ((0, "r"), (1, "r"), (2, "r")), [], ["db-2"], id="down from the top"),
-        pytest.param({"replicas": 1}, ((0, "r"), (1, "r"), (2, "g")), [], [], id="one at a time"),
-        pytest.param({"replicas": 1}, ((0, "u"), (1, "r")), [], [], id="not while one is unwell"),
-        pytest.param(
-            {"replicas": 1, "podManagementPolicy": "Parallel"},
-            ((0, "r"), (1, "r"), (2, "r")),
-            [],
-            ["db-2", "db-1"],
-            id="parallel down",
-        ),
-        pytest.param({"replicas": 3}, ((0, "R"), (1, "R"), (2, "R")), [], ["db-2"], id="update from the top"),
-        pytest.param({"replicas": 3}, ((0, "R"), (1, "R"), (2, "u")), [], [], id="update waits"),
-        pytest.param({"replicas": 3}, ((0, "R"), (1, "R"), (2, "r")), [], ["db-1"], id="update goes on"),
-        pytest.param(
-            {"replicas": 3, "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}},
-            ((0, "R"), (1, "R"), (2, "r")),
-            [],
-            [],
-            id="update stops at the partition",
-        ),
-        pytest.param(
-            {"replicas": 1, "updateStrategy": {"type": "OnDelete"}},
-            ((0, "R"),),
-            [],
-            [],
-            id="update on delete",
-        ),
-    ],
-)
-def test_the_next_step_of_a_stateful_set(
-    spec: Object, pods: tuple[tuple[int, str], ...], created: list[int], deleted: list[str]
-) -> None:
-    decided = statefulset.plan(workload("StatefulSet", **spec), stateful_pods(*pods), "new", "old", NOW)
-    assert (decided.create, [meta.name(p) for p in decided.delete]) == (created, deleted)
-
-
-def test_an_update_ends_when_all_are_updated_and_ready() -> None:
-    wish = workload("StatefulSet", replicas=2)
-    status = statefulset.plan(wish, stateful_pods((0, "R"), (1, "r")), "new", "old", NOW).status
-    assert (status["currentRevision"], status["updatedReplicas"], status["currentReplicas"]) == ("old", 1, 1)
-    status = statefulset.plan(wish, stateful_pods((0, "r"), (1, "r")), "new", "old", NOW).status
-    assert (status["currentRevision"], status["updatedReplicas"], status["currentReplicas"]) == ("new", 2, 2)
-
-
-def test_names_and_claims_stay_for_life() -> None:
-    async def go() -> None:
-        api = FakeApi()
-        claim = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
-        api.put(
-            STATEFULSETS, workload("StatefulSet", replicas=2, serviceName="svc", volumeClaimTemplates=[claim])
-        )
-
-        def make_ready(obj: Object) -> None:
-            obj["status"] = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-
-        async with running(api, [statefulset.STATEFULSET]):
-            await api.clock.advance(1)
-            assert sorted(api.table(PODS)) == ["default/db-0"]
-            first = api.table(PODS)["default/db-0"]
-            assert (first["spec"]["hostname"], first["spec"]["subdomain"]) == ("db-0", "svc")
-            assert first["spec"]["volumes"] == [
-                {"name": "data", "persistentVolumeClaim": {"claimName": "data-db-0"}}
-            ]
-            assert first["metadata"]["labels"]["apps.kubernetes.io/pod-index"] == "0"
-            api.change(PODS, "default/db-0", make_ready)
-            await api.clock.advance(1)
-            assert sorted(api.table(PODS)) == ["default/db-0", "default/db-1"]
-            assert sorted(api.table(PERSISTENTVOLUMECLAIMS)) == ["default/data-db-0", "default/data-db-1"]
-            api.remove(PODS, "default/db-0")
-            await api.clock.advance(1)
-            assert "default/db-0" in api.table(PODS)
-            assert len(api.all(PERSISTENTVOLUMECLAIMS)) == 2
-
-    asyncio.run(go())

@@ -150,6 +150,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         autoscaler=autoscaler_flags.options(arguments, arguments.gates),
         device_taints=arguments.gates.enabled("DRADeviceTaints"),
         storage_version_migrator=arguments.gates.enabled("StorageVersionMigrator"),
+        stateful_set_max_unavailable=arguments.gates.enabled("MaxUnavailableStatefulSet"),
     )
     idle = without_settings(settings)
     controllers = [c for c in chosen(catalogue(settings), arguments.controllers) if c.name not in idle]

@@ -42,7 +42,7 @@ from podium.controllers.root_ca import root_ca_publisher
 from podium.controllers.service_cidrs import SERVICE_CIDRS
 from podium.controllers.serviceaccount import SERVICEACCOUNT
 from podium.controllers.serviceaccount_token import serviceaccount_token
-from podium.controllers.statefulset import STATEFULSET
+from podium.controllers.statefulset import statefulset
 from podium.controllers.storage_version_migrator import STORAGE_VERSION_MIGRATOR
 from podium.controllers.taint_eviction import taint_eviction
 from podium.controllers.token_cleaner import TOKEN_CLEANER
@@ -92,6 +92,8 @@ class Settings:
     """The feature gate DRADeviceTaints."""
     storage_version_migrator: bool = False
     """The feature gate StorageVersionMigrator."""
+    stateful_set_max_unavailable: bool = False
+    """The feature gate MaxUnavailableStatefulSet."""
 
 
 OFF_BY_DEFAULT = frozenset({BOOTSTRAP_SIGNER.name, TOKEN_CLEANER.name})
@@ -128,7 +130,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         REPLICASET,
         REPLICATIONCONTROLLER,
         daemonset(),
-        STATEFULSET,
+        statefulset(max_unavailable=settings.stateful_set_max_unavailable),
         JOB,
         CRONJOB,
         TTL_AFTER_FINISHED,

@@ -1,291 +1,205 @@
 """StatefulSets: pods with names, in order, each with its own claims.
 
-Pod `NAME-ORDINAL` keeps its name and its claims for life. `plan` says the next writes: in order and one at a
-time, or (Parallel) all at once. Upstream: pkg/controller/statefulset.
+Pod `NAME-ORDINAL` keeps its name and its claims for life. `plan` (in `statefulset_plan`) says the next
+writes: in order and one at a time, or (Parallel) all at once. Upstream: pkg/controller/statefulset.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 
-from podium.controllers.common import pods as podlib
 from podium.controllers.common import revisions as revisions_io
 from podium.controllers.common.claim import ORPHANS, claim, controlled_by, plan_claims
 from podium.controllers.common.history import HASH, expendable, plan_history, template_of
-from podium.controllers.common.pod_control import pod_from_template
-from podium.controllers.common.status import without_zeros
+from podium.controllers.common.pod_control import in_parallel, slow_start
+from podium.controllers.statefulset_claims import claims_for
+from podium.controllers.statefulset_plan import Plan, made_of_current, ordinal, plan, pod_for
 from podium.machinery import labels, meta
 from podium.machinery.errors import AlreadyExists, ApiError, NotFound, Object
 from podium.resources.apps.controllerrevisions import CONTROLLERREVISIONS
 from podium.resources.apps.statefulsets import STATEFULSETS
 from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
 from podium.resources.core.pods import PODS
-from podium.runtime.controller import Caches, Context, Controller, Watch, namespace_is_terminating, own_key
+from podium.runtime.controller import (
+    Caches,
+    Context,
+    Controller,
+    Failed,
+    Watch,
+    namespace_is_terminating,
+    own_key,
+)
 from podium.runtime.informer import Delta
 
-POD_NAME = "statefulset.kubernetes.io/pod-name"
-POD_INDEX = "apps.kubernetes.io/pod-index"
 
-
-@dataclass(slots=True, kw_only=True)
-class Plan:
-    create: list[int] = field(default_factory=list)
-    """The ordinals of pods to make."""
-    delete: list[Object] = field(default_factory=list)
-    status: Object = field(default_factory=dict)
-    again_s: float | None = None
-
-
-def ordinal(set_name: str, pod: Object) -> int | None:
-    """Return the pod's number, None when its name is not of this set."""
-    match = re.fullmatch(re.escape(set_name) + r"-(0|[1-9][0-9]*)", meta.name(pod))
-    return int(match.group(1)) if match else None
-
-
-def plan(stateful_set: Object, pods: Sequence[Object], update: str, current: str, now: datetime) -> Plan:
-    """Decide the next writes. `update` and `current` are names of revisions."""
-    spec = stateful_set["spec"]
-    name = meta.name(stateful_set)
-    start = int((spec.get("ordinals") or {}).get("start") or 0)
-    replicas = int(spec["replicas"] if spec.get("replicas") is not None else 1)
-    min_ready_s = int(spec.get("minReadySeconds") or 0)
-    by_ordinal = {number: pod for pod in pods if (number := ordinal(name, pod)) is not None}
-    wanted = range(start, start + replicas)
-    condemned = sorted((n for n in by_ordinal if n not in wanted), reverse=True)
-    result = Plan()
-    if not meta.deleting(stateful_set):
-        _plan_pods(spec, by_ordinal, wanted, condemned, update, min_ready_s, now, result)
-    waits = [
-        wait
-        for pod in pods
-        if (wait := podlib.available_in_s(pod, min_ready_s, now)) is not None and wait > 0
-    ]
-    result.again_s = min(waits, default=None)
-    result.status = _status(stateful_set, list(by_ordinal.values()), update, current, min_ready_s, now)
-    return result
-
-
-def _plan_pods(
-    spec: Object,
-    by_ordinal: dict[int, Object],
-    wanted: range,
-    condemned: Sequence[int],
-    update: str,
-    min_ready_s: int,
-    now: datetime,
-    result: Plan,
-) -> None:
-    parallel = spec.get("podManagementPolicy") == "Parallel"
-
-    def healthy(number: int) -> bool:
-        pod = by_ordinal.get(number)
-        return pod is not None and not meta.deleting(pod) and podlib.is_available(pod, min_ready_s, now)
-
-    for number in wanted:
-        pod = by_ordinal.get(number)
-        if pod is None:
-            result.create.append(number)
-        elif podlib.is_finished(pod) and not meta.deleting(pod):
-            result.delete.append(pod)  # made anew once it is gone
-        elif healthy(number):
-            continue
-        if not parallel:
-            return  # the next ones wait for this one
-    sick = [number for number in condemned if not healthy(number)]
-    for number in condemned:
-        pod = by_ordinal[number]
-        if not meta.deleting(pod):
-            # In order: the highest first, and only while those below are well.
-            if not parallel and sick and number in sick and number != min(sick):
-                return
-            result.delete.append(pod)
-        if not parallel:
-            return
-    _plan_update(spec, by_ordinal, wanted, update, healthy, result)
-
-
-def _plan_update(
-    spec: Object,
-    by_ordinal: dict[int, Object],
-    wanted: range,
-    update: str,
-    healthy: Callable[[int], bool],
-    result: Plan,
-) -> None:
-    """Replace pods of older revisions: from the highest ordinal down to the partition, one at a time."""
-    strategy = spec.get("updateStrategy") or {}
-    if strategy.get("type") == "OnDelete" or result.create or result.delete:
-        return
-    partition = int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
-    for number in reversed(wanted):
-        if number < wanted.start + partition:
-            return
-        pod = by_ordinal.get(number)
-        if pod is None:
-            return
-        if meta.labels(pod).get(HASH) != update and not meta.deleting(pod):
-            result.delete.append(pod)
-            return
-        if not healthy(number):
-            return
-
-
-def _status(
-    stateful_set: Object, pods: Sequence[Object], update: str, current: str, min_ready_s: int, now: datetime
-) -> Object:
-    spec = stateful_set["spec"]
-    live = [pod for pod in pods if podlib.phase(pod) and not meta.deleting(pod)]
-    made = [pod for pod in pods if podlib.phase(pod)]
-    ready = sum(podlib.phase(pod) == "Running" and podlib.is_ready(pod) for pod in made)
-    updated = sum(meta.labels(pod).get(HASH) == update for pod in live)
-    replicas = int(spec["replicas"] if spec.get("replicas") is not None else 1)
-    finished = updated == len(made) == ready == replicas
-    if finished and (spec.get("updateStrategy") or {}).get("type") != "OnDelete":
-        current = update
-    status: Object = {
-        "observedGeneration": meta.generation(stateful_set),
-        "replicas": len(made),
-        "readyReplicas": ready,
-        "currentReplicas": sum(meta.labels(pod).get(HASH) == current for pod in live),
-        "updatedReplicas": updated,
-        "currentRevision": current,
-        "updateRevision": update,
-        "collisionCount": int((stateful_set.get("status") or {}).get("collisionCount") or 0),
-        "availableReplicas": sum(podlib.is_available(pod, min_ready_s, now) for pod in live),
-    }
-    return without_zeros(status, keep=("replicas", "availableReplicas", "collisionCount"))
-
-
-def pod_for(stateful_set: Object, template: Object, number: int, revision: str) -> Object:
-    """Return the pod with this ordinal."""
-    name = f"{meta.name(stateful_set)}-{number}"
-    extra = [(POD_NAME, name), (POD_INDEX, str(number)), (HASH, revision)]
-    pod = pod_from_template(template, stateful_set, labels=extra)
-    del pod["metadata"]["generateName"]
-    pod["metadata"]["name"] = name
-    spec = pod["spec"]
-    spec["hostname"] = name
-    if stateful_set["spec"].get("serviceName"):
-        spec["subdomain"] = stateful_set["spec"]["serviceName"]
-    claims = {
-        meta.name(c): claim_name(c, name) for c in stateful_set["spec"].get("volumeClaimTemplates") or ()
-    }
-    others = [volume for volume in spec.get("volumes") or () if volume.get("name") not in claims]
-    volumes = [
-        *({"name": n, "persistentVolumeClaim": {"claimName": claim}} for n, claim in claims.items()),
-        *others,
-    ]
-    if volumes:
-        spec["volumes"] = volumes
-    return pod
-
-
-def claim_name(claim_template: Object, pod_name: str) -> str:
-    return f"{meta.name(claim_template)}-{pod_name}"
-
-
-def claims_for(stateful_set: Object, number: int) -> list[Object]:
-    """Return the claims of the pod with this ordinal."""
-    pod_name = f"{meta.name(stateful_set)}-{number}"
-    match_labels = (stateful_set["spec"].get("selector") or {}).get("matchLabels") or {}
-    result = []
-    for template in stateful_set["spec"].get("volumeClaimTemplates") or ():
-        metadata = {
-            "name": claim_name(template, pod_name),
-            "namespace": meta.namespace(stateful_set),
-            "labels": {**meta.labels(template), **match_labels},
-            "annotations": dict(meta.annotations(template)),
-        }
-        result.append(
-            {
-                "apiVersion": "v1",
-                "kind": "PersistentVolumeClaim",
-                "metadata": {key: value for key, value in metadata.items() if value},
-                "spec": meta.deep_copy(template.get("spec") or {}),
-            }
-        )
-    return result
-
-
-async def _reconcile(context: Context, key: str) -> float | None:
+async def _reconcile(context: Context, key: str, *, max_unavailable: bool) -> float | None:
     stateful_set = context.caches[STATEFULSETS].get(key)
     if stateful_set is None:
         return None
-    name, namespace, uid = meta.name(stateful_set), meta.namespace(stateful_set), meta.uid(stateful_set)
     selector = labels.from_label_selector(stateful_set["spec"].get("selector"))
-    cache = context.caches[PODS]
-    candidates = [
-        *cache.by_index(ORPHANS, uid),
-        *(pod for pod in cache.by_index(ORPHANS, f"{namespace}/") if ordinal(name, pod) is not None),
-    ]
-    claims = plan_claims(stateful_set, selector, candidates)
-    pods = await claim(context.client, STATEFULSETS, stateful_set, PODS, claims)
-    revisions = context.caches[CONTROLLERREVISIONS].by_index(ORPHANS, uid)
+    revisions = await revisions_io.owned(context, STATEFULSETS, stateful_set, selector)
+    pods = await _claimed(context, stateful_set, selector)
     history = plan_history(stateful_set, revisions)
-    await revisions_io.keep(context, STATEFULSETS, stateful_set, history)
-    update = meta.name(history.update)
-    current = (stateful_set.get("status") or {}).get("currentRevision") or update
-    current_revision = next((r for r in revisions if meta.name(r) == current), history.update)
-    decided = plan(stateful_set, pods, update, current, context.clock.now())
-    partition = int(
-        meta.dig(stateful_set, "spec", "updateStrategy", "rollingUpdate", "partition", default=0)
-    ) + int(meta.dig(stateful_set, "spec", "ordinals", "start", default=0))
+    update = await revisions_io.keep(context, STATEFULSETS, stateful_set, history)
+    wanted = (stateful_set.get("status") or {}).get("currentRevision")
+    current = next((r for r in revisions if meta.name(r) == wanted), update)
+    decided = plan(
+        stateful_set,
+        pods,
+        meta.name(update),
+        meta.name(current),
+        context.clock.now(),
+        _claims_by_name(context, stateful_set),
+        max_unavailable=max_unavailable,
+    )
     try:
-        for number in decided.create:
-            revision = current_revision if number < partition else history.update
-            pod = pod_for(stateful_set, template_of(revision), number, meta.name(revision))
-            await _create(context, stateful_set, pod, number)
-        for pod in decided.delete:
-            await _delete(context, stateful_set, pod)
+        await _carry_out(context, stateful_set, decided, current=current, update=update)
     finally:
         if decided.status != stateful_set.get("status"):
             await context.client.update(
                 STATEFULSETS, {**stateful_set, "status": decided.status}, subresource="status"
             )
-    in_use = {meta.labels(pod).get(HASH, "") for pod in pods}
-    await revisions_io.drop(context, expendable(stateful_set, revisions, in_use, {update, current}))
+        in_use = {meta.labels(pod).get(HASH, "") for pod in pods}
+        kept = {meta.name(update), meta.name(current)}
+        await revisions_io.drop(context, expendable(stateful_set, revisions, in_use, kept))
     return decided.again_s
 
 
-async def _create(context: Context, stateful_set: Object, pod: Object, number: int) -> None:
-    where = f"in StatefulSet {meta.name(stateful_set)}"
-    name = meta.name(pod)
+async def _claimed(context: Context, stateful_set: Object, selector: labels.Selector) -> list[Object]:
+    """Return the set's pods, those adopted now included: by their labels, and by their names."""
+    name = meta.name(stateful_set)
+    cache = context.caches[PODS]
+    candidates = [
+        *cache.by_index(ORPHANS, meta.uid(stateful_set)),
+        *(
+            pod
+            for pod in cache.by_index(ORPHANS, f"{meta.namespace(stateful_set)}/")
+            if ordinal(name, pod) is not None
+        ),
+    ]
+    claims = plan_claims(stateful_set, selector, candidates)
+    return await claim(context.client, STATEFULSETS, stateful_set, PODS, claims)
+
+
+def _claims_by_name(context: Context, stateful_set: Object) -> Mapping[str, Object]:
+    if not stateful_set["spec"].get("volumeClaimTemplates"):
+        return {}
+    claims = context.caches[PERSISTENTVOLUMECLAIMS].list(meta.namespace(stateful_set))
+    return {meta.name(claim): claim for claim in claims}
+
+
+async def _carry_out(
+    context: Context, stateful_set: Object, decided: Plan, *, current: Object, update: Object
+) -> None:
+    await _own_claims(context, stateful_set, decided)
+    for number in decided.complete:
+        await _make_claims(context, stateful_set, f"{meta.name(stateful_set)}-{number}", number)
+    for pod in decided.repair:
+        await _repair(context, stateful_set, pod)
+
+    async def create(number: int) -> None:
+        revision = current if made_of_current(stateful_set, number) else update
+        pod = pod_for(stateful_set, template_of(revision), number, meta.name(revision))
+        await _create(context, stateful_set, pod, number)
+
+    async def delete(pod: Object) -> None:
+        await _delete(context, stateful_set, pod)
+
+    error = await slow_start(decided.create, create)
+    if error is None:
+        error = await in_parallel(decided.delete, delete)
+    if error is not None:
+        raise error
+
+
+async def _own_claims(context: Context, stateful_set: Object, decided: Plan) -> None:
+    """Make the set or a pod the owner of claims, or nobody, as the retention policy wants it."""
+    for contested in decided.contested:
+        message = (
+            f"PersistentVolumeClaim {meta.name(contested)} has a conflicting OwnerReference that acts as a "
+            "manging controller, the retention policy is ignored for this claim"  # upstream's spelling
+        )
+        context.recorder.event(stateful_set, "Warning", "ConflictingController", message)
+    for owned in decided.claims:
+        try:
+            await context.client.update(PERSISTENTVOLUMECLAIMS, owned.claim)
+        except ApiError as error:
+            what = f"could not update claim {meta.name(owned.claim)} for delete policy ownerRefs"
+            _tell(context, stateful_set, "Update", meta.name(owned.pod), f"{what}: {error.message}")
+            raise
+    for name in {meta.name(owned.pod): None for owned in decided.claims if owned.told}:
+        _tell(context, stateful_set, "Update", name)
+
+
+async def _repair(context: Context, stateful_set: Object, pod: Object) -> None:
     try:
-        for wanted in claims_for(stateful_set, number):
-            key = meta.key(wanted)
-            if context.caches[PERSISTENTVOLUMECLAIMS].get(key) is not None:
-                continue
-            try:
-                await context.client.create(PERSISTENTVOLUMECLAIMS, wanted)
-            except AlreadyExists:
-                continue
-            message = f"create Claim {meta.name(wanted)} Pod {name} {where} success"
-            context.recorder.event(stateful_set, "Normal", "SuccessfulCreate", message)
-        await context.client.create(PODS, pod)
+        await context.client.update(PODS, pod)
     except ApiError as error:
-        if not namespace_is_terminating(error):
-            message = f"create Pod {name} {where} failed error: {error.message}"
-            context.recorder.event(stateful_set, "Warning", "FailedCreate", message)
+        _tell(context, stateful_set, "Update", meta.name(pod), error.message)
         raise
-    context.recorder.event(
-        stateful_set, "Normal", "SuccessfulCreate", f"create Pod {name} {where} successful"
-    )
+    _tell(context, stateful_set, "Update", meta.name(pod))
+
+
+async def _create(context: Context, stateful_set: Object, pod: Object, number: int) -> None:
+    try:
+        await _make_claims(context, stateful_set, meta.name(pod), number)
+        await context.client.create(PODS, pod)
+    except AlreadyExists:
+        raise
+    except (ApiError, Failed) as error:
+        if not (isinstance(error, ApiError) and namespace_is_terminating(error)):
+            why = error.message if isinstance(error, ApiError) else str(error)
+            _tell(context, stateful_set, "Create", meta.name(pod), why)
+        raise
+    _tell(context, stateful_set, "Create", meta.name(pod))
+
+
+async def _make_claims(context: Context, stateful_set: Object, pod_name: str, number: int) -> None:
+    """Make the claims of a pod that are missing. Raises when one cannot be had now."""
+    for wanted in claims_for(stateful_set, number):
+        found = context.caches[PERSISTENTVOLUMECLAIMS].get(meta.key(wanted))
+        if found is None:
+            await _make_claim(context, stateful_set, pod_name, wanted)
+        elif meta.deleting(found):
+            raise Failed(f"pvc {meta.name(wanted)} is being deleted")
+
+
+async def _make_claim(context: Context, stateful_set: Object, pod_name: str, wanted: Object) -> None:
+    name, where = meta.name(wanted), f"Pod {pod_name} in StatefulSet {meta.name(stateful_set)}"
+    try:
+        await context.client.create(PERSISTENTVOLUMECLAIMS, wanted)
+    except AlreadyExists:
+        raise
+    except ApiError as error:
+        if namespace_is_terminating(error):
+            raise
+        message = f"Create Claim {name} for {where} failed error: {error.message}"
+        context.recorder.event(stateful_set, "Warning", "FailedCreate", message)
+        raise Failed(f"failed to create PVC {name}: {error.message}") from error
+    message = f"Create Claim {name} {where} success"
+    context.recorder.event(stateful_set, "Normal", "SuccessfulCreate", message)
 
 
 async def _delete(context: Context, stateful_set: Object, pod: Object) -> None:
-    where = f"delete Pod {meta.name(pod)} in StatefulSet {meta.name(stateful_set)}"
     try:
         await context.client.delete(PODS, meta.name(pod), meta.namespace(pod), uid=meta.uid(pod))
     except NotFound:
-        return
+        pass
     except ApiError as error:
-        message = f"{where} failed error: {error.message}"
-        context.recorder.event(stateful_set, "Warning", "FailedDelete", message)
+        _tell(context, stateful_set, "Delete", meta.name(pod), error.message)
         raise
-    context.recorder.event(stateful_set, "Normal", "SuccessfulDelete", f"{where} successful")
+    _tell(context, stateful_set, "Delete", meta.name(pod))
+
+
+def _tell(context: Context, stateful_set: Object, verb: str, pod_name: str, error: str = "") -> None:
+    """Record what has become of a pod; `error` says why it went wrong."""
+    end = f"failed error: {error}" if error else "successful"
+    context.recorder.event(
+        stateful_set,
+        "Warning" if error else "Normal",
+        f"{'Failed' if error else 'Successful'}{verb}",
+        f"{verb} Pod {pod_name} in StatefulSet {meta.name(stateful_set)} {end}",
+    )
 
 
 def _keys_of_pod(delta: Delta, caches: Caches) -> Iterable[str]:
@@ -303,13 +217,37 @@ def _keys_of_pod(delta: Delta, caches: Caches) -> Iterable[str]:
     return keys
 
 
-STATEFULSET = Controller(
-    name="statefulset-controller",
-    watches=(
-        Watch(resource=STATEFULSETS, keys_of=own_key),
-        Watch(resource=PODS, keys_of=_keys_of_pod, indexes={ORPHANS: controlled_by}),
-        Watch(resource=CONTROLLERREVISIONS, indexes={ORPHANS: controlled_by}),
-        Watch(resource=PERSISTENTVOLUMECLAIMS),
-    ),
-    reconcile=_reconcile,
-)
+def _keys_of_claim(delta: Delta, caches: Caches) -> Iterable[str]:
+    """A claim that goes may be what a pod's creation waits for."""
+    if delta.new is not None:
+        return ()
+    name, namespace = meta.name(delta.object), meta.namespace(delta.object)
+    return [
+        meta.key(stateful_set)
+        for stateful_set in caches[STATEFULSETS].list(namespace)
+        if any(
+            name.startswith(f"{meta.name(template)}-{meta.name(stateful_set)}-")
+            for template in stateful_set["spec"].get("volumeClaimTemplates") or ()
+        )
+    ]
+
+
+def statefulset(*, max_unavailable: bool = False) -> Controller:
+    """Return the controller. `max_unavailable`: the gate MaxUnavailableStatefulSet."""
+
+    async def reconcile(context: Context, key: str) -> float | None:
+        return await _reconcile(context, key, max_unavailable=max_unavailable)
+
+    return Controller(
+        name="statefulset-controller",
+        watches=(
+            Watch(resource=STATEFULSETS, keys_of=own_key),
+            Watch(resource=PODS, keys_of=_keys_of_pod, indexes={ORPHANS: controlled_by}),
+            Watch(resource=CONTROLLERREVISIONS, indexes={ORPHANS: controlled_by}),
+            Watch(resource=PERSISTENTVOLUMECLAIMS, keys_of=_keys_of_claim),
+        ),
+        reconcile=reconcile,
+    )
+
+
+STATEFULSET = statefulset()

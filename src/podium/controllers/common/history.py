@@ -14,6 +14,11 @@ from podium.machinery.errors import Object
 from podium.resources.apps.controllerrevisions import CONTROLLERREVISIONS
 
 HASH = "controller-revision-hash"
+"""The label of pods that names their revision: a DaemonSet's by its hash, a StatefulSet's by its name. The
+revisions of a DaemonSet carry it too."""
+REVISION_HASH = "controller.kubernetes.io/hash"
+"""The label of a StatefulSet's revisions."""
+NAME_PREFIX_CHARS_MAX = 223
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +42,19 @@ def template_of(revision: Object) -> Object:
     return template
 
 
+def order_of(revision: Object) -> tuple[int, str, str]:
+    """The sort key of revisions, the oldest first."""
+    created = str(meta.metadata(revision).get("creationTimestamp") or "")
+    return int(revision.get("revision") or 0), created, meta.name(revision)
+
+
 def plan_history(owner: Object, revisions: Sequence[Object]) -> History:
     """Find, or make, the revision of the owner's template among its `revisions`."""
     template = owner["spec"]["template"]
     newest = max((int(r.get("revision") or 0) for r in revisions), default=0)
     same = [r for r in revisions if same_template(template_of(r), template)]
     if same:
-        found = max(same, key=lambda r: int(r.get("revision") or 0))
+        found = max(same, key=order_of)
         if int(found.get("revision") or 0) < newest:
             found = {**found, "revision": newest + 1}
             return History(update=found, create=None, renumber=found)
@@ -56,13 +67,14 @@ def _revision(owner: Object, number: int) -> Object:
     template = owner["spec"]["template"]
     collisions = (owner.get("status") or {}).get("collisionCount")
     hash_ = template_hash(data_of(template), collisions)
+    label = HASH if owner["kind"] == "DaemonSet" else REVISION_HASH
     return {
         "apiVersion": CONTROLLERREVISIONS.api_version,
         "kind": CONTROLLERREVISIONS.kind,
         "metadata": {
-            "name": f"{meta.name(owner)[:240]}-{hash_}",
+            "name": f"{meta.name(owner)[:NAME_PREFIX_CHARS_MAX]}-{hash_}",
             "namespace": meta.namespace(owner),
-            "labels": {**meta.labels(template), HASH: hash_},
+            "labels": {**meta.labels(template), label: hash_},
             "annotations": dict(meta.annotations(owner)),
             "ownerReferences": [meta.owner_reference(owner)],
         },
@@ -87,7 +99,7 @@ def expendable(
             and meta.name(r) not in in_use
             and meta.labels(r).get(HASH) not in in_use
         ),
-        key=lambda r: int(r.get("revision") or 0),
+        key=order_of,
     )
     surplus = len(candidates) - int(10 if limit is None else limit)
     return candidates[: max(0, surplus)]

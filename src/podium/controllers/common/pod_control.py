@@ -10,7 +10,7 @@ from podium.machinery import meta
 from podium.machinery.errors import ApiError, NotFound, Object
 from podium.machinery.validation import is_dns1123_subdomain
 from podium.resources.core.pods import PODS
-from podium.runtime.controller import Context, namespace_is_terminating
+from podium.runtime.controller import Context, Failed, namespace_is_terminating
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ async def in_parallel(items: Sequence[T], act: Callable[[T], Awaitable[object]])
         async with gate:
             try:
                 await act(item)
-            except (ApiError, OSError) as error:  # OSError: the connection, or its timeout
+            except (ApiError, Failed, OSError) as error:  # OSError: the connection, or its timeout
                 errors.append(error)
 
     if len(items) == 1:
