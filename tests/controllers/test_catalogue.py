@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from podium.apiserver.bootstrap.controllers import CONTROLLERS
+from podium.apiserver.bootstrap.controllers import CONTROLLERS, OPTIONAL
 from podium.cmd import kube_controller_manager
 from podium.controllers.catalogue import OFF_BY_DEFAULT, Settings, catalogue, chosen, without_settings
+from podium.machinery.feature_gates import FeatureGates
 from podium.runtime.controller import AS_PROCESS, Controller
 
 ALL = catalogue(Settings())
+GATES = ",".join(f"{name}=true" for name in (*OPTIONAL, "APIServerIdentity"))
 USUAL = {c.name for c in ALL} - OFF_BY_DEFAULT
 
 
@@ -18,7 +20,7 @@ USUAL = {c.name for c in ALL} - OFF_BY_DEFAULT
     [
         ("*", USUAL),
         ("", USUAL),
-        ("*,bootstrapsigner,tokencleaner", {c.name for c in ALL}),
+        ("*,bootstrapsigner,tokencleaner,selinux-warning", {c.name for c in ALL}),
         ("token-cleaner,-bootstrapsigner", {"token-cleaner-controller"}),
         ("deployment-controller,replicaset", {"deployment-controller", "replicaset-controller"}),
         ("*,-garbage-collector-controller", USUAL - {"garbage-collector-controller"}),
@@ -45,7 +47,7 @@ _ELSEWHERE = {
     AS_PROCESS,
     "bootstrap-signer",  # has Roles in two namespaces
     "token-cleaner",
-    "storage-version-migrator-controller",  # behind a gate, as its role is
+    *(name for controllers in OPTIONAL.values() for name in controllers),  # behind a gate, as its role is
 }
 
 
@@ -63,7 +65,7 @@ def test_controllers_without_their_settings_do_not_run() -> None:
         cluster_cidr="10.0.0.0/16",
         signing_certificate="c",
         signing_key="k",
-        storage_version_migrator=True,
+        gates=FeatureGates.parse([GATES], "1.36"),
     )
     assert without_settings(complete) == frozenset()
 

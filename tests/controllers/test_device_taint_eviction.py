@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from podium.controllers.device_taint_eviction import DEVICE_TAINT_EVICTION, evict_at, taints_in
+from podium.controllers.device_taint_eviction import Tainted, device_taint_eviction, leave, taints_in
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.resources.core.events import EVENTS
@@ -63,7 +63,8 @@ def slice_(*taints: Object, name: str = "s", generation: int = 1, device: str = 
 )
 def test_when_users_have_to_leave(tolerations: list[Object], taint: Object, after_s: int | None) -> None:
     expected = None if after_s is None else START + timedelta(seconds=after_s)
-    assert evict_at(claim(*tolerations), lambda _result: [taint], START + timedelta(hours=1)) == expected
+    found = leave(claim(*tolerations), lambda _result: [Tainted(taint=taint)], START + timedelta(hours=1))
+    assert (found and found.at) == expected
 
 
 def test_slices_that_are_out_of_date_do_not_count() -> None:
@@ -90,7 +91,7 @@ def test_pods_leave_a_device_that_breaks() -> None:
         def leaving() -> set[str]:
             return {meta.name(one) for one in api.all(PODS) if meta.deleting(one)}
 
-        async with running(api, [DEVICE_TAINT_EVICTION]):
+        async with running(api, [device_taint_eviction()]):
             await settle(100)
             assert leaving() == set()
             api.put(RESOURCESLICES, slice_(TAINT))

@@ -16,6 +16,16 @@ from tests.volumes import storage_class
 from tests.wire.server import Running, controllers, running
 
 TRIES_MAX = 200
+GATES = (
+    "ClusterTrustBundle,DRADeviceTaintRules,DRAResourcePoolStatus,GenericWorkload,PodCertificateRequest"
+    ",StorageVersionAPI"
+)
+"""Features that are off by default and have controllers."""
+GATES_ON = f"--feature-gates={GATES.replace(',', '=true,')}=true"
+SERVED = (
+    "certificates.k8s.io/v1beta1,resource.k8s.io/v1alpha3,resource.k8s.io/v1beta2,scheduling.k8s.io/v1alpha2"
+    ",internal.apiserver.k8s.io/v1alpha1"
+)
 MANAGED = "volumes.kubernetes.io/controller-managed-attach-detach"
 
 
@@ -55,8 +65,9 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("rights")
-    with running(directory) as server:
-        with controllers(server, directory, "--enable-hostpath-provisioner"):
+    with running(directory, GATES_ON, f"--runtime-config={SERVED}") as server:
+        flags = ("--enable-hostpath-provisioner", "--controllers=*,selinux-warning", GATES_ON)
+        with controllers(server, directory, *flags):
             yield Cluster(server, directory)
         log = (directory / "kube-controller-manager.log").read_text()
         assert "Forbidden(" not in log and "Invalid(" not in log and "crashed" not in log, log
@@ -179,3 +190,99 @@ def test_a_disk_is_attached_and_detached_and_grows(cluster: Cluster) -> None:
     )
     cluster.kubectl("delete", "pod/user", "--force")
     cluster.wait("delete", name)
+
+
+def _pod(name: str, **spec: Any) -> Any:
+    spec = {"containers": [{"name": "c", "image": "i"}], **spec}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def test_a_group_of_pods_stays_until_they_are_gone(cluster: Cluster) -> None:
+    group = {
+        "apiVersion": "scheduling.k8s.io/v1alpha2",
+        "kind": "PodGroup",
+        "metadata": {"name": "crew"},
+        "spec": {"schedulingPolicy": {"basic": {}}},
+    }
+    cluster.apply(group, _pod("sailor", schedulingGroup={"podGroupName": "crew"}))
+    cluster.kubectl("delete", "podgroup/crew", "--wait=false")
+    cluster.wait("jsonpath={.metadata.deletionTimestamp}", "podgroup/crew")
+    cluster.kubectl("delete", "pod/sailor", "--force")
+    cluster.wait("delete", "podgroup/crew")
+
+
+def test_the_servers_ca_is_published(cluster: Cluster) -> None:
+    signer = "spec.signerName=kubernetes.io/kube-apiserver-serving"
+    read = f"get clustertrustbundles --field-selector={signer} -o jsonpath={{.items[*].spec.trustBundle}}"
+    ca = cluster.server.ca_file.read_text()
+    assert cluster.until(read, bool) == ca
+    other = cluster.until(f"get clustertrustbundles --field-selector={signer} -o name", bool).strip()
+    assert other.split("/")[1].startswith("kubernetes.io:kube-apiserver-serving:")
+    cluster.kubectl("delete", other)
+    cluster.until(read, lambda text: text == ca)
+
+
+def test_rules_and_questions_about_devices_are_answered(cluster: Cluster) -> None:
+    taint = {"key": "broken", "effect": "NoExecute"}
+    device_slice = {
+        "nodeName": "n1",
+        "driver": "gpu.example.com",
+        "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1},
+        "devices": [{"name": "a"}, {"name": "b"}],
+    }
+    cluster.apply(
+        {
+            "apiVersion": "resource.k8s.io/v1",
+            "kind": "ResourceSlice",
+            "metadata": {"name": "s"},
+            "spec": device_slice,
+        },
+        {
+            "apiVersion": "resource.k8s.io/v1beta2",
+            "kind": "DeviceTaintRule",
+            "metadata": {"name": "r"},
+            "spec": {"deviceSelector": {"pool": "p"}, "taint": taint},
+        },
+        {
+            "apiVersion": "resource.k8s.io/v1alpha3",
+            "kind": "ResourcePoolStatusRequest",
+            "metadata": {"name": "q"},
+            "spec": {"driver": "gpu.example.com"},
+        },
+    )
+    cluster.wait("jsonpath={.status.conditions[0].reason}=NotStarted", "devicetaintrule/r")
+    cluster.wait("condition=Complete", "resourcepoolstatusrequest/q")
+    pools = "get resourcepoolstatusrequest/q -o jsonpath={.status.pools[0].availableDevices}"
+    assert cluster.kubectl(*pools.split()) == "2"
+
+
+def test_how_a_server_that_is_gone_stored_things_is_forgotten(cluster: Cluster) -> None:
+    cluster.apply(
+        {
+            "apiVersion": "internal.apiserver.k8s.io/v1alpha1",
+            "kind": "StorageVersion",
+            "metadata": {"name": "apps.deployments"},
+            "spec": {},
+        }
+    )
+    entry = {"apiServerID": "gone", "encodingVersion": "apps/v1", "decodableVersions": ["apps/v1"]}
+    status = {"status": {"commonEncodingVersion": "apps/v1", "storageVersions": [entry]}}
+    cluster.kubectl(
+        *("patch", "storageversion/apps.deployments", "--subresource=status", "--type=merge"),
+        *("-p", json.dumps(status)),
+    )
+    cluster.wait("delete", "storageversion/apps.deployments")
+
+
+def test_labels_that_do_not_go_together_are_told_of(cluster: Cluster) -> None:
+    disk = {"targetPortal": "192.0.2.1:3260", "iqn": "iqn.2001-04.com.example:disk", "lun": 0}
+    mount = {"name": "c", "image": "i", "volumeMounts": [{"name": "d", "mountPath": "/d"}]}
+    for name, level in (("low", "s0:c1,c2"), ("high", "s0:c3,c4")):
+        context = {"seLinuxOptions": {"level": level}}
+        cluster.apply(
+            _pod(name, containers=[mount], volumes=[{"name": "d", "iscsi": disk}], securityContext=context)
+        )
+    cluster.until(
+        "get events -o jsonpath={range.items[*]}{.involvedObject.name}:{.reason},{end}",
+        lambda text: "low:SELinuxLabelConflict" in text and "high:SELinuxLabelConflict" in text,
+    )

@@ -398,6 +398,7 @@ class ApiServer:
             client_ca_pem=config.client_ca_pem,
             front_proxies=config.front_proxies,
             group_versions=list(self.catalog.versions()),
+            gates=self.gates,
         )
 
     def wind_down(self) -> None:

@@ -148,9 +148,8 @@ async def _run(arguments: argparse.Namespace) -> None:
         force_detach_after_s=volume_flags.force_detach_after_s(arguments),
         mirrored_per_subset_max=arguments.mirroring_max_endpoints_per_subset,
         autoscaler=autoscaler_flags.options(arguments, arguments.gates),
-        device_taints=arguments.gates.enabled("DRADeviceTaints"),
-        storage_version_migrator=arguments.gates.enabled("StorageVersionMigrator"),
-        stateful_set_max_unavailable=arguments.gates.enabled("MaxUnavailableStatefulSet"),
+        gates=arguments.gates,
+        registry=registry,
     )
     idle = without_settings(settings)
     controllers = [c for c in chosen(catalogue(settings), arguments.controllers) if c.name not in idle]

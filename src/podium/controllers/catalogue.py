@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from podium.base.metrics import Registry
 from podium.controllers.attach_detach import FORCE_AFTER_S, attach_detach
 from podium.controllers.autoscaler_plan import Options as AutoscalerOptions
 from podium.controllers.bootstrap_signer import BOOTSTRAP_SIGNER
 from podium.controllers.clusterrole_aggregation import CLUSTERROLE_AGGREGATION
+from podium.controllers.clustertrustbundle_publisher import clustertrustbundle_publisher
 from podium.controllers.cronjob import CRONJOB
 from podium.controllers.csr_approving import CSR_APPROVING
 from podium.controllers.csr_cleaner import CSR_CLEANER
 from podium.controllers.csr_signing import DEFAULT_DURATION_S, csr_signing
 from podium.controllers.daemonset import daemonset
 from podium.controllers.deployment import DEPLOYMENT
-from podium.controllers.device_taint_eviction import DEVICE_TAINT_EVICTION
+from podium.controllers.device_taint_eviction import device_taint_eviction
 from podium.controllers.disruption import DISRUPTION
 from podium.controllers.endpoints import ENDPOINT
 from podium.controllers.endpointslice import ENDPOINTSLICE
@@ -35,15 +37,21 @@ from podium.controllers.node_ipam import node_ipam
 from podium.controllers.node_lifecycle import STARTUP_GRACE_S, node_lifecycle
 from podium.controllers.node_zones import EvictionRates
 from podium.controllers.pod_gc import pod_gc
+from podium.controllers.podcertificaterequest_cleaner import PODCERTIFICATEREQUEST_CLEANER
+from podium.controllers.podgroup_protection import PODGROUP_PROTECTION
 from podium.controllers.replicaset import REPLICASET, REPLICATIONCONTROLLER
 from podium.controllers.resourceclaim import RESOURCECLAIM
+from podium.controllers.resourcepoolstatusrequest import RESOURCEPOOLSTATUSREQUEST
 from podium.controllers.resourcequota import RESOURCEQUOTA
 from podium.controllers.root_ca import root_ca_publisher
+from podium.controllers.selinux_warning import NAME as SELINUX_WARNING
+from podium.controllers.selinux_warning import selinux_warning
 from podium.controllers.service_cidrs import SERVICE_CIDRS
 from podium.controllers.serviceaccount import SERVICEACCOUNT
 from podium.controllers.serviceaccount_token import serviceaccount_token
 from podium.controllers.statefulset import statefulset
 from podium.controllers.storage_version_migrator import STORAGE_VERSION_MIGRATOR
+from podium.controllers.storageversion_gc import STORAGEVERSION_GC
 from podium.controllers.taint_eviction import taint_eviction
 from podium.controllers.token_cleaner import TOKEN_CLEANER
 from podium.controllers.ttl import ttl
@@ -52,6 +60,7 @@ from podium.controllers.validatingadmissionpolicy_status import VALIDATINGADMISS
 from podium.controllers.volume_binding import VolumeBinder
 from podium.controllers.volume_expand import VOLUME_EXPAND
 from podium.controllers.volume_protection import CLAIM_PROTECTION, CLASS_PROTECTION, VOLUME_PROTECTION
+from podium.machinery.feature_gates import FeatureGates
 from podium.runtime import choice
 from podium.runtime.controller import Environment
 
@@ -88,19 +97,32 @@ class Settings:
     force_detach_after_s: float | None = FORCE_AFTER_S
     mirrored_per_subset_max: int = ENDPOINTS_PER_SUBSET_MAX
     autoscaler: AutoscalerOptions = field(default_factory=AutoscalerOptions)
-    device_taints: bool = True
-    """The feature gate DRADeviceTaints."""
-    storage_version_migrator: bool = False
-    """The feature gate StorageVersionMigrator."""
-    stateful_set_max_unavailable: bool = False
-    """The feature gate MaxUnavailableStatefulSet."""
+    gates: FeatureGates = field(default_factory=lambda: FeatureGates(version="1.36"))
+    registry: Registry | None = None
+    """Where controllers count that have figures of their own."""
 
 
-OFF_BY_DEFAULT = frozenset({BOOTSTRAP_SIGNER.name, TOKEN_CLEANER.name})
+OFF_BY_DEFAULT = frozenset({BOOTSTRAP_SIGNER.name, TOKEN_CLEANER.name, SELINUX_WARNING})
 """What `*` does not mean: these run where they are named."""
 
-_ALIASES = {"bootstrapsigner": BOOTSTRAP_SIGNER.name, "tokencleaner": TOKEN_CLEANER.name}
+_ALIASES = {
+    "bootstrapsigner": BOOTSTRAP_SIGNER.name,
+    "storage-version-gc": STORAGEVERSION_GC.name,
+    "tokencleaner": TOKEN_CLEANER.name,
+}
 """Older names of upstream's that are more than a name without `-controller`."""
+
+_NEEDS_GATES: Mapping[str, tuple[str, ...]] = {
+    "device-taint-eviction-controller": ("DRADeviceTaints",),
+    "kube-apiserver-serving-clustertrustbundle-publisher-controller": ("ClusterTrustBundle",),
+    "podcertificaterequest-cleaner-controller": ("PodCertificateRequest",),
+    "podgroup-protection-controller": ("GenericWorkload",),
+    "resourcepoolstatusrequest-controller": ("DRAResourcePoolStatus",),
+    "selinux-warning-controller": ("SELinuxChangePolicy",),
+    "storage-version-migrator-controller": ("StorageVersionMigrator",),
+    "storageversion-garbage-collector-controller": ("APIServerIdentity", "StorageVersionAPI"),
+}
+"""The feature gates without which controllers do not run."""
 
 
 def catalogue(settings: Settings) -> Sequence[Runnable]:
@@ -115,6 +137,8 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         CLUSTERROLE_AGGREGATION,
         CSR_APPROVING,
         CSR_CLEANER,
+        PODCERTIFICATEREQUEST_CLEANER,
+        clustertrustbundle_publisher(settings.root_ca),
         csr_signing(settings.signing_certificate, settings.signing_key, settings.signing_duration_s),
         node_ipam(settings.cluster_cidr, settings.node_cidr_mask_size, settings.service_cidr),
         node_lifecycle(
@@ -123,14 +147,14 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
             startup_grace_s=settings.node_startup_grace_s,
         ),
         taint_eviction(),
-        DEVICE_TAINT_EVICTION,
+        device_taint_eviction(with_rules=settings.gates.enabled("DRADeviceTaintRules")),
         pod_gc(),
         NAMESPACE,
         DEPLOYMENT,
         REPLICASET,
         REPLICATIONCONTROLLER,
         daemonset(),
-        statefulset(max_unavailable=settings.stateful_set_max_unavailable),
+        statefulset(max_unavailable=settings.gates.enabled("MaxUnavailableStatefulSet")),
         JOB,
         CRONJOB,
         TTL_AFTER_FINISHED,
@@ -150,26 +174,30 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         VOLUME_EXPAND,
         EPHEMERAL_VOLUME,
         RESOURCECLAIM,
+        RESOURCEPOOLSTATUSREQUEST,
+        PODGROUP_PROTECTION,
         CLAIM_PROTECTION,
         VOLUME_PROTECTION,
         CLASS_PROTECTION,
         VALIDATINGADMISSIONPOLICY_STATUS,
         STORAGE_VERSION_MIGRATOR,
+        STORAGEVERSION_GC,
+        selinux_warning(settings.registry),
         GARBAGE_COLLECTOR,
     )
 
 
 def without_settings(settings: Settings) -> frozenset[str]:
-    """Return the names of the controllers that cannot run because a flag they need was not given."""
+    """Return the names of the controllers that cannot run, for want of a flag or of a feature gate."""
     needs = {
         "root-ca-certificate-publisher-controller": settings.root_ca,
         "serviceaccount-token-controller": settings.service_account_key,
         "node-ipam-controller": settings.cluster_cidr,
         "certificatesigningrequest-signing-controller": settings.signing_certificate and settings.signing_key,
-        "device-taint-eviction-controller": settings.device_taints,
-        "storage-version-migrator-controller": settings.storage_version_migrator,
+        "kube-apiserver-serving-clustertrustbundle-publisher-controller": settings.root_ca,
     }
-    return frozenset(name for name, need in needs.items() if not need)
+    gated = (n for n, gates in _NEEDS_GATES.items() if not all(map(settings.gates.enabled, gates)))
+    return frozenset(name for name, need in needs.items() if not need).union(gated)
 
 
 def chosen(controllers: Sequence[Runnable], wish: str) -> list[Runnable]:

@@ -65,6 +65,10 @@ class FeatureGates:
         chosen = self.chosen.get(name)
         return table(self.version)[name].default if chosen is None else chosen
 
+    def knows(self, name: str) -> bool:
+        """Tell whether the version has such a feature."""
+        return name in table(self.version)
+
     def _check_dependencies(self) -> None:
         errors = []
         for gate in table(self.version).values():

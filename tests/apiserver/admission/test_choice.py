@@ -79,6 +79,7 @@ def test_those_that_are_on_by_default_run_in_upstreams_order() -> None:
         "DefaultTolerationSeconds",
         "DefaultStorageClass",
         "StorageObjectInUseProtection",
+        "PodGroupProtection",
         "PersistentVolumeClaimResize",
         "RuntimeClass",
         "CertificateApproval",

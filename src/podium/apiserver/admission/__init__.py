@@ -22,6 +22,7 @@ from podium.apiserver.admission.default_toleration_seconds import DefaultTolerat
 from podium.apiserver.admission.limit_ranger import LimitRanger
 from podium.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from podium.apiserver.admission.node_restriction import NodeRestriction
+from podium.apiserver.admission.pod_group_protection import PodGroupProtection
 from podium.apiserver.admission.pod_resize_validator import PodResizeValidator
 from podium.apiserver.admission.pod_security import PodSecurity
 from podium.apiserver.admission.pod_topology_labels import PodTopologyLabels
@@ -91,6 +92,7 @@ _USUAL: Mapping[str, _Make] = {
     "DefaultTolerationSeconds": lambda _given: DefaultTolerationSeconds(),
     "DefaultStorageClass": lambda given: DefaultStorageClass(given.reader),
     "StorageObjectInUseProtection": lambda _given: StorageObjectInUseProtection(),
+    "PodGroupProtection": lambda _given: PodGroupProtection(),
     "PersistentVolumeClaimResize": lambda given: PersistentVolumeClaimResize(given.reader),
     "RuntimeClass": lambda given: RuntimeClass(given.reader),
     "CertificateApproval": lambda given: CertificateApproval(given.authorizer),

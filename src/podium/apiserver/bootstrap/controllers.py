@@ -11,7 +11,47 @@ from podium.apiserver.bootstrap.rules import EVENTS, READ, WATCH, rule
 from podium.machinery.errors import Object
 
 OPTIONAL: Mapping[str, Mapping[str, tuple[Object, ...]]] = {
-    "storagemigration.k8s.io": {
+    "ClusterTrustBundle": {
+        "kube-apiserver-serving-clustertrustbundle-publisher": (
+            rule("attest", "certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-serving"),
+            rule("create delete list update watch", "certificates.k8s.io", "clustertrustbundles"),
+            EVENTS,
+        ),
+    },
+    "DRADeviceTaintRules": {
+        "device-taint-eviction-controller": (
+            rule("patch update", "resource.k8s.io", "devicetaintrules/status"),
+            rule(READ, "resource.k8s.io", "devicetaintrules"),
+        ),
+    },
+    "DRAResourcePoolStatus": {
+        "resourcepoolstatusrequest-controller": (
+            rule("delete get list watch", "resource.k8s.io", "resourcepoolstatusrequests"),
+            rule("patch update", "resource.k8s.io", "resourcepoolstatusrequests/status"),
+            rule(READ, "resource.k8s.io", "resourceslices"),
+            rule(READ, "resource.k8s.io", "resourceclaims"),
+            EVENTS,
+        ),
+    },
+    "GenericWorkload": {
+        "podgroup-protection-controller": (
+            rule("get list update watch", "scheduling.k8s.io", "podgroups"),
+            rule(READ, "core", "pods"),
+        ),
+    },
+    "PodCertificateRequest": {
+        "podcertificaterequestcleaner": (
+            rule("delete get list watch", "certificates.k8s.io", "podcertificaterequests"),
+        ),
+    },
+    "StorageVersionAPI": {
+        "storage-version-garbage-collector": (
+            rule(READ, "coordination.k8s.io", "leases"),
+            rule("delete get list patch update watch", "internal.apiserver.k8s.io", "storageversions"),
+            rule("get patch update", "internal.apiserver.k8s.io", "storageversions/status"),
+        ),
+    },
+    "StorageVersionMigrator": {
         "storage-version-migrator-controller": (
             rule("create list patch", "*", "*"),
             rule("get", "apiextensions.k8s.io", "customresourcedefinitions"),
@@ -20,7 +60,7 @@ OPTIONAL: Mapping[str, Mapping[str, tuple[Object, ...]]] = {
         ),
     },
 }
-"""By a group of the API that is only served with a feature gate."""
+"""By feature gate: what they may do besides, or only, where it is on."""
 
 CONTROLLERS: Mapping[str, tuple[Object, ...]] = {
     "attachdetach-controller": (

@@ -10,6 +10,7 @@ from podium.apiserver.bootstrap import cluster, flowcontrol, rbac
 from podium.apiserver.chain import Reader
 from podium.machinery import meta
 from podium.machinery.errors import Object
+from podium.machinery.feature_gates import FeatureGates
 from podium.machinery.resource import Resource
 from podium.resources.apiregistration.apiservices import APISERVICES
 from podium.resources.core.configmaps import CONFIGMAPS
@@ -41,6 +42,8 @@ class Options:
     """What extension servers are told of front proxies."""
     group_versions: Sequence[tuple[str, str]] = ()
     """(group, version) of everything served by this server itself."""
+    gates: FeatureGates = field(default_factory=lambda: FeatureGates(version="1.36"))
+    """Some controllers have rights only where their feature is on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +97,11 @@ _INDISPENSABLE = (NAMESPACES, SERVICES, ENDPOINTS, ENDPOINTSLICES)
 
 def _writes(reader: Reader, options: Options, now: datetime) -> Iterator[Write]:
     addresses, port = [options.advertise_address], options.port
-    groups = {group for group, _ in options.group_versions}
     service_address = cluster.service_address(options.service_cidr)
     wanted: list[tuple[Resource, Iterable[Object], Reconcile]] = [
         (NAMESPACES, cluster.namespaces(), _keep),
-        (CLUSTERROLES, rbac.cluster_roles(groups), rbac.reconciled_role),
-        (CLUSTERROLEBINDINGS, rbac.cluster_role_bindings(groups), rbac.reconciled_binding),
+        (CLUSTERROLES, rbac.cluster_roles(options.gates), rbac.reconciled_role),
+        (CLUSTERROLEBINDINGS, rbac.cluster_role_bindings(options.gates), rbac.reconciled_binding),
         (ROLES, rbac.roles(), rbac.reconciled_role),
         (ROLEBINDINGS, rbac.role_bindings(), rbac.reconciled_binding),
         (PRIORITYCLASSES, flowcontrol.priority_classes(), _keep),

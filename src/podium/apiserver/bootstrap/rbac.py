@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from podium.apiserver.authz.rbac import GROUP, aggregate
 from podium.apiserver.authz.rules import uncovered
@@ -19,6 +19,7 @@ from podium.apiserver.bootstrap.roles import (
 )
 from podium.machinery import meta
 from podium.machinery.errors import Object
+from podium.machinery.feature_gates import FeatureGates
 
 API_VERSION = f"{GROUP}/v1"
 AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
@@ -32,20 +33,18 @@ CONTROLLERS_ROLE = "system:podium-controllers"
 _CONTROLLERS_USER = "User:system:kube-controller-manager"
 
 
-def _controllers(groups: Collection[str]) -> Mapping[str, tuple[Object, ...]]:
+def _controllers(gates: FeatureGates) -> Mapping[str, tuple[Object, ...]]:
     chosen = dict(CONTROLLERS)
-    for group, controllers in OPTIONAL.items():
-        if group in groups:
-            chosen.update(controllers)
+    for gate, controllers in OPTIONAL.items():
+        if gates.knows(gate) and gates.enabled(gate):
+            for name, rules in controllers.items():
+                chosen[name] = (*chosen.get(name, ()), *rules)
     return chosen
 
 
-def cluster_roles(groups: Collection[str] = ()) -> list[Object]:
-    """Return the default ClusterRoles; aggregates with the rules that aggregation gives them.
-
-    `groups` are those of the API that are served.
-    """
-    controllers = _controllers(groups)
+def cluster_roles(gates: FeatureGates) -> list[Object]:
+    """Return the default ClusterRoles; aggregates with the rules that aggregation gives them."""
+    controllers = _controllers(gates)
     roles: dict[str, Object] = {}
     for name, rules in CLUSTER_ROLES.items():
         roles[name] = _cluster_role(name, rules)
@@ -68,10 +67,10 @@ def cluster_roles(groups: Collection[str] = ()) -> list[Object]:
     return list(roles.values())
 
 
-def cluster_role_bindings(groups: Collection[str] = ()) -> list[Object]:
+def cluster_role_bindings(gates: FeatureGates) -> list[Object]:
     """Return the default ClusterRoleBindings, of the same roles."""
     bindings = [_binding("ClusterRole", name, name, subjects) for name, subjects in BINDINGS.items()]
-    for name in _controllers(groups):
+    for name in _controllers(gates):
         subject = f"ServiceAccount:kube-system/{name}"
         bindings.append(
             _binding("ClusterRole", _CONTROLLER_PREFIX + name, _CONTROLLER_PREFIX + name, subject)
