@@ -83,23 +83,31 @@ def _revision(owner: Object, number: int) -> Object:
     }
 
 
+def duplicates(owner: Object, revisions: Iterable[Object], kept: Object) -> list[Object]:
+    """Return the revisions that hold the owner's template as `kept` does."""
+    return [
+        revision
+        for revision in revisions
+        if meta.name(revision) != meta.name(kept)
+        and same_template(template_of(revision), owner["spec"]["template"])
+    ]
+
+
 def expendable(
-    owner: Object, revisions: Iterable[Object], in_use: Collection[str], kept: Collection[str]
+    owner: Object,
+    revisions: Iterable[Object],
+    in_use: Collection[str],
+    kept: Collection[str],
+    *,
+    used_count: bool = False,
 ) -> list[Object]:
     """Return the revisions beyond the owner's history limit, oldest first.
 
-    Those in `kept` (by name) do not count; nor do those whose hash or name a pod still carries.
+    Those in `kept` (by name) do not count. Those whose hash or name a pod still carries stay; whether they
+    count is where DaemonSets (`used_count`) and StatefulSets differ.
     """
     limit = owner["spec"].get("revisionHistoryLimit")
-    candidates = sorted(
-        (
-            r
-            for r in revisions
-            if meta.name(r) not in kept
-            and meta.name(r) not in in_use
-            and meta.labels(r).get(HASH) not in in_use
-        ),
-        key=order_of,
-    )
-    surplus = len(candidates) - int(10 if limit is None else limit)
-    return candidates[: max(0, surplus)]
+    history = sorted((r for r in revisions if meta.name(r) not in kept), key=order_of)
+    unused = [r for r in history if meta.name(r) not in in_use and meta.labels(r).get(HASH) not in in_use]
+    surplus = len(history if used_count else unused) - int(10 if limit is None else limit)
+    return unused[: max(0, surplus)]
