@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from podium.controllers.common import indexes
-from podium.controllers.job import JOB, TRACKING
+from podium.controllers.job import job_controller
+from podium.controllers.job_plan import TRACKING
 from podium.controllers.job_policies import INDEX
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.resources.batch.jobs import JOBS
 from podium.resources.core.pods import PODS
-from tests.controllers.builders import running, template
+from tests.controllers.builders import pod, running, template
 from tests.runtime.fakes import FakeApi, api_error
 
 KEY = "default/j"
@@ -70,7 +71,7 @@ def test_to_completion() -> None:
     async def go() -> None:
         api = FakeApi()
         api.put(JOBS, job(parallelism=2, completions=3))
-        async with running(api, [JOB]):
+        async with running(api, [job_controller()]):
             await api.clock.advance(1)
             assert len(unfinished(api)) == 2
             assert all(TRACKING in meta.finalizers(p) for p in api.all(PODS))
@@ -96,7 +97,7 @@ def test_failures_wait_longer_each_time_and_end_the_job() -> None:
     async def go() -> None:
         api = FakeApi()
         api.put(JOBS, job(backoffLimit=2))
-        async with running(api, [JOB]):
+        async with running(api, [job_controller()]):
             for wait_s in (10, 20):
                 await api.clock.advance(1)
                 end(api, unfinished(api)[0], "Failed")
@@ -117,7 +118,7 @@ def test_a_deadline_ends_the_job() -> None:
     async def go() -> None:
         api = FakeApi()
         api.put(JOBS, job(activeDeadlineSeconds=30))
-        async with running(api, [JOB]):
+        async with running(api, [job_controller()]):
             await api.clock.advance(29)
             assert len(unfinished(api)) == 1
             await api.clock.advance(5)
@@ -133,7 +134,7 @@ def test_suspend_and_resume() -> None:
     async def go() -> None:
         api = FakeApi()
         api.put(JOBS, job(suspend=True))
-        async with running(api, [JOB]):
+        async with running(api, [job_controller()]):
             await api.clock.advance(1)
             assert api.all(PODS) == []
             assert conditions(api) == {"Suspended": "JobSuspended"}
@@ -153,7 +154,7 @@ def test_indexes_are_each_done_once() -> None:
     async def go() -> None:
         api = FakeApi()
         api.put(JOBS, job(completionMode="Indexed", parallelism=2, completions=4))
-        async with running(api, [JOB]):
+        async with running(api, [job_controller()]):
             await api.clock.advance(1)
             first = api.all(PODS)[0]
             assert first["metadata"]["annotations"][INDEX] == "0"
@@ -176,7 +177,7 @@ def test_a_pod_that_is_deleted_counts_as_failed_and_is_not_held() -> None:
     async def go() -> None:
         api = FakeApi()
         api.put(JOBS, job())
-        async with running(api, [JOB]):
+        async with running(api, [job_controller()]):
             await api.clock.advance(1)
             (key,) = unfinished(api)
             api.change(PODS, key, lambda p: p["spec"].update(nodeName="n1"))
@@ -192,11 +193,85 @@ def test_pods_of_a_deleted_job_are_let_go() -> None:
     async def go() -> None:
         api = FakeApi()
         api.put(JOBS, job())
-        async with running(api, [JOB]):
+        async with running(api, [job_controller()]):
             await api.clock.advance(1)
             api.remove(JOBS, KEY)
             await api.clock.advance(1)
             assert not any(TRACKING in meta.finalizers(p) for p in api.all(PODS))
+
+    asyncio.run(go())
+
+
+def test_pods_without_a_job_lose_the_finalizer_and_adopted_ones_get_it() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        stray = api.put(PODS, pod("stray", labels={"app": "other"}, finalizers=[TRACKING, "mine"]))
+        api.put(JOBS, job())
+        async with running(api, [job_controller()]):
+            await api.clock.advance(1)
+            assert meta.finalizers(api.table(PODS)[meta.key(stray)]) == ["mine"]
+            (key,) = (key for key in unfinished(api) if key != meta.key(stray))
+            # Released: the labels fit no more. Then adopted again.
+            api.change(PODS, key, lambda p: p["metadata"].update(labels={"app": "other"}))
+            await api.clock.advance(1)
+            released = api.table(PODS)[key]
+            assert (meta.finalizers(released), meta.owner_references(released)) == ([], [])
+            (other,) = (k for k in unfinished(api) if k not in (key, meta.key(stray)))
+            api.change(PODS, other, lambda p: p["metadata"].update(labels={"app": "other"}))
+            api.change(PODS, key, lambda p: p["metadata"].update(labels={"app": "web"}))
+            await api.clock.advance(1)
+            adopted = api.table(PODS)[key]
+            assert (meta.finalizers(adopted), meta.owner_references(adopted)[0]["uid"]) == (
+                [TRACKING],
+                "uid-j",
+            )
+
+    asyncio.run(go())
+
+
+def test_pods_that_a_deleted_job_leaves_behind_are_let_go() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(JOBS, job())
+        async with running(api, [job_controller()]):
+            await api.clock.advance(1)
+            (key,) = unfinished(api)
+            # As the garbage collector does for --cascade=orphan.
+            deleting = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["orphan"]}
+            api.change(JOBS, KEY, lambda j: j["metadata"].update(deleting))
+            api.change(PODS, key, lambda p: p["metadata"].pop("ownerReferences"))
+            api.remove(JOBS, KEY)
+            await api.clock.advance(1)
+            assert meta.finalizers(api.table(PODS)[key]) == []
+
+    asyncio.run(go())
+
+
+def test_pods_that_cannot_be_made_are_not_active() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(JOBS, job(parallelism=3, completions=3))
+        api.fail = lambda verb, resource, obj: (
+            api_error(403) if (verb, resource) == ("create", PODS) and api.all(PODS) else None
+        )
+        async with running(api, [job_controller()]):
+            await api.clock.advance(1)
+            assert len(api.all(PODS)) == api.table(JOBS)[KEY]["status"]["active"] == 1
+
+    asyncio.run(go())
+
+
+def test_fewer_pods_at_a_time_are_no_failures() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(JOBS, job(parallelism=3, completions=3, backoffLimit=0))
+        async with running(api, [job_controller()]):
+            await api.clock.advance(1)
+            api.change(JOBS, KEY, lambda j: j["spec"].update(parallelism=1))
+            await api.clock.advance(1)
+            assert len(unfinished(api)) == 1
+            assert conditions(api) == {}
+            assert "failed" not in api.table(JOBS)[KEY]["status"]
 
     asyncio.run(go())
 
@@ -210,7 +285,7 @@ def test_every_end_is_counted_once_whatever_happens(seed: int) -> None:
         api.put(JOBS, job(parallelism=rand.randint(1, 4), completions=completions, backoffLimit=1000))
         failed = 0
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(running(api, [JOB]))
+            await stack.enter_async_context(running(api, [job_controller()]))
             for _ in range(300):
                 if "Complete" in conditions(api) if api.table(JOBS)[KEY].get("status") else False:
                     break
@@ -239,7 +314,7 @@ def test_every_end_is_counted_once_whatever_happens(seed: int) -> None:
                     setattr(api, rand.choice(("fail", "fail_after")), once)
                 elif choice < 0.9:
                     await stack.aclose()
-                    await stack.enter_async_context(running(api, [JOB]))
+                    await stack.enter_async_context(running(api, [job_controller()]))
                 await api.clock.advance(rand.choice((0.01, 1, 700)))
             api.held.clear()
             api.break_watches()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from podium.base.clock import parse_rfc3339, rfc3339
-from podium.controllers.job import FAILURE_BACKOFF, TRACKING, plan, pod_for
+from podium.controllers.job_plan import FAILURE_BACKOFF, TRACKING, plan, pod_for
 from podium.controllers.job_policies import (
     COUNTED,
     FAILURES,
@@ -132,7 +132,8 @@ class Run:
             self.job = {**self.job, "status": decided.status}
             for pod in decided.release:
                 pod["metadata"]["finalizers"] = [f for f in pod["metadata"]["finalizers"] if f != TRACKING]
-            self.pods = [pod for pod in self.pods if pod not in decided.delete]
+            gone = [*decided.delete, *decided.remove]
+            self.pods = [pod for pod in self.pods if pod not in gone]
             for index in decided.create:
                 assert index is not None
                 pod = pod_for(self.job, index, decided.counts.get(index))
@@ -144,7 +145,7 @@ class Run:
                 }
                 pod["status"] = {"phase": "Pending"}
                 self.pods.append(pod)
-            if before == decided.status and not (decided.release or decided.delete or decided.create):
+            if before == decided.status and not (decided.release or gone or decided.create):
                 return
         raise AssertionError("the controller does not come to rest")
 
@@ -244,3 +245,27 @@ def test_a_success_policy_ends_the_job_with_indexes_pending() -> None:
     assert run.conditions() == {"SuccessCriteriaMet": "SuccessPolicy", "Complete": "SuccessPolicy"}
     assert run.active(2) is None
     assert run.job["status"]["succeeded"] == 2
+
+
+def test_a_success_policy_makes_no_failures_of_what_still_ran() -> None:
+    run = Run(parallelism=3, completions=3, successPolicy={"rules": [{"succeededIndexes": "1"}]})
+    run.end(1)
+    assert run.conditions()["Complete"] == "SuccessPolicy"
+    assert "failed" not in run.job["status"]
+    assert not any(TRACKING in meta.finalizers(pod) for pod in run.pods)
+
+
+def test_an_index_that_rests_is_not_overtaken() -> None:
+    run = Run(parallelism=1, completions=2, backoffLimitPerIndex=1)
+    run.end(0, 1)
+    assert (run.active(0), run.active(1)) == (None, None)
+    run.rest()
+    assert run.active(0) is not None
+
+
+def test_what_runs_when_a_job_fails_has_failed_whatever_its_policy() -> None:
+    policy = {"rules": [on_codes("FailJob", "In", 42), on_codes("Ignore", "In", 137)]}
+    run = Run(parallelism=3, completions=3, podFailurePolicy=policy)
+    run.end(0, 42)
+    assert run.conditions()["Failed"] == "PodFailurePolicy"
+    assert run.job["status"]["failed"] == 3

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from podium.controllers.common.claim import plan_claims
-from podium.controllers.replicaset import REPLICASET, deletion_order, plan, selector_of, status_of
+from podium.controllers.common.deletion_order import ranked
+from podium.controllers.replicaset import REPLICASET, plan, selector_of, status_of
 from podium.machinery import labels, meta
 from podium.machinery.errors import Forbidden, Object
 from podium.resources.apps.replicasets import REPLICASETS
@@ -69,8 +70,8 @@ def aged(name: str, ready_at: str) -> Object:
 )
 def test_who_is_missed_least(first: Object, second: Object) -> None:
     ranks = {"crowded": 3, "empty": 1}
-    assert named(deletion_order([second, first], ranks, NOW)) == ["x", "y"]
-    assert named(deletion_order([first, second], ranks, NOW)) == ["x", "y"]
+    assert named(ranked([second, first], ranks, NOW)) == ["x", "y"]
+    assert named(ranked([first, second], ranks, NOW)) == ["x", "y"]
 
 
 def test_status_counts() -> None:

@@ -27,7 +27,7 @@ from podium.controllers.ephemeral_volume import EPHEMERAL_VOLUME
 from podium.controllers.garbage_collector import GARBAGE_COLLECTOR
 from podium.controllers.horizontal_pod_autoscaler import horizontal_pod_autoscaler
 from podium.controllers.hostpath_provisioner import HostPathProvisioner
-from podium.controllers.job import JOB
+from podium.controllers.job import job_controller
 from podium.controllers.legacy_serviceaccount_token_cleaner import (
     CLEAN_UP_PERIOD_S,
     legacy_serviceaccount_token_cleaner,
@@ -155,7 +155,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         REPLICATIONCONTROLLER,
         daemonset(),
         statefulset(max_unavailable=settings.gates.enabled("MaxUnavailableStatefulSet")),
-        JOB,
+        job_controller(),
         CRONJOB,
         TTL_AFTER_FINISHED,
         ENDPOINTSLICE,

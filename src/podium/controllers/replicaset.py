@@ -6,14 +6,14 @@ resources differ in the form of their selector and in names only. Upstream: pkg/
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from podium.base.clock import rfc3339
 from podium.controllers.common import pods as podlib
 from podium.controllers.common.claim import ORPHANS, claim, controlled_by, plan_claims
+from podium.controllers.common.deletion_order import ranked
 from podium.controllers.common.pod_control import (
     BURST_MAX,
     create_pod,
@@ -40,9 +40,6 @@ from podium.runtime.controller import (
 )
 from podium.runtime.informer import Delta
 
-DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -67,51 +64,13 @@ def plan(replica_set: Object, owned: Sequence[Object], ranks: Mapping[str, int],
     if not meta.deleting(replica_set):
         create = min(max(-surplus, 0), BURST_MAX)
         if surplus > 0:
-            delete = tuple(deletion_order(active, ranks, now)[: min(surplus, BURST_MAX)])
+            delete = tuple(ranked(active, ranks, now)[: min(surplus, BURST_MAX)])
     waits = [
         wait
         for pod in active
         if (wait := podlib.available_in_s(pod, _min_ready_s(replica_set), now)) is not None and wait > 0
     ]
     return Plan(create=create, delete=delete, again_s=min(waits, default=None))
-
-
-def deletion_order(pods: Sequence[Object], ranks: Mapping[str, int], now: datetime) -> list[Object]:
-    """Return `pods`, first the one to be missed least: unassigned before assigned, pending before running,
-    not ready before ready, cheap before dear, crowded nodes first, younger before older (by powers of two
-    of their age, then by uid), often restarted first."""
-
-    def order(pod: Object) -> tuple[object, ...]:
-        since = podlib.ready_since(pod)
-        ready = podlib.is_ready(pod)
-        return (
-            bool(podlib.node_name(pod)),
-            {"Pending": 0, "Unknown": 1, "Running": 2}.get(podlib.phase(pod), 0),
-            ready,
-            deletion_cost(pod),
-            -ranks.get(podlib.node_name(pod), 0),
-            _age_power(since, now) if ready else 0,
-            -podlib.restarts(pod),
-            _age_power(podlib.created_at(pod), now),
-            meta.uid(pod),
-        )
-
-    return sorted(pods, key=order)
-
-
-def deletion_cost(pod: Object) -> int:
-    try:
-        return int(meta.annotations(pod).get(DELETION_COST, "0"))
-    except ValueError:
-        return 0
-
-
-def _age_power(since: datetime | None, now: datetime) -> int:
-    """Return the age as a power of two of nanoseconds: ages that differ by less count as alike."""
-    if since is None:
-        return -1
-    age_ns = (now - since).total_seconds() * 1e9
-    return int(math.log2(age_ns)) if age_ns > 1 else -1
 
 
 def status_of(replica_set: Object, owned: Sequence[Object], failure: Object | None, now: datetime) -> Object:

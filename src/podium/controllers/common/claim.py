@@ -46,36 +46,44 @@ def plan_claims(owner: Object, selector: Selector, candidates: Iterable[Object])
 
 
 async def claim(
-    client: Client, owner_resource: Resource, owner: Object, resource: Resource, claims: Claims
+    client: Client,
+    owner_resource: Resource,
+    owner: Object,
+    resource: Resource,
+    claims: Claims,
+    *,
+    finalizer: str = "",
 ) -> list[Object]:
     """Carry out `claims`; return what is ours afterwards.
 
     Before adopting, the owner is read from the server: one that is gone or going must not adopt. Raises
-    Conflict then.
+    Conflict then. What is adopted gets the `finalizer`, what is released loses it.
     """
     ours = list(claims.owned)
     for candidate in claims.release:
-        await _release(client, resource, owner, candidate)
+        await _release(client, resource, owner, candidate, finalizer)
     if claims.adopt:
         live = await client.get(owner_resource, meta.name(owner), meta.namespace(owner) or None)
         if meta.uid(live) != meta.uid(owner) or meta.deleting(live):
             raise Conflict(f"{owner['kind']} {meta.key(owner)} is gone or going; it adopts nothing")
     for candidate in claims.adopt:
-        adopted = await _adopt(client, resource, owner, candidate)
+        adopted = await _adopt(client, resource, owner, candidate, finalizer)
         if adopted is not None:
             ours.append(adopted)
     return ours
 
 
-async def _adopt(client: Client, resource: Resource, owner: Object, candidate: Object) -> Object | None:
-    references = [*meta.owner_references(candidate), meta.owner_reference(owner)]
-    patch = {
-        "metadata": {
-            "uid": meta.uid(candidate),
-            "resourceVersion": meta.metadata(candidate)["resourceVersion"],
-            "ownerReferences": references,
-        }
+async def _adopt(
+    client: Client, resource: Resource, owner: Object, candidate: Object, finalizer: str
+) -> Object | None:
+    metadata = {
+        "uid": meta.uid(candidate),
+        "resourceVersion": meta.metadata(candidate)["resourceVersion"],
+        "ownerReferences": [*meta.owner_references(candidate), meta.owner_reference(owner)],
     }
+    if finalizer and finalizer not in meta.finalizers(candidate):
+        metadata["finalizers"] = [*meta.finalizers(candidate), finalizer]
+    patch = {"metadata": metadata}
     try:
         answer = await client.patch(resource, meta.name(candidate), patch, meta.namespace(candidate))
     except NotFound:
@@ -83,15 +91,19 @@ async def _adopt(client: Client, resource: Resource, owner: Object, candidate: O
     return {"apiVersion": resource.api_version, "kind": resource.kind, **answer}
 
 
-async def _release(client: Client, resource: Resource, owner: Object, candidate: Object) -> None:
+async def _release(
+    client: Client, resource: Resource, owner: Object, candidate: Object, finalizer: str
+) -> None:
     references = [r for r in meta.owner_references(candidate) if r.get("uid") != meta.uid(owner)]
-    patch = {
-        "metadata": {
-            "uid": meta.uid(candidate),
-            "resourceVersion": meta.metadata(candidate)["resourceVersion"],
-            "ownerReferences": references or None,
-        }
+    metadata: Object = {
+        "uid": meta.uid(candidate),
+        "resourceVersion": meta.metadata(candidate)["resourceVersion"],
+        "ownerReferences": references or None,
     }
+    if finalizer in meta.finalizers(candidate):
+        left = [name for name in meta.finalizers(candidate) if name != finalizer]
+        metadata["finalizers"] = left or None
+    patch = {"metadata": metadata}
     try:
         await client.patch(resource, meta.name(candidate), patch, meta.namespace(candidate))
     except (NotFound, Invalid):

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def parse(text: str) -> set[int]:
+def parse(text: str, below: int | None = None) -> set[int]:
+    """Return the indexes of a text, but for those from `below` on; parts that are none are passed over."""
     result: set[int] = set()
     for part in filter(None, text.split(",")):
         first, dash, last = part.partition("-")
-        result.update(range(int(first), int(last if dash else first) + 1))
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            continue
+        end = int(last if dash else first) + 1
+        result.update(range(int(first), end if below is None else min(end, below)))
     return result
 
 

@@ -67,6 +67,45 @@ def restarts(pod: Object) -> int:
     return max((int(status.get("restartCount") or 0) for status in statuses), default=0)
 
 
+def sidecars(pod: Object) -> frozenset[str]:
+    """Return the names of the init containers that go on beside the others."""
+    containers = (pod.get("spec") or {}).get("initContainers") or ()
+    return frozenset(c["name"] for c in containers if c.get("restartPolicy") == "Always")
+
+
+def sidecar_restarts(pod: Object) -> int:
+    """Return the highest restart count among the sidecars."""
+    names = sidecars(pod)
+    statuses = (pod.get("status") or {}).get("initContainerStatuses") or ()
+    return max((int(s.get("restartCount") or 0) for s in statuses if s.get("name") in names), default=0)
+
+
+def finished_at(pod: Object) -> datetime | None:
+    """Return when a pod has ended, as well as can be told: when its last container ended; else since when it
+    is not ready; else when it was asked to go; else when it was made."""
+    status: Object = pod.get("status") or {}
+    ended = _containers_ended_at(pod, status)
+    if ended is not None:
+        return ended
+    ready = meta.find_condition(pod, "Ready")
+    if ready is not None and ready.get("status") == "False" and ready.get("lastTransitionTime"):
+        return parse_rfc3339(ready["lastTransitionTime"])
+    if meta.deleting(pod):
+        grace_s = int(meta.metadata(pod).get("deletionGracePeriodSeconds") or 0)
+        return parse_rfc3339(meta.metadata(pod)["deletionTimestamp"]) - timedelta(seconds=grace_s)
+    return created_at(pod)
+
+
+def _containers_ended_at(pod: Object, status: Object) -> datetime | None:
+    beside = sidecars(pod)
+    statuses = [
+        *(status.get("containerStatuses") or ()),
+        *(s for s in status.get("initContainerStatuses") or () if s.get("name") in beside),
+    ]
+    ends = [meta.dig(container, "state", "terminated", "finishedAt") for container in statuses]
+    return max(map(parse_rfc3339, ends)) if ends and all(ends) else None
+
+
 def created_at(obj: Object) -> datetime | None:
     text = meta.metadata(obj).get("creationTimestamp")
     return parse_rfc3339(text) if text else None
