@@ -671,7 +671,7 @@ def on_code(action: str) -> Object:
             {"backoffLimitPerIndex": 0, "maxFailedIndexes": 1},
             [(0, 1), (1, 1)],
             "MaxFailedIndexesExceeded",
-            "0-2",
+            "0,1",
         ),
         case(
             "[sig-apps] Job should mark indexes as failed when the FailIndex action is matched in podFailurePolicy",
