@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from podium.machinery.errors import Object
+from podium.resources.core.events import EVENTS
 from podium.runtime.controller import Controller, ControllerRun, Environment
 from podium.runtime.informer import Informers
 from tests.runtime.fakes import FakeApi
@@ -169,3 +170,8 @@ async def running(api: FakeApi, controllers: Sequence[Controller]) -> AsyncItera
         results = await asyncio.gather(*tasks, return_exceptions=True)
         crashed = [r for r in results if isinstance(r, Exception)]
         assert not crashed, crashed
+
+
+def events(api: FakeApi) -> list[tuple[str, str]]:
+    """Return reason and message of each event written."""
+    return [(event["reason"], event["message"]) for event in api.all(EVENTS)]

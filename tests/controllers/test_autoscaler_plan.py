@@ -16,7 +16,6 @@ from podium.controllers.autoscaler_plan import (
     after_rescale,
     needs_metrics,
     plan,
-    shown_selector,
     unreadable,
 )
 from podium.controllers.autoscaler_replicas import (
@@ -33,6 +32,7 @@ from podium.controllers.autoscaler_replicas import (
 )
 from podium.machinery import meta
 from podium.machinery.errors import Object
+from podium.machinery.labels import printed
 from tests.controllers.builders import pod
 from tests.runtime.fakes import START
 
@@ -510,8 +510,8 @@ def test_what_could_not_be_read(metric: Object, text: str) -> None:
 
 def test_selectors_as_upstream_prints_them() -> None:
     expression = {"key": "k", "operator": "In", "values": ["a", "b"]}
-    assert shown_selector(None) == "nil"
-    assert shown_selector({"matchExpressions": [expression]}) == (
+    assert printed(None) == "nil"
+    assert printed({"matchExpressions": [expression]}) == (
         "&LabelSelector{MatchLabels:map[string]string{},MatchExpressions:[]LabelSelectorRequirement"
         "{LabelSelectorRequirement{Key:k,Operator:In,Values:[a b],},},}"
     )

@@ -83,6 +83,8 @@ class FakeApi:
         self.changed = asyncio.Event()
         self.served: Sequence[Resource] = ()
         """What discovery shows."""
+        self.answers: dict[str, tuple[int, Object]] = {}
+        """What GETs of these paths are answered: status and body."""
         self.epoch = 0
         self.lists = 0
         self.fail: Callable[[str, Resource, Object], Exception | None] = lambda verb, resource, obj: None
@@ -242,6 +244,10 @@ class _FakeTransport:
         parameters = dict(parse_qsl(query))
         if path in ("/api", "/apis"):
             yield _Response(200, _chunks(orjson.dumps(self._discovery(core=path == "/api"))))
+            return
+        if path in self._client.api.answers:
+            status, answer = self._client.api.answers[path]
+            yield _Response(status, _chunks(orjson.dumps(answer)))
             return
         resource, namespace = self._find(path)
         if resource is None:

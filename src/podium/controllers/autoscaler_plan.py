@@ -26,7 +26,7 @@ from podium.controllers.autoscaler_replicas import (
     utilization_replicas,
     whole_replicas,
 )
-from podium.machinery import meta
+from podium.machinery import labels, meta
 from podium.machinery.errors import Object
 from podium.machinery.quantity import Quantity, parse
 
@@ -408,8 +408,8 @@ def unreadable(spec: Object, namespace: str, error: MetricError) -> MetricError:
             )
         case _:
             metric = spec["external"]["metric"]
-            shown = shown_selector(metric.get("selector"))
-            return MetricError(f"unable to get external metric {namespace}/{metric['name']}/{shown}: {error}")
+            which = labels.printed(metric.get("selector"))
+            return MetricError(f"unable to get external metric {namespace}/{metric['name']}/{which}: {error}")
 
 
 def _quantity(milli: int, *, binary: bool = False) -> str:
@@ -417,24 +417,7 @@ def _quantity(milli: int, *, binary: bool = False) -> str:
 
 
 def _outside(metric: Object) -> str:
-    return f"external metric {metric['name']}({shown_selector(metric.get('selector'))})"
-
-
-def shown_selector(selector: Object | None) -> str:
-    """Return a label selector as upstream prints it in messages."""
-    if selector is None:
-        return "nil"
-    labels: Mapping[str, str] = selector.get("matchLabels") or {}
-    exact = "".join(f"{key}: {labels[key]}," for key in sorted(labels))
-    expressions = "".join(
-        f"LabelSelectorRequirement{{Key:{e.get('key', '')},Operator:{e.get('operator', '')},"
-        f"Values:[{' '.join(e.get('values') or ())}],}},"
-        for e in selector.get("matchExpressions") or ()
-    )
-    return (
-        f"&LabelSelector{{MatchLabels:map[string]string{{{exact}}},"
-        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
-    )
+    return f"external metric {metric['name']}({labels.printed(metric.get('selector'))})"
 
 
 def after_rescale(decision: Decision, seen: Seen, options: Options) -> list[Object]:

@@ -19,14 +19,14 @@ from podium.base.clock import parse_rfc3339
 from podium.controllers.common import pods as podlib
 from podium.controllers.common.percent import scaled
 from podium.machinery import labels, meta
-from podium.machinery.errors import NotFound, Object
+from podium.machinery.errors import ApiError, NotFound, Object
 from podium.machinery.resource import Resource
 from podium.resources.apps.deployments import DEPLOYMENTS
 from podium.resources.apps.replicasets import REPLICASETS
 from podium.resources.apps.statefulsets import STATEFULSETS
 from podium.resources.core.pods import PODS
 from podium.resources.core.replicationcontrollers import REPLICATIONCONTROLLERS
-from podium.resources.policy.poddisruptionbudgets import PODDISRUPTIONBUDGETS
+from podium.resources.policy.poddisruptionbudgets import PODDISRUPTIONBUDGETS, disruption_allowed
 from podium.runtime.controller import Caches, Context, Controller, Watch, own_key
 from podium.runtime.discovery import discover
 from podium.runtime.informer import Delta
@@ -36,6 +36,8 @@ DELETION_TIMEOUT_S = 120.0
 STALE_TARGET_S = 120.0
 """How long a pod may be marked as a disruption's target without being deleted."""
 CONDITION = "DisruptionAllowed"
+_BY_KUBELET = "TerminationByKubelet"
+"""A kubelet that ends a pod may take any time until the pod is seen to go."""
 _POD = "pod:"
 _SCALED = (REPLICASETS, REPLICATIONCONTROLLERS, STATEFULSETS)
 _BY_KIND = {(resource.group, resource.kind): resource for resource in _SCALED}
@@ -60,7 +62,9 @@ def plan(budget: Object, pods: Sequence[Object], wanted: int | None, now: dateti
     controllers want in all (only asked for by budgets that `needs_scale`)."""
     spec = budget.get("spec") or {}
     expected = len(pods) if wanted is None else wanted
-    if spec.get("maxUnavailable") is not None:
+    if spec.get("maxUnavailable") is None and spec.get("minAvailable") is None:
+        expected = desired = 0  # says nothing of what may go, so that nothing may
+    elif spec.get("maxUnavailable") is not None:
         desired = max(0, expected - scaled(spec["maxUnavailable"], expected, round_up=True))
     else:
         desired = scaled(spec.get("minAvailable"), expected, round_up=True)
@@ -115,13 +119,7 @@ def _status(
         "expectedPods": expected,
         "conditions": meta.set_condition(
             old.get("conditions"),
-            {
-                "type": CONDITION,
-                "observedGeneration": meta.generation(budget),
-                "status": "True" if allowed > 0 else "False",
-                "reason": "SufficientPods" if allowed > 0 else "InsufficientPods",
-                "message": "",
-            },
+            disruption_allowed(allowed, meta.generation(budget)),
             now,
         ),
     }
@@ -135,7 +133,7 @@ def failed(budget: Object, message: str, now: datetime) -> Object:
     old = budget.get("status") or {}
     condition = {
         "type": CONDITION,
-        "observedGeneration": meta.generation(budget),
+        "observedGeneration": old.get("observedGeneration") or 0,
         "status": "False",
         "reason": "SyncFailed",
         "message": message,
@@ -154,19 +152,21 @@ class _NoScale(Exception):
 async def _wanted(context: Context, budget: Object, pods: Sequence[Object]) -> int:
     """Return how many pods the controllers of these pods want together. Raises _NoScale."""
     scales: dict[str, int] = {}
-    unmanaged = []
+    asked: set[str] = set()
+    unmanaged = False
     for pod in pods:
         reference = meta.controller_ref(pod)
         if reference is None:
-            unmanaged.append(pod)
-        elif str(reference.get("uid")) not in scales:
+            unmanaged = True
+        elif str(reference.get("uid")) not in asked:
+            asked.add(str(reference.get("uid")))
             found = await _scale(context, meta.namespace(pod), reference)
-            if found is not None:
-                uid, replicas = found
-                scales[str(reference.get("uid"))] = 0
-                scales[uid] = replicas
+            if found is None:
+                raise _NoScale(f'found no controllers for pod "{meta.name(pod)}"')
+            uid, replicas = found
+            scales[uid] = replicas
     if unmanaged:
-        selector = labels.from_label_selector((budget.get("spec") or {}).get("selector"))
+        selector = labels.printed((budget.get("spec") or {}).get("selector"))
         context.recorder.event(
             budget,
             "Warning",
@@ -180,12 +180,18 @@ async def _wanted(context: Context, budget: Object, pods: Sequence[Object]) -> i
 
 
 async def _scale(context: Context, namespace: str, reference: Object) -> tuple[str, int] | None:
-    """Return the uid of the object that says how many pods there should be, and its number."""
+    """Return the uid of the object that says how many pods there should be, and its number.
+
+    What the caches do not know is asked of the API, as anything else that can be scaled. Raises _NoScale.
+    """
+    known = _known_scale(context, namespace, reference)
+    return known if known is not None else await _foreign_scale(context, namespace, reference)
+
+
+def _known_scale(context: Context, namespace: str, reference: Object) -> tuple[str, int] | None:
     group, _ = meta.split_api_version(str(reference.get("apiVersion") or ""))
     resource = _BY_KIND.get((group, str(reference.get("kind"))))
-    if resource is None:
-        return await _foreign_scale(context, namespace, reference, group)
-    owner = context.caches[resource].get(f"{namespace}/{reference.get('name')}")
+    owner = context.caches[resource].get(f"{namespace}/{reference.get('name')}") if resource else None
     if owner is None or meta.uid(owner) != reference.get("uid"):
         return None
     above = meta.controller_ref(owner)
@@ -198,22 +204,23 @@ async def _scale(context: Context, namespace: str, reference: Object) -> tuple[s
     return meta.uid(owner), int(1 if replicas is None else replicas)
 
 
-async def _foreign_scale(
-    context: Context, namespace: str, reference: Object, group: str
-) -> tuple[str, int] | None:
-    served = [r for r in await discover(context.client) if (r.group, r.kind) == (group, reference["kind"])]
+async def _foreign_scale(context: Context, namespace: str, reference: Object) -> tuple[str, int] | None:
+    group, version = meta.split_api_version(str(reference.get("apiVersion") or ""))
+    kind = reference.get("kind")
+    served = [r for r in await discover(context.client) if (r.group, r.kind) == (group, kind)]
     if not served:
-        raise _NoScale(f'no matches for kind "{reference["kind"]}" in group "{group}"')
+        tried = f"{group}/{version}" if group else version
+        raise _NoScale(f'no matches for kind "{kind}" in version "{tried}"')
     resource: Resource = served[0]
     path = resource.path(namespace, str(reference["name"]), "scale")
     try:
         scale = cast(Object, orjson.loads(await context.client.raw("GET", path)))
-    except NotFound:
-        try:
-            await context.client.get(resource, str(reference["name"]), namespace)
-        except NotFound:
+    except NotFound as error:
+        if (error.details or {}).get("name"):  # the object is missing, not the path
             return None
         raise _NoScale(f"{resource.group_plural} does not implement the scale subresource") from None
+    except ApiError as error:
+        raise _NoScale(error.message) from None
     if meta.uid(scale) != reference.get("uid"):
         return None
     return meta.uid(scale), int(meta.dig(scale, "spec", "replicas", default=0))
@@ -221,9 +228,9 @@ async def _foreign_scale(
 
 async def _reconcile(context: Context, key: str) -> float | None:
     if key.startswith(_POD):
-        return await _reconcile_target(context, key.removeprefix(_POD))
+        return await _reconcile_pod(context, key.removeprefix(_POD))
     budget = context.caches[PODDISRUPTIONBUDGETS].get(key)
-    if budget is None or meta.deleting(budget):
+    if budget is None:
         return None
     selector = labels.from_label_selector((budget.get("spec") or {}).get("selector"))
     pods = [
@@ -255,22 +262,49 @@ def stale_in_s(pod: Object, now: datetime) -> float | None:
     condition = meta.find_condition(pod, "DisruptionTarget")
     if condition is None or condition.get("status") != "True" or meta.deleting(pod):
         return None
-    if podlib.is_finished(pod):
+    if condition.get("reason") == _BY_KUBELET or podlib.is_finished(pod):
         return None
     since = parse_rfc3339(condition["lastTransitionTime"])
     return (since + timedelta(seconds=STALE_TARGET_S) - now).total_seconds()
 
 
-async def _reconcile_target(context: Context, key: str) -> float | None:
-    """A pod that was to be disrupted, and was not after all, is marked no longer."""
+def _selecting(caches: Caches, pod: Object) -> list[Object]:
+    """Return the budgets that select the pod."""
+    return [
+        budget
+        for budget in caches[PODDISRUPTIONBUDGETS].list(meta.namespace(pod))
+        if labels.from_label_selector((budget.get("spec") or {}).get("selector")).matches(meta.labels(pod))
+    ]
+
+
+async def _reconcile_pod(context: Context, key: str) -> float | None:
+    """Say so when several budgets select the pod, of which no eviction can honour more than one."""
     pod = context.caches[PODS].get(key)
+    if pod is None:
+        return None
+    budgets = _selecting(context.caches, pod)
+    if len(budgets) > 1:
+        message = (
+            f'Pod "{meta.namespace(pod)}"/"{meta.name(pod)}" matches multiple PodDisruptionBudgets.  '
+            f'Chose "{meta.name(budgets[0])}" arbitrarily.'
+        )
+        context.recorder.event(pod, "Warning", "MultiplePodDisruptionBudgets", message)
+    return await _reconcile_target(context, pod)
+
+
+async def _reconcile_target(context: Context, pod: Object) -> float | None:
+    """A pod that was to be disrupted, and was not after all, is marked no longer."""
     now = context.clock.now()
-    left_s = stale_in_s(pod, now) if pod is not None else None
-    if pod is None or left_s is None or left_s > 0:
+    left_s = stale_in_s(pod, now)
+    if left_s is None or left_s > 0:
         return left_s
     conditions = meta.set_condition(
         list(meta.dig(pod, "status", "conditions", default=[])),
-        {"type": "DisruptionTarget", "status": "False"},
+        {
+            "type": "DisruptionTarget",
+            "status": "False",
+            **({"observedGeneration": meta.generation(pod)} if meta.generation(pod) else {}),
+        },
         now,
     )
     patch = {
@@ -301,12 +335,13 @@ def _keys_of_pod(delta: Delta, caches: Caches) -> Iterable[str]:
     budgets = caches[PODDISRUPTIONBUDGETS].list(meta.namespace(delta.object))
     if not budgets or not _matters(delta):
         return keys
-    pods = [pod for pod in (delta.old, delta.new) if pod is not None]
-    for budget in budgets:
-        selector = labels.from_label_selector((budget.get("spec") or {}).get("selector"))
-        if any(selector.matches(meta.labels(pod)) for pod in pods):
-            keys.append(meta.key(budget))
-    return keys
+    found: dict[str, None] = {}
+    for pod in (delta.old, delta.new):
+        selecting = _selecting(caches, pod) if pod is not None else []
+        found |= dict.fromkeys(meta.key(budget) for budget in selecting)
+        if pod is delta.new and pod is not None and len(selecting) > 1:
+            keys.append(_POD + meta.key(pod))
+    return [*keys, *found]
 
 
 def _keys_of_scaled(delta: Delta, caches: Caches) -> Iterable[str]:

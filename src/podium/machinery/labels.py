@@ -148,6 +148,23 @@ def from_label_selector(selector: Object | None) -> Selector:
     return _sorted(requirements)
 
 
+def printed(selector: Object | None) -> str:
+    """Return a label selector as upstream prints it in messages."""
+    if selector is None:
+        return "nil"
+    exact: Mapping[str, str] = selector.get("matchLabels") or {}
+    same = "".join(f"{key}: {exact[key]}," for key in sorted(exact))
+    expressions = "".join(
+        f"LabelSelectorRequirement{{Key:{e.get('key', '')},Operator:{e.get('operator', '')},"
+        f"Values:[{' '.join(e.get('values') or ())}],}},"
+        for e in selector.get("matchExpressions") or ()
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{same}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
+
+
 def _requirement(key: str, operator: Operator, values: frozenset[str]) -> Requirement:
     """Return a checked requirement. Raises ValueError with upstream's message."""
     errors = _key_errors(key, "key")

@@ -18,6 +18,17 @@ def _defaults(budget: Object) -> None:
         absent(status, name, 0)
 
 
+def disruption_allowed(allowed: int, observed_generation: int) -> Object:
+    """Return the condition that says whether the budget allows an eviction now."""
+    return {
+        "type": "DisruptionAllowed",
+        "observedGeneration": observed_generation,
+        "status": "True" if allowed > 0 else "False",
+        "reason": "SufficientPods" if allowed > 0 else "InsufficientPods",
+        "message": "",
+    }
+
+
 def _prepare_create(budget: Object) -> None:
     budget["status"] = dict.fromkeys(_COUNTS, 0)
 
