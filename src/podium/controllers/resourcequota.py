@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from podium.base.clock import Clock, parse_rfc3339
+from podium.base.clock import Clock
 from podium.base.log import Log
 from podium.client.client import Client
 from podium.machinery import meta
@@ -30,7 +30,9 @@ from podium.resources.core.quota_usage import (
     DEVICES,
     PLAIN_COUNTS,
     Usage,
+    attributes_classes,
     matches_scopes,
+    overdue_s,
     usage_of,
 )
 from podium.resources.core.resourcequotas import RESOURCEQUOTAS
@@ -97,6 +99,7 @@ def _keys_of(group_plural: str) -> Callable[[Delta, Caches], Iterable[str]]:
         if not quotas or delta.old is None or delta.new is None:
             return quotas
         same = usage_of(group_plural, delta.old) == usage_of(group_plural, delta.new)
+        same = same and attributes_classes(delta.old) == attributes_classes(delta.new)
         return () if same and delta.old.get("spec") == delta.new.get("spec") else quotas
 
     return keys
@@ -106,19 +109,6 @@ def _keys_of_quota(delta: Delta, _caches: Caches) -> Iterable[str]:
     if delta.old is not None and delta.new is not None and delta.old.get("spec") == delta.new.get("spec"):
         return ()  # our own status
     return (meta.key(delta.object),)
-
-
-def overdue_s(pod: Object, now: datetime) -> float | None:
-    """Return since when a pod should be gone, in seconds (negative: until then); None: it is to stay.
-
-    Such a pod is not counted: its node may be lost, and nobody there to confirm its end.
-    """
-    metadata = meta.metadata(pod)
-    grace_s = metadata.get("deletionGracePeriodSeconds")
-    if not meta.deleting(pod) or grace_s is None:
-        return None
-    end = parse_rfc3339(metadata["deletionTimestamp"]) + timedelta(seconds=grace_s)
-    return (now - end).total_seconds()
 
 
 class _Counted:
@@ -194,7 +184,7 @@ def resourcequota(counted: _Counted) -> Controller:
             if watched is not None:
                 objects[group_plural] = context.caches[watched].list(namespace)
                 if watched is PODS:
-                    objects[group_plural], again_s = _not_overdue(objects[group_plural], context.clock.now())
+                    objects["pods"], again_s = _not_overdue(objects["pods"], context.clock.now())
                 continue
             informer = await counted.informer(group_plural, changed)
             if informer is not None:

@@ -15,6 +15,7 @@ from podium.resources.apps.deployments import DEPLOYMENTS
 from podium.resources.core.limitranges import LIMITRANGES
 from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
 from podium.resources.core.pods import PODS
+from podium.resources.core.quota_usage import usage_of
 from podium.resources.core.resourcequotas import RESOURCEQUOTAS
 from podium.resources.core.secrets import SECRETS
 from podium.resources.core.services import SERVICES
@@ -151,6 +152,23 @@ def sidecar(name: str, cpu: str) -> Object:
 )
 def test_what_a_pod_asks_for(spec: Object, cpu: str) -> None:
     assert str(pod_amounts(spec, "requests").get("cpu")) == cpu
+
+
+def test_a_resize_stays_within_the_limits() -> None:
+    limits = ranger({"type": "Container", "max": {"cpu": "1"}, "default": {"memory": "1Gi"}})
+    old = pod(containers=[container("c", {"cpu": "1"}, {"cpu": "1", "memory": "2Gi"})])
+    new = pod(containers=[container("c", {"cpu": "1"}, {"cpu": "2", "memory": "2Gi"})])
+    resize = attributes_for(PODS, new, old=old, subresource="resize")
+    assert why(admit(limits, resize)) == "maximum cpu usage per Container is 1, but limit is 2"
+    assert admit(limits, attributes_for(PODS, new, old=old)) is None, "an update leaves the amounts alone"
+    old["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert admit(limits, resize) is None, "it is going"
+
+
+def test_what_the_sandbox_costs_is_not_limited() -> None:
+    written = pod(containers=[container("c", {"cpu": "1"}, {"cpu": "1"})], overhead={"cpu": "1"})
+    limits = ranger({"type": "Pod", "max": {"cpu": "1"}})
+    assert admit(limits, attributes_for(PODS, written)) is None
 
 
 # --- quota
@@ -317,3 +335,113 @@ def test_services_and_claims() -> None:
     assert "requested: requests.storage=2Gi, used: requests.storage=0" in why(
         admit(quotas.plugin, attributes_for(PERSISTENTVOLUMECLAIMS, claim))
     )
+
+
+TERMINATING: Object = {"scopes": ["Terminating"]}
+
+
+def test_a_resize_uses_more() -> None:
+    quotas = Quotas({"requests.cpu": "1"})
+    old = pod(containers=[container("c", {"cpu": "500m"})])
+    quotas.reader.put(PODS, old)
+    new = pod(containers=[container("c", {"cpu": "1100m"})])
+    resize = attributes_for(PODS, new, old=old, subresource="resize")
+    assert why(admit(quotas.plugin, resize)) == (
+        "exceeded quota: q, requested: requests.cpu=600m, used: requests.cpu=500m, limited: requests.cpu=1"
+    )
+    assert admit(quotas.plugin, attributes_for(PODS, new, old=old, subresource="status")) is None
+
+
+def test_what_is_allocated_counts_while_a_pod_shrinks() -> None:
+    quotas = Quotas({"requests.cpu": "1"})
+    shrinking = pod(containers=[container("c", {"cpu": "100m"})])
+    status = {"name": "c", "resources": {"requests": {"cpu": "900m"}}, "allocatedResources": {"cpu": "800m"}}
+    quotas.reader.put(PODS, {**shrinking, "status": {"containerStatuses": [status]}})
+    more = attributes_for(PODS, pod("more", containers=[container("c", {"cpu": "200m"})]))
+    assert "used: requests.cpu=900m" in why(admit(quotas.plugin, more))
+
+
+def test_a_pod_that_enters_a_scope_counts_there_whole() -> None:
+    quotas = Quotas({"pods": "0"}, **TERMINATING)
+    old = pod()
+    quotas.reader.put(PODS, old)
+    entering = attributes_for(PODS, pod(activeDeadlineSeconds=5), old=old)
+    assert why(admit(quotas.plugin, entering)) == (
+        "exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0"
+    )
+
+
+def test_a_claim_that_changes_its_class_counts_there_whole() -> None:
+    gold = {"scopeName": "VolumeAttributesClass", "operator": "In", "values": ["gold"]}
+    quotas = Quotas({"persistentvolumeclaims": "0"}, scopeSelector={"matchExpressions": [gold]})
+    old = {"metadata": {"name": "c", "namespace": "ns"}, "spec": {}}
+    new = {**old, "spec": {"volumeAttributesClassName": "gold"}}
+    assert why(admit(quotas.plugin, attributes_for(PERSISTENTVOLUMECLAIMS, new, old=old))).startswith(
+        "exceeded quota: q, requested: persistentvolumeclaims=1"
+    )
+
+
+def test_what_is_in_flight_counts_for_the_quotas_of_its_scope() -> None:
+    quotas = Quotas({"pods": "1"}, **TERMINATING)
+    asyncio.run(quotas.plugin.validate(attributes_for(PODS, pod("long"))))
+    ending = attributes_for(PODS, pod("ending", activeDeadlineSeconds=5))
+    assert admit(quotas.plugin, ending) is None, "the other one is in no scope of it"
+    another = attributes_for(PODS, pod("another", activeDeadlineSeconds=5))
+    assert admit(quotas.plugin, another) is not None
+
+
+def test_a_pod_that_should_be_gone_is_not_counted() -> None:
+    quotas = Quotas({"pods": "1", "count/pods": "2"})
+    late = pod("late")
+    late["metadata"] |= {"deletionTimestamp": "2020-01-01T00:00:00Z", "deletionGracePeriodSeconds": 0}
+    quotas.reader.put(PODS, late)
+    assert admit(quotas.plugin, attributes_for(PODS, pod("new"))) is None
+    quotas.reader.put(PODS, pod("new"))
+    refused = why(admit(quotas.plugin, attributes_for(PODS, pod("third"))))
+    assert "count/pods=2" in refused, "it is still there"
+
+
+@pytest.mark.parametrize(
+    ("hard", "spec", "expected"),
+    [
+        pytest.param(
+            {"requests.cpu": "1"},
+            {
+                "containers": [container("c", {"cpu": "1"})],
+                "initContainers": [container("b"), container("a")],
+            },
+            "must specify requests.cpu for: a,b",
+            id="init containers too",
+        ),
+        pytest.param({"requests.ephemeral-storage": "1Gi"}, {}, "", id="no more than upstream's mistake"),
+        pytest.param(
+            {"limits.cpu": "2"}, {"resources": {"limits": {"cpu": "1"}}}, "", id="the pod says it for all"
+        ),
+    ],
+)
+def test_who_must_say_what_they_use(hard: Object, spec: Object, expected: str) -> None:
+    refused = why(admit(Quotas(hard).plugin, attributes_for(PODS, pod(**spec))))
+    assert refused == (f"failed quota: q: {expected}" if expected else "")
+
+
+@pytest.mark.parametrize(
+    ("claim", "usage"),
+    [
+        pytest.param(
+            {"storageClassName": "fast", "resources": {"requests": {"storage": "1500m"}}},
+            {"requests.storage": "2", "fast.storageclass.storage.k8s.io/requests.storage": "2"},
+            id="whole bytes",
+        ),
+        pytest.param({"resources": {}}, {}, id="no size"),
+    ],
+)
+def test_what_a_claim_uses(claim: Object, usage: Object) -> None:
+    used = usage_of("persistentvolumeclaims", {"metadata": {}, "spec": claim})
+    assert {name: str(n) for name, n in used.items() if name.endswith("requests.storage")} == usage
+
+
+def test_an_old_annotation_names_the_storage_class() -> None:
+    annotations = {"volume.beta.kubernetes.io/storage-class": "slow"}
+    claim = {"metadata": {"annotations": annotations}, "spec": {"storageClassName": "fast"}}
+    found = usage_of("persistentvolumeclaims", claim)
+    assert "slow.storageclass.storage.k8s.io/persistentvolumeclaims" in found

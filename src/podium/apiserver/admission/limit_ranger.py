@@ -8,7 +8,7 @@ from podium.apiserver.chain import Attributes, Reader
 from podium.machinery import meta
 from podium.machinery.amounts import Amounts, amounts, pod_amounts
 from podium.machinery.errors import Object
-from podium.machinery.quantity import ZERO, Quantity, parse
+from podium.machinery.quantity import ZERO, Quantity
 from podium.resources.core.limitranges import LIMITRANGES
 from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
 from podium.resources.core.pods import PODS
@@ -24,15 +24,15 @@ class LimitRanger(Plugin):
         self._ranges = reader.cached(LIMITRANGES)
 
     async def admit(self, attributes: Attributes) -> None:
-        pod = concerns(attributes, PODS, "CREATE")
+        pod = _pod(attributes)
         if pod is not None:
             for limit_range in self._ranges.list(attributes.namespace):
                 default_pod(limit_range, pod)
 
     async def validate(self, attributes: Attributes) -> None:
-        pod = concerns(attributes, PODS, "CREATE")
+        pod = _pod(attributes)
         claim = concerns(attributes, PERSISTENTVOLUMECLAIMS, "CREATE", "UPDATE")
-        if pod is None and claim is None:
+        if (pod is None and claim is None) or meta.deleting(attributes.old_object or {}):
             return
         for limit_range in self._ranges.list(attributes.namespace):
             errors: list[str] = []
@@ -43,6 +43,14 @@ class LimitRanger(Plugin):
                     errors += claim_violations(limit, spec_of(claim))
             if errors:
                 raise refused(attributes, _aggregated(errors))
+
+
+def _pod(attributes: Attributes) -> Object | None:
+    """Return a pod whose amounts are new: one that is created, or resized and to stay."""
+    pod = concerns(attributes, PODS, "CREATE")
+    if pod is None and not meta.deleting(attributes.old_object or {}):
+        pod = concerns(attributes, PODS, "UPDATE", subresource="resize")
+    return pod
 
 
 def _aggregated(errors: list[str]) -> str:
@@ -93,21 +101,25 @@ def pod_violations(limit: Object, spec: Object) -> list[str]:
             errors += violations(limit, amounts(resources.get("requests")), amounts(resources.get("limits")))
         return errors
     if limit.get("type") == "Pod":
-        return violations(limit, pod_amounts(spec, "requests"), pod_amounts(spec, "limits"))
+        alone = {**spec, "overhead": None}  # what the sandbox costs is not the pod's affair here
+        return violations(limit, pod_amounts(alone, "requests"), pod_amounts(alone, "limits"))
     return []
 
 
 def claim_violations(limit: Object, spec: Object) -> list[str]:
     if limit.get("type") != "PersistentVolumeClaim":
         return []
-    storage = meta.dig(spec, "resources", "requests", "storage", default="0")
     errors: list[str] = []
-    requests = {"storage": parse(storage)}
+    requests = amounts(meta.dig(spec, "resources", "requests"))
     for name, enforced in amounts(limit.get("min")).items():
         errors += _below_minimum("PersistentVolumeClaim", name, enforced, requests, {})
     for name, enforced in amounts(limit.get("max")).items():
         request = requests.get(name)
-        if request is not None and enforced < request:
+        if request is None:
+            errors.append(
+                f"maximum {name} usage per PersistentVolumeClaim is {enforced}.  No request is specified"
+            )
+        elif enforced < request:
             errors.append(
                 f"maximum {name} usage per PersistentVolumeClaim is {enforced}, but request is {request}"
             )

@@ -7,7 +7,7 @@ quota controller has put its limits into the status.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from podium.apiserver.admission import limited_resources
@@ -21,8 +21,13 @@ from podium.machinery.amounts import add
 from podium.machinery.errors import Object
 from podium.machinery.quantity import ZERO, parse
 from podium.machinery.resource import Resource
-from podium.resources.core.quota_usage import COMPUTE, Usage, matches_scopes, usage_of
+from podium.resources.core.quota_usage import Usage, is_terminating, matches_scopes, usage_of
 from podium.resources.core.resourcequotas import RESOURCEQUOTAS
+
+_PARTS = ("requests", "limits")
+_MUST_BE_SAID = ("cpu", "memory")
+"""Upstream calls it a mistake, and keeps it: of these, what a quota limits each container must ask for."""
+_POD_LEVEL = ("cpu", "memory")
 
 RESERVED_S = 30.0
 """Longer than a write takes, even on a machine that is hardly able to. A write that fails after its
@@ -34,7 +39,8 @@ class _Reservation:
     name: str
     version: int | None
     """The resourceVersion of what is replaced; None for a new object."""
-    usage: Usage
+    usage: Mapping[str, Usage]
+    """What it adds to each quota, by the quota's uid."""
     until_s: float
 
 
@@ -53,37 +59,35 @@ class ResourceQuota(Plugin):
         self._reserved: dict[tuple[str, str], list[_Reservation]] = {}
 
     async def validate(self, attributes: Attributes) -> None:
-        if attributes.operation not in ("CREATE", "UPDATE") or attributes.subresource:
-            return
-        new = attributes.object
-        if new is None or not attributes.namespace:
+        new, old = attributes.object, attributes.old_object
+        if new is None or not attributes.namespace or not _is_counted(attributes):
             return
         quotas = [q for q in self._quotas.list(attributes.namespace) if meta.dig(q, "status", "hard")]
         if not quotas and not self._limits:
             return
         group_plural = _counted(attributes).group_plural
-        asked = usage_of(group_plural, new)
-        if attributes.old_object is not None:
-            asked = _increase(asked, usage_of(group_plural, attributes.old_object))
-        asked = {name: amount for name, amount in asked.items() if amount > ZERO}
-        if self._limits and asked:
-            why = limited_resources.uncovered(
-                self._limits, group_plural, new, usage_of(group_plural, new), quotas
-            )
+        usage = usage_of(group_plural, new)
+        more = usage if old is None else _increase(usage, usage_of(group_plural, old))
+        more = {name: amount for name, amount in more.items() if amount > ZERO}
+        if self._limits and more:
+            why = limited_resources.uncovered(self._limits, group_plural, new, usage, quotas)
             if why:
                 raise refused(attributes, why)
+        asked: dict[str, Usage] = {}
         for quota in quotas:
-            self._check(attributes, quota, asked)
-        if asked and not attributes.dry_run:
+            if not matches_scopes(quota, group_plural, new):
+                continue
+            # What an update brings into a quota's scope counts there whole.
+            enters = old is not None and not matches_scopes(quota, group_plural, old)
+            asked[meta.uid(quota)] = usage if enters else more
+            self._check(attributes, quota, asked[meta.uid(quota)])
+        if any(asked.values()) and not attributes.dry_run:
             self._reserve(attributes, asked)
 
     def _check(self, attributes: Attributes, quota: Object, asked: Usage) -> None:
         assert attributes.object is not None
-        group_plural = _counted(attributes).group_plural
-        if not matches_scopes(quota, group_plural, attributes.object):
-            return
         hard = {name: parse(text) for name, text in quota["status"]["hard"].items()}
-        if group_plural == "pods" and attributes.operation == "CREATE":
+        if _counted(attributes).group_plural == "pods":
             unsaid = unsaid_amounts(hard, attributes.object)
             if unsaid:
                 raise refused(attributes, f"failed quota: {meta.name(quota)}: must specify {unsaid}")
@@ -101,9 +105,9 @@ class ResourceQuota(Plugin):
 
     def _used(self, attributes: Attributes, quota: Object) -> Usage:
         counted = _counted(attributes)
-        used = dict(self._counts.used(counted, attributes.namespace, quota))
+        used = self._counts.used(counted, attributes.namespace, quota, self._clock.now())
         for reservation in self._in_flight(attributes):
-            add(used, reservation.usage)
+            add(used, reservation.usage.get(meta.uid(quota)) or {})
         return used
 
     def _in_flight(self, attributes: Attributes) -> list[_Reservation]:
@@ -126,7 +130,7 @@ class ResourceQuota(Plugin):
             self._reserved.pop(key, None)
         return kept
 
-    def _reserve(self, attributes: Attributes, asked: Usage) -> None:
+    def _reserve(self, attributes: Attributes, asked: Mapping[str, Usage]) -> None:
         assert attributes.object is not None
         key = (_counted(attributes).group_plural, attributes.namespace)
         now_s = self._clock.monotonic_s()
@@ -145,18 +149,40 @@ def _counted(attributes: Attributes) -> Resource:
     return resource.storage if resource.legacy and resource.storage is not None else resource
 
 
+def _is_counted(attributes: Attributes) -> bool:
+    """Tell whether this write can change what its object counts for."""
+    if _counted(attributes).group_plural != "pods":
+        return attributes.operation in ("CREATE", "UPDATE") and not attributes.subresource
+    if attributes.operation == "CREATE":
+        return not attributes.subresource
+    new, old = attributes.object or {}, attributes.old_object or {}
+    if attributes.operation != "UPDATE":
+        return False
+    if attributes.subresource:
+        return attributes.subresource == "resize"
+    return is_terminating(new) != is_terminating(old)
+
+
 def unsaid_amounts(hard: Iterable[str], pod: Object) -> str:
-    """Return which limited amounts the containers leave open: `limits.cpu for: a,b; requests.cpu for: a`."""
-    open_amounts: dict[str, list[str]] = {}
-    for container in meta.dig(pod, "spec", "containers", default=()):
+    """Return which limited amounts the containers leave open: `limits.cpu for: a,b; requests.cpu for: a`.
+
+    A pod that says itself what it needs in all need not say it for its containers.
+    """
+    spec = pod.get("spec") or {}
+    own = spec.get("resources") or {}
+    if any(
+        name in _POD_LEVEL or name.startswith("hugepages-") for part in _PARTS for name in own.get(part) or ()
+    ):
+        return ""
+    open_amounts: dict[str, set[str]] = {}
+    for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
         for name in hard:
             part, _, resource = name.rpartition(".")
-            part = part or "requests"
-            if resource not in COMPUTE or part not in ("requests", "limits"):
+            if resource not in _MUST_BE_SAID or part not in ("", *_PARTS):
                 continue
-            if resource not in meta.dig(container, "resources", part, default={}):
-                open_amounts.setdefault(name, []).append(container.get("name", ""))
-    return "; ".join(f"{name} for: {','.join(open_amounts[name])}" for name in sorted(open_amounts))
+            if resource not in meta.dig(container, "resources", part or "requests", default={}):
+                open_amounts.setdefault(name, set()).add(container.get("name", ""))
+    return "; ".join(f"{name} for: {','.join(sorted(open_amounts[name]))}" for name in sorted(open_amounts))
 
 
 # --- amounts

@@ -6,10 +6,14 @@ Upstream: pkg/quota/v1/evaluator/core.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
+from podium.base.clock import parse_rfc3339
 from podium.machinery import meta
 from podium.machinery.amounts import Amounts, add, pod_amounts
 from podium.machinery.errors import Object
 from podium.machinery.quantity import ZERO, Quantity, parse
+from podium.resources.core.qos import qos_class
 
 Usage = Amounts
 
@@ -25,6 +29,7 @@ PLAIN_COUNTS = frozenset(
         "services",
     }
 )
+_OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
 COMPUTE = ("cpu", "memory", "ephemeral-storage")
 DEVICES = ".deviceclass.resource.k8s.io/devices"
 """After the name of a class: how many of its devices resource claims may ask for."""
@@ -57,7 +62,8 @@ def _pod_usage(pod: Object) -> Usage:
     if meta.dig(pod, "status", "phase") in ("Succeeded", "Failed"):
         return {}
     spec = pod.get("spec") or {}
-    requests, limits = pod_amounts(spec, "requests"), pod_amounts(spec, "limits")
+    status = pod.get("status") or {}
+    requests, limits = pod_amounts(spec, "requests", status), pod_amounts(spec, "limits", status)
     usage: Usage = {"pods": _ONE}
     for name, amount in requests.items():
         usage[f"requests.{name}"] = amount
@@ -69,15 +75,19 @@ def _pod_usage(pod: Object) -> Usage:
 
 
 def _claim_usage(claim: Object) -> Usage:
-    size = parse(meta.dig(claim, "spec", "resources", "requests", "storage", default="0"))
-    # While a claim is being resized, the larger size counts.
-    size = max(size, parse(meta.dig(claim, "status", "allocatedResources", "storage", default="0")))
-    usage = {"requests.storage": size}
-    storage_class = meta.dig(claim, "spec", "storageClassName", default="")
+    storage_class = meta.annotations(claim).get(_OLD_CLASS) or meta.dig(claim, "spec", "storageClassName")
+    prefix = f"{storage_class}.storageclass.storage.k8s.io"
+    usage: Usage = {f"{prefix}/persistentvolumeclaims": _ONE} if storage_class else {}
+    asked = meta.dig(claim, "spec", "resources", "requests", "storage")
+    if asked is None:
+        return usage
+    # While a claim is being resized, the larger size counts; always in whole bytes.
+    allocated = meta.dig(claim, "status", "allocatedResources", "storage", default="0")
+    size = max(parse(asked), parse(allocated))
+    size = Quantity(size.value() * 10**9, size.format)
+    usage["requests.storage"] = size
     if storage_class:
-        prefix = f"{storage_class}.storageclass.storage.k8s.io"
         usage[f"{prefix}/requests.storage"] = size
-        usage[f"{prefix}/persistentvolumeclaims"] = _ONE
     return usage
 
 
@@ -141,26 +151,50 @@ def _claim_matches(expression: Object, claim: Object) -> bool:
     """Claims are in one kind of scope: that of their VolumeAttributesClass."""
     if expression.get("scopeName") != "VolumeAttributesClass":
         return False
+    names = attributes_classes(claim)
+    return any(_operator(expression, str(name)) for name in names) if names else _operator(expression, "")
+
+
+def attributes_classes(claim: Object) -> set[str]:
+    """Return the VolumeAttributesClasses that a claim has, wants or is on its way to."""
     names = {
         meta.dig(claim, "spec", "volumeAttributesClassName"),
         meta.dig(claim, "status", "currentVolumeAttributesClassName"),
         meta.dig(claim, "status", "modifyVolumeStatus", "targetVolumeAttributesClassName"),
-    } - {None, ""}
-    return any(_operator(expression, str(name)) for name in names) if names else _operator(expression, "")
+    }
+    return names - {None, ""}
+
+
+def is_terminating(pod: Object) -> bool:
+    """Tell whether the pod is one that ends by itself at some time, in the words of scopes."""
+    deadline_s = (pod.get("spec") or {}).get("activeDeadlineSeconds")
+    return deadline_s is not None and deadline_s >= 0
+
+
+def overdue_s(pod: Object, now: datetime) -> float | None:
+    """Return since when a pod should be gone, in seconds (negative: until then); None: it is to stay.
+
+    Such a pod is not counted: its node may be lost, and nobody there to confirm its end.
+    """
+    metadata = meta.metadata(pod)
+    grace_s = metadata.get("deletionGracePeriodSeconds")
+    if not meta.deleting(pod) or grace_s is None:
+        return None
+    end = parse_rfc3339(metadata["deletionTimestamp"]) + timedelta(seconds=grace_s)
+    return (now - end).total_seconds()
 
 
 def _in_scope(scope: str, pod: Object) -> bool:
     spec = pod.get("spec") or {}
-    terminating = (spec.get("activeDeadlineSeconds") or -1) >= 0
     match scope:
         case "Terminating":
-            return terminating
+            return is_terminating(pod)
         case "NotTerminating":
-            return not terminating
+            return not is_terminating(pod)
         case "BestEffort":
-            return _best_effort(spec)
+            return _best_effort(pod)
         case "NotBestEffort":
-            return not _best_effort(spec)
+            return not _best_effort(pod)
         case "PriorityClass":
             return bool(spec.get("priorityClassName"))
         case "CrossNamespacePodAffinity":
@@ -201,11 +235,6 @@ def _operator(expression: Object, name: str) -> bool:
     return False
 
 
-def _best_effort(spec: Object) -> bool:
-    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-    return not any(
-        meta.dig(container, "resources", part, name)
-        for container in containers
-        for part in ("requests", "limits")
-        for name in ("cpu", "memory")
-    )
+def _best_effort(pod: Object) -> bool:
+    given = meta.dig(pod, "status", "qosClass") or qos_class(pod.get("spec") or {})
+    return bool(given == "BestEffort")
