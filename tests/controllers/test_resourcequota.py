@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from podium.controllers.resourcequota import ResourceQuotaController, counted_resource, overdue_s, plan
+from podium.controllers.resourcequota import ResourceQuotaController, counted_resource, plan
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources.apiextensions.customresourcedefinitions import CUSTOMRESOURCEDEFINITIONS
 from podium.resources.core.configmaps import CONFIGMAPS
 from podium.resources.core.pods import PODS
+from podium.resources.core.quota_usage import overdue_s
 from podium.resources.core.resourcequotas import RESOURCEQUOTAS
 from podium.runtime.controller import Environment
 from podium.runtime.informer import Informers

@@ -20,8 +20,8 @@ from podium.controllers.daemonset import daemonset
 from podium.controllers.deployment import DEPLOYMENT
 from podium.controllers.device_taint_eviction import device_taint_eviction
 from podium.controllers.disruption import DISRUPTION
-from podium.controllers.endpoints import ENDPOINT
-from podium.controllers.endpointslice import ENDPOINTSLICE
+from podium.controllers.endpoints import endpoints
+from podium.controllers.endpointslice import endpointslice
 from podium.controllers.endpointslice_mirroring import ENDPOINTS_PER_SUBSET_MAX, endpointslice_mirroring
 from podium.controllers.ephemeral_volume import EPHEMERAL_VOLUME
 from podium.controllers.garbage_collector import GARBAGE_COLLECTOR
@@ -158,8 +158,8 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         job_controller(),
         CRONJOB,
         TTL_AFTER_FINISHED,
-        ENDPOINTSLICE,
-        ENDPOINT,
+        endpointslice(),
+        endpoints(),
         endpointslice_mirroring(settings.mirrored_per_subset_max),
         horizontal_pod_autoscaler(settings.autoscaler),
         SERVICE_CIDRS,

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from podium.controllers.endpointslice import MANAGED_BY, SERVICE_NAME, ports_key
+from podium.controllers.endpointslice_plan import MANAGED_BY, SERVICE_NAME, ports_key
 from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
 from podium.machinery.validation import is_dns1123_subdomain
