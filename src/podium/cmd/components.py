@@ -65,6 +65,7 @@ def controller_manager(cluster: Cluster) -> Component:
             f"--cluster-cidr={cluster.cluster_cidr}",
             "--allocate-node-cidrs=true",
             f"--service-cluster-ip-range={cluster.service_cidr}",
+            f"--volume-provisioner=local-path,directory={cluster.volumes_dir.absolute()}",
             "--controllers=*,bootstrap-signer-controller,token-cleaner-controller",
             # One supervisor starts one of each: an election would only delay the start.
             "--leader-elect=false",

@@ -144,6 +144,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         signing_duration_s=arguments.cluster_signing_duration,
         legacy_token_clean_up_s=arguments.legacy_service_account_token_clean_up_period,
         hostpath_provisioner=arguments.enable_hostpath_provisioner,
+        provisioners=arguments.volume_provisioner,
         dynamic_provisioning=arguments.enable_dynamic_provisioning,
         force_detach_after_s=volume_flags.force_detach_after_s(arguments),
         mirrored_per_subset_max=arguments.mirroring_max_endpoints_per_subset,

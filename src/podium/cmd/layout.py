@@ -79,6 +79,16 @@ class Cluster:
         return self.state_dir / "store" / "podium.db"
 
     @property
+    def volumes_dir(self) -> Path:
+        """The volumes that were made for claims, a directory each."""
+        return self.state_dir / "volumes"
+
+    @property
+    def storage_marker(self) -> Path:
+        """Is there once the cluster has been given its storage class."""
+        return self.state_dir / "storage-class"
+
+    @property
     def status_file(self) -> Path:
         return self.state_dir / "status.json"
 

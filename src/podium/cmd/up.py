@@ -24,7 +24,16 @@ from podium.base.clock import WallClock, rfc3339_micro
 from podium.base.log import Log
 from podium.client.client import Client
 from podium.client.kubeconfig import client_from_kubeconfig
-from podium.cmd import components, credentials, down, node_network, progress, running, teardown
+from podium.cmd import (
+    components,
+    credentials,
+    default_storage,
+    down,
+    node_network,
+    progress,
+    running,
+    teardown,
+)
 from podium.cmd.layout import Cluster, LayoutError, base_dir
 from podium.cmd.supervisor import Supervisor
 from podium.imageregistry import containerd as images
@@ -181,6 +190,7 @@ async def _start(cluster: Cluster, supervisor: Supervisor, reporter: progress.Re
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_start_control_plane(start))
+            tasks.create_task(_give_storage_class(start))
             if cluster.nodes:
                 tasks.create_task(_start_nodes(start))
                 tasks.create_task(_start_dns(start))
@@ -203,6 +213,11 @@ async def _start_control_plane(start: _Start) -> None:
         await supervisor.start(components.scheduler(cluster))
         # Its first visible work, and what a user's first pod needs.
         await start.until(lambda: _has_default_account(start.client), "kube-controller-manager")
+
+
+async def _give_storage_class(start: _Start) -> None:
+    await start.serving.wait()
+    await default_storage.ensure(start.client, start.cluster.storage_marker)
 
 
 async def _start_dns(start: _Start) -> None:

@@ -60,6 +60,7 @@ from podium.controllers.validatingadmissionpolicy_status import VALIDATINGADMISS
 from podium.controllers.volume_binding import VolumeBinder
 from podium.controllers.volume_expand import VOLUME_EXPAND
 from podium.controllers.volume_protection import CLAIM_PROTECTION, CLASS_PROTECTION, VOLUME_PROTECTION
+from podium.controllers.volume_provisioning import Provisioner
 from podium.machinery.feature_gates import FeatureGates
 from podium.runtime import choice
 from podium.runtime.controller import Environment
@@ -93,6 +94,8 @@ class Settings:
     signing_duration_s: float = DEFAULT_DURATION_S
     legacy_token_clean_up_s: float = CLEAN_UP_PERIOD_S
     hostpath_provisioner: bool = False
+    provisioners: Sequence[Provisioner] = ()
+    """Further provisioners of volumes."""
     dynamic_provisioning: bool = True
     force_detach_after_s: float | None = FORCE_AFTER_S
     mirrored_per_subset_max: int = ENDPOINTS_PER_SUBSET_MAX
@@ -167,7 +170,10 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         RESOURCEQUOTA,
         ttl(),
         VolumeBinder(
-            provisioners=(HostPathProvisioner(enabled=settings.hostpath_provisioner),),
+            provisioners=(
+                HostPathProvisioner(enabled=settings.hostpath_provisioner),
+                *settings.provisioners,
+            ),
             dynamic_provisioning=settings.dynamic_provisioning,
         ),
         attach_detach(force_after_s=settings.force_detach_after_s),

@@ -67,7 +67,7 @@ class VolumeBinder:
         async def reconcile(context: Context, key: str) -> float | None:
             if "/" in key:
                 return await self._reconcile_claim(context, key)
-            return await _reconcile_volume(context, key)
+            return await self._reconcile_volume(context, key)
 
         return Controller(
             name=NAME,
@@ -108,7 +108,7 @@ class VolumeBinder:
             candidates=[*reserved, *cache.by_index(BY_CLASS, storage_class(claim))],
             classes=ByKey(context.caches[STORAGECLASSES]),
             waiting_pods=sorted(meta.name(pod) for pod in pods if _waits(pod)),
-            provisioners=[provisioner.name for provisioner in self.provisioners],
+            provisioners=self._names(),
             provisioning=self.dynamic_provisioning,
         )
         plan = plan_claim(claim, around)
@@ -116,17 +116,19 @@ class VolumeBinder:
         await _perform(context, plan, volume, claim)
         return SAY_AGAIN_S if plan.again else None
 
+    async def _reconcile_volume(self, context: Context, key: str) -> float | None:
+        volume = context.caches[PERSISTENTVOLUMES].get(key)
+        if volume is not None:
+            claim = await _claim_of(context, volume)
+            await _perform(context, plan_volume(volume, claim, self._names()), volume, claim)
+        return None
+
+    def _names(self) -> list[str]:
+        return [provisioner.name for provisioner in self.provisioners]
+
 
 def _waits(pod: Object) -> bool:
     return not podlib.is_finished(pod) and not podlib.node_name(pod)
-
-
-async def _reconcile_volume(context: Context, key: str) -> float | None:
-    volume = context.caches[PERSISTENTVOLUMES].get(key)
-    if volume is not None:
-        claim = await _claim_of(context, volume)
-        await _perform(context, plan_volume(volume, claim), volume, claim)
-    return None
 
 
 async def _claim_of(context: Context, volume: Object) -> Object | None:

@@ -239,9 +239,12 @@ def with_phase(volume: Object, phase: str, message: str = "") -> Object:
     return {**volume, "status": {**status, "message": message} if message else status}
 
 
-def plan_volume(volume: Object, claim: Object | None) -> Plan:
-    """Decide about a volume. `claim` is the one that it refers to; None when that one is gone."""
-    volume = with_settled_finalizers(volume)
+def plan_volume(volume: Object, claim: Object | None, built_in: Collection[str] = ()) -> Plan:
+    """Decide about a volume. `claim` is the one that it refers to; None when that one is gone.
+
+    `built_in` are the provisioners that run here, beside those that upstream knows of.
+    """
+    volume = with_settled_finalizers(volume, built_in)
     reference = claim_of(volume)
     if reference is None or not reference.get("uid"):
         return Plan(volume=with_phase(volume, "Available"))
@@ -298,10 +301,11 @@ def unbound(volume: Object) -> Object:
     return with_phase({**volume, "metadata": metadata, "spec": spec}, "Available")
 
 
-def with_settled_finalizers(volume: Object) -> Object:
+def with_settled_finalizers(volume: Object, built_in: Collection[str] = ()) -> Object:
     """Return the volume held by us as long as deleting it means that a built-in provisioner has work."""
     provisioner = meta.annotations(volume).get(PROVISIONED_BY, "")
-    if not provisioner.startswith(BUILT_IN_PREFIX) or provisioner in MIGRATED:
+    ours = provisioner in built_in or provisioner.startswith(BUILT_IN_PREFIX)
+    if not ours or provisioner in MIGRATED:
         return volume
     before = meta.finalizers(volume)
     after = [name for name in before if name != EXTERNAL_FINALIZER]

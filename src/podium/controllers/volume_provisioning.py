@@ -1,13 +1,18 @@
 """Provisioners: who makes volumes for claims, and what asks them.
 
-A `Provisioner` is one file that implements the protocol below and is named to the binder (catalogue.py).
-Storage classes ask for it by its name, which begins with `kubernetes.io/`. Provisioners outside of Podium
-need nothing from here: like upstream's, they wait for claims that carry their name in an annotation.
+A `Provisioner` is one file that implements the protocol below, and has a factory:
+
+    def my_storage(options: Mapping[str, str]) -> Provisioner: ...
+
+`kube-controller-manager --volume-provisioner=my_package.my_storage:my_storage,key=value` names it, or a name
+under which the entry point group `podium.volume_provisioners` lists it; what stands behind commas are the
+options. Storage classes ask for it by its name. Provisioners that run elsewhere need nothing from here: like
+upstream's, they wait for claims that carry their name in an annotation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +31,7 @@ from podium.resources.core.volume_binding import (
     annotated,
 )
 from podium.resources.storage.storageclasses import STORAGECLASSES
+from podium.runtime import plugins
 from podium.runtime.controller import Caches, Context, Controller, Watch
 from podium.runtime.events import reference_to
 from podium.runtime.informer import Delta
@@ -54,7 +60,7 @@ class Provisioner(Protocol):
 
     @property
     def name(self) -> str:
-        """The name in storage classes: `kubernetes.io/…`."""
+        """The name in storage classes, `DOMAIN/NAME`; that of no provisioner that runs elsewhere."""
         ...
 
     async def provision(self, request: VolumeRequest) -> Object:
@@ -72,6 +78,21 @@ class Provisioner(Protocol):
     async def delete(self, volume: Object) -> None:
         """Delete what is behind a volume; no error when it is gone already. Raises `ProvisionerError`."""
         ...
+
+
+Factory = Callable[[Mapping[str, str]], Provisioner]
+"""Makes a provisioner with the options of the command line. Raises ValueError, which says what is wrong."""
+
+ENTRY_POINTS = "podium.volume_provisioners"
+BUILT_IN = {"local-path": "podium.controllers.local_path_provisioner:local_path"}
+
+
+def from_flag(text: str) -> Provisioner:
+    """Return the provisioner that `NAME[,KEY=VALUE…]` means. Raises ValueError."""
+    name, *words = text.split(",")
+    options = dict(word.partition("=")[::2] for word in words)
+    factory: Factory = plugins.load(name, what="volume provisioner", group=ENTRY_POINTS, built_in=BUILT_IN)
+    return factory(options)
 
 
 def provisioned(volume: Object, request: VolumeRequest, provisioner: str) -> Object:

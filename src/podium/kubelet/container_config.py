@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from podium.kubelet.cgroups import container_resources
@@ -162,8 +162,11 @@ def volume_mounts(
     container: Object,
     volumes: Mapping[str, str],
     subpaths: Mapping[str, str],
+    read_only: Collection[str] = (),
 ) -> list[Mount]:
     """Return the container's mounts: `volumes` by volume name, `subpaths` by mount path, both on the host.
+
+    Volumes in `read_only` are not written to, whatever the mount says.
 
     Raises ConfigFault for a mount of a volume that is not there.
     """
@@ -179,7 +182,7 @@ def volume_mounts(
             Mount(
                 container_path=path if path.startswith("/") else f"/{path}",
                 host_path=subpaths.get(path) or volumes[mount["name"]],
-                read_only=bool(mount.get("readOnly")),
+                read_only=bool(mount.get("readOnly")) or mount["name"] in read_only,
                 propagation=propagation,
             )
         )

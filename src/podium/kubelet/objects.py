@@ -1,4 +1,4 @@
-"""The config maps, secrets, services and tokens that this node's pods use.
+"""The config maps, secrets, services, tokens and persistent volumes that this node's pods use.
 
 Each config map and secret is watched by itself, because a node may see only those of its pods; the watch
 ends with the last pod that uses it. A change wakes the pods concerned.
@@ -13,14 +13,17 @@ from dataclasses import dataclass, field
 
 from podium.base.clock import Clock, parse_rfc3339
 from podium.client.client import Client
-from podium.kubelet.environment import EnvironmentSources
+from podium.kubelet.environment import ConfigFault, EnvironmentSources
 from podium.kubelet.pod_worker import PodInputs
 from podium.kubelet.pods import pod_uid
 from podium.kubelet.volumes.manager import VolumeFault
 from podium.kubelet.volumes.payload import PayloadSources, references, token_requests
-from podium.machinery.errors import ApiError, Object
+from podium.kubelet.volumes.persistent import claimed, source_of, volume_of
+from podium.machinery.errors import ApiError, NotFound, Object
 from podium.machinery.resource import Resource
 from podium.resources.core.configmaps import CONFIGMAPS
+from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
+from podium.resources.core.persistentvolumes import PERSISTENTVOLUMES
 from podium.resources.core.secrets import SECRETS
 from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
 from podium.resources.core.services import SERVICES
@@ -56,6 +59,8 @@ class Objects:
         self._wake = wake
         self._watched: dict[Key, _Watched] = {}
         self._tokens: dict[tuple[str, str, int], _Token] = {}
+        self._claimed: dict[str, dict[str, Object]] = {}
+        """uid of a pod -> by volume, the spec of the PersistentVolume behind its claim"""
         self.services = Informer(client, SERVICES, clock=clock)
 
     async def inputs(
@@ -71,6 +76,7 @@ class Objects:
                 found_maps = {name: await self._get(CONFIGMAPS, namespace, name) for name in config_maps}
                 found_secrets = {name: await self._get(SECRETS, namespace, name) for name in secrets}
                 tokens, refresh_s = await self._tokens_of(pod)
+                volumes = await self._volumes_of(pod)
         except TimeoutError:
             raise VolumeFault("failed to sync configmap, secret and service caches: timed out") from None
         pulls = [
@@ -87,7 +93,7 @@ class Objects:
             node_allocatable=allocatable,
         )
         return PodInputs(
-            sources=PayloadSources(environment=environment, tokens=tokens),
+            sources=PayloadSources(environment=environment, tokens=tokens, claimed=volumes),
             pull_secrets=pulls,
             refresh_after_s=refresh_s,
         )
@@ -164,8 +170,35 @@ class Objects:
         age_s = min(TOKEN_REFRESH_SHARE * (expires_s - now_s), TOKEN_AGE_S_MAX)
         return _Token(token=answer["status"]["token"], refresh_at_s=now_s + age_s, expires_at_s=expires_s)
 
+    async def _volumes_of(self, pod: Object) -> dict[str, Object]:
+        """Follow the pod's claims to what they are bound to, once."""
+        known = self._claimed.setdefault(pod_uid(pod), {})
+        for wanted in claimed(pod):
+            if wanted.volume in known:
+                continue
+            try:
+                claim = await self._found(PERSISTENTVOLUMECLAIMS, wanted.claim, pod["metadata"]["namespace"])
+                name = volume_of(pod, wanted, claim)
+                assert claim is not None
+                volume = await self._found(PERSISTENTVOLUMES, name)
+                known[wanted.volume] = source_of(wanted, claim, name, volume)
+            except (ConfigFault, ApiError, ConnectionError, OSError) as error:
+                name = wanted.volume
+                raise VolumeFault(
+                    f"Unable to attach or mount volumes: unmounted volumes=[{name}], unattached volumes=[],"
+                    f" failed to process volumes=[{name}]: {error}"
+                ) from error
+        return known
+
+    async def _found(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        try:
+            return await self._client.get(resource, name, namespace)
+        except NotFound:
+            return None
+
     def forget(self, uid: str) -> None:
         """The pod is gone: end the watches that only it used."""
+        self._claimed.pop(uid, None)
         for key, watched in list(self._watched.items()):
             watched.pods.discard(uid)
             if not watched.pods:

@@ -72,6 +72,7 @@ from podium.kubelet.probes import KINDS, Probes
 from podium.kubelet.sandbox_config import ClusterSettings, hosts_file, sandbox_config
 from podium.kubelet.volumes.manager import VolumeFault, Volumes
 from podium.kubelet.volumes.payload import PayloadSources
+from podium.kubelet.volumes.persistent import read_only
 from podium.machinery.errors import Object
 
 _log = Log("podium.kubelet.pod")
@@ -505,7 +506,7 @@ class PodWorker:
             subpaths = await asyncio.to_thread(
                 self._node.volumes.bind_subpaths, self._pod, container["name"], self._volumes, parts
             )
-        mounts = volume_mounts(container, self._volumes, subpaths)
+        mounts = volume_mounts(container, self._volumes, subpaths, read_only(self._pod))
         if not any(mount.container_path == "/etc/hosts" for mount in mounts):
             mounts.append(Mount(container_path="/etc/hosts", host_path=self._write_hosts(sandbox)))
         log = self._node.paths.termination_log(self._uid, container["name"], action.attempt)

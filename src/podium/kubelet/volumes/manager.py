@@ -11,7 +11,7 @@ from pathlib import Path
 from podium.kubelet.environment import ConfigFault
 from podium.kubelet.paths import Paths
 from podium.kubelet.pods import pod_uid
-from podium.kubelet.volumes import empty_dir
+from podium.kubelet.volumes import empty_dir, persistent
 from podium.kubelet.volumes.atomic_writer import Payload, write_payload
 from podium.kubelet.volumes.host_path import host_path
 from podium.kubelet.volumes.mounts import mount_tmpfs, unmount_below
@@ -58,6 +58,8 @@ class Volumes:
 
     def _set_up_one(self, pod: Object, volume: Object, sources: PayloadSources) -> str:
         name = volume["name"]
+        if name in sources.claimed:
+            return self._set_up_claimed(pod, name, sources.claimed[name])
         kind = next((kind for kind in _PLUGINS if kind in volume), None)
         if kind is None:
             kinds = ", ".join(key for key in volume if key != "name")
@@ -80,6 +82,15 @@ class Volumes:
         except (ConfigFault, OSError) as error:
             raise VolumeFault(f'MountVolume.SetUp failed for volume "{name}" : {error}') from error
         return str(folder)
+
+    def _set_up_claimed(self, pod: Object, name: str, spec: Object) -> str:
+        folder = self._paths.volume(pod_uid(pod), "claimed", name)
+        try:
+            path = persistent.set_up(spec, gid=fs_group(pod), first=not folder.exists())
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)  # tells that the pod has had it
+        except (ConfigFault, OSError) as error:
+            raise VolumeFault(f'MountVolume.SetUp failed for volume "{name}" : {error}') from error
+        return path
 
     def bind_subpaths(
         self, pod: Object, container: str, volumes: Mapping[str, str], parts: Mapping[str, tuple[str, str]]

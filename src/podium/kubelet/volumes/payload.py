@@ -23,6 +23,8 @@ class PayloadSources:
     environment: EnvironmentSources = field(default_factory=EnvironmentSources)
     tokens: Mapping[tuple[str, int], str] = field(default_factory=dict)
     """Service account tokens by (audience, expirationSeconds)."""
+    claimed: Mapping[str, Object] = field(default_factory=dict)
+    """By the name of a volume that is a claim: the spec of the PersistentVolume."""
 
 
 def config_map_files(pod: Object, source: Object, found: Object | None, mode: int) -> dict[str, File]:
