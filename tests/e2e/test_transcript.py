@@ -288,6 +288,18 @@ def commands() -> Iterator[bytes]:
             yield (process / "cmdline").read_bytes()
 
 
+def denials(cluster: RunningCluster) -> list[str]:
+    """Return the lines that count what authorizers have denied since the API server started."""
+    lines = cluster.kubectl("get", "--raw", "/metrics").splitlines()
+    counted = [line for line in lines if line.startswith("apiserver_authorization_decisions_total")]
+    assert any('decision="allowed"' in line for line in counted)
+    return [line for line in counted if 'decision="denied"' in line and not line.endswith(" 0")]
+
+
+def test_each_component_has_all_the_rights_it_needs(cluster: RunningCluster) -> None:
+    assert denials(cluster) == []
+
+
 COMPONENTS = (
     "kube-apiserver",
     "kube-controller-manager",
@@ -331,6 +343,7 @@ def test_nothing_is_left_of_a_deleted_namespace(cluster: RunningCluster) -> None
     cluster.kubectl("delete", "namespace", "hello", "--timeout=90s")
     assert "NotFound" in cluster.kubectl("get", "namespace", "hello", check=False)
     until(lambda: container_processes() == 0, "no container left")
+    assert denials(cluster) == []
 
 
 def test_the_cluster_wakes_with_its_data(cluster: RunningCluster) -> None:

@@ -66,6 +66,7 @@ def controller_manager(cluster: Cluster) -> Component:
             "--allocate-node-cidrs=true",
             f"--service-cluster-ip-range={cluster.service_cidr}",
             f"--volume-provisioner=local-path,directory={cluster.volumes_dir.absolute()}",
+            "--use-service-account-credentials=true",
             "--controllers=*,bootstrap-signer-controller,token-cleaner-controller",
             # One supervisor starts one of each: an election would only delay the start.
             "--leader-elect=false",
@@ -93,6 +94,7 @@ def cloud_controller_manager(cluster: Cluster) -> Component:
             "--cloud-provider=local",
             f"--local-load-balancer-range={cluster.load_balancer_cidr}",
             f"--cluster-name={cluster.name}",
+            "--use-service-account-credentials=true",
             "--leader-elect=false",
         ),
     )
