@@ -208,6 +208,71 @@ def test_pods_of_missing_nodes_are_ended() -> None:
             await api.clock.advance(20)
             assert sorted(api.table(PODS)) == ["default/stays", "default/unscheduled"]
             assert ("delete", "pods", "unscheduled") in api.writes
+            # It is held by a finalizer; it has failed all the same.
+            assert api.table(PODS)["default/unscheduled"]["status"]["phase"] == "Failed"
+
+    asyncio.run(go())
+
+
+def test_pods_that_are_to_go_from_a_node_out_of_service_go() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        for name, ready in (("n1", "False"), ("n2", "True")):
+            broken = node(name, ready=ready)
+            broken["spec"]["taints"] = [{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}]
+            api.put(NODES, broken)
+        api.put(NODES, node("n3", ready="False"))
+        for number in (1, 2, 3):
+            api.put(PODS, pod(f"going{number}", node=f"n{number}"))
+            await api.client().delete(PODS, f"going{number}", "default")
+        api.put(PODS, pod("stays", node="n1"))
+        async with running(api, [pod_gc(api.clock)]):
+            await api.clock.advance(1)
+            assert sorted(api.table(PODS)) == ["default/going2", "default/going3", "default/stays"]
+            api.change(
+                NODES, "n2", lambda n: n["status"].update(conditions=[{"type": "Ready", "status": "Unknown"}])
+            )
+            await api.clock.advance(1)
+            assert sorted(api.table(PODS)) == ["default/going3", "default/stays"]
+
+    asyncio.run(go())
+
+
+def test_of_very_many_pods_that_have_ended_the_newest_stay() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(NODES, node("n1"))
+        for number, phase in enumerate(("Succeeded", "Failed", "Failed", "Succeeded", "Running")):
+            made = pod(f"p{number}", node="n1", phase=phase)
+            made["metadata"]["creationTimestamp"] = f"2026-01-01T00:00:0{number}Z"
+            made["status"]["reason"] = "Evicted" if number == 2 else ""
+            api.put(PODS, made)
+        async with running(api, [pod_gc(api.clock, ended_max=2)]):
+            await api.clock.advance(1)
+            assert sorted(api.table(PODS)) == ["default/p1", "default/p3", "default/p4"]
+            api.change(PODS, "default/p4", lambda p: p["status"].update(phase="Failed"))
+            await api.clock.advance(1)
+            assert sorted(api.table(PODS)) == ["default/p3", "default/p4"]
+        async with running(api, [pod_gc(api.clock, ended_max=0)]):
+            await api.clock.advance(1)
+            assert len(api.all(PODS)) == 2
+
+    asyncio.run(go())
+
+
+def test_a_condition_is_added_to_those_that_a_node_has_written_meanwhile() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(PODS, pod("orphan", node="gone", finalizers=["x"], generation=3))
+        async with running(api, [pod_gc(api.clock)]):
+            await api.clock.advance(1)
+            api.hold(PODS)
+            late = {"type": "Late", "status": "True"}
+            api.change(PODS, "default/orphan", lambda p: p["status"]["conditions"].append(late))
+            await api.clock.advance(45)
+            conditions = {c["type"]: c for c in api.table(PODS)["default/orphan"]["status"]["conditions"]}
+            assert sorted(conditions) == ["DisruptionTarget", "Late", "Ready"]
+            assert conditions["DisruptionTarget"]["observedGeneration"] == 3
 
     asyncio.run(go())
 

@@ -20,6 +20,7 @@ from podium.controllers.catalogue import Settings, catalogue, chosen, without_se
 from podium.controllers.csr_signing import DEFAULT_DURATION_S
 from podium.controllers.endpointslice_mirroring import ENDPOINTS_PER_SUBSET_MAX
 from podium.controllers.legacy_serviceaccount_token_cleaner import CLEAN_UP_PERIOD_S
+from podium.controllers.pod_gc import ENDED_MAX
 from podium.runtime.controller import Environment
 from podium.runtime.informer import Informers
 from podium.runtime.metrics import QueueMetrics
@@ -98,6 +99,12 @@ def parser() -> argparse.ArgumentParser:
         help="how many addresses of each subset of Endpoints are mirrored to EndpointSlices",
     )
     made.add_argument(
+        "--terminated-pod-gc-threshold",
+        type=int,
+        default=ENDED_MAX,
+        help="how many pods that have ended are kept; 0 keeps all",
+    )
+    made.add_argument(
         "--use-service-account-credentials",
         type=boolean,
         nargs="?",
@@ -149,6 +156,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         force_detach_after_s=volume_flags.force_detach_after_s(arguments),
         mirrored_per_subset_max=arguments.mirroring_max_endpoints_per_subset,
         autoscaler=autoscaler_flags.options(arguments, arguments.gates),
+        ended_pods_max=arguments.terminated_pod_gc_threshold,
         gates=arguments.gates,
         registry=registry,
     )

@@ -36,7 +36,7 @@ from podium.controllers.namespace import NAMESPACE
 from podium.controllers.node_ipam import node_ipam
 from podium.controllers.node_lifecycle import STARTUP_GRACE_S, node_lifecycle
 from podium.controllers.node_zones import EvictionRates
-from podium.controllers.pod_gc import pod_gc
+from podium.controllers.pod_gc import ENDED_MAX, pod_gc
 from podium.controllers.podcertificaterequest_cleaner import PODCERTIFICATEREQUEST_CLEANER
 from podium.controllers.podgroup_protection import PODGROUP_PROTECTION
 from podium.controllers.replicaset import REPLICASET, REPLICATIONCONTROLLER
@@ -100,6 +100,7 @@ class Settings:
     force_detach_after_s: float | None = FORCE_AFTER_S
     mirrored_per_subset_max: int = ENDPOINTS_PER_SUBSET_MAX
     autoscaler: AutoscalerOptions = field(default_factory=AutoscalerOptions)
+    ended_pods_max: int = ENDED_MAX
     gates: FeatureGates = field(default_factory=lambda: FeatureGates(version="1.36"))
     registry: Registry | None = None
     """Where controllers count that have figures of their own."""
@@ -151,7 +152,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         ),
         taint_eviction(),
         device_taint_eviction(with_rules=settings.gates.enabled("DRADeviceTaintRules")),
-        pod_gc(),
+        pod_gc(ended_max=settings.ended_pods_max),
         NAMESPACE,
         DEPLOYMENT,
         REPLICASET,

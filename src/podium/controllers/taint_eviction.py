@@ -103,15 +103,21 @@ async def _reconcile(context: Context, key: str, noticed: Noticed) -> float | No
     return None
 
 
-async def mark_disrupted(context: Context, pod: Object, condition: Object, **status: object) -> None:
-    """Add the DisruptionTarget condition, and other parts of status: so one can see why the pod went."""
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    others = [c for c in conditions if c.get("type") != condition["type"]]
+async def mark_disrupted(context: Context, pod: Object, condition: Object | None, **status: object) -> None:
+    """Add a condition (DisruptionTarget), and other parts of status: so one can see why the pod went.
+
+    Other conditions may be being written by the node; the patch leaves them alone.
+    """
+    generation = meta.metadata(pod).get("generation")
+    seen = {"observedGeneration": generation} if generation else {}
+    conditions = {"conditions": [{**condition, **seen}]} if condition is not None else {}
     patch = {
         "metadata": {"uid": meta.uid(pod)},
-        "status": {**status, "conditions": [*others, condition]},
+        "status": {**status, **(seen if status else {}), **conditions},
     }
-    await context.client.patch(PODS, meta.name(pod), patch, meta.namespace(pod), subresource="status")
+    await context.client.patch(
+        PODS, meta.name(pod), patch, meta.namespace(pod), subresource="status", type="strategic"
+    )
 
 
 def taint_eviction() -> Controller:

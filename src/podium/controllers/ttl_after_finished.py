@@ -35,10 +35,13 @@ async def _reconcile(context: Context, key: str) -> float | None:
     try:
         # Asked for live: the time may have been prolonged since.
         live = await context.client.get(JOBS, meta.name(job), meta.namespace(job))
-        if meta.uid(live) == meta.uid(job) and due_at(live) == due:
-            await context.client.delete(
-                JOBS, meta.name(job), meta.namespace(job), propagation="Foreground", uid=meta.uid(job)
-            )
+        due = due_at(live)
+        left_s = (due - context.clock.now()).total_seconds() if due is not None else 0.0
+        if due is None or left_s > 0:
+            return left_s or None
+        await context.client.delete(
+            JOBS, meta.name(job), meta.namespace(job), propagation="Foreground", uid=meta.uid(live)
+        )
     except NotFound:
         return None
     return None
