@@ -72,6 +72,8 @@ async def settle(turns: int = 60) -> None:
 class FakeApi:
     """The store and its behaviour."""
 
+    clock: FakeClock
+
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
         self.objects: dict[str, dict[str, Object]] = {}
@@ -96,6 +98,9 @@ class FakeApi:
         self.writes: list[tuple[str, str, str]] = []
         self.on_write: Callable[[str, Resource, Object], None] = lambda verb, resource, obj: None
         """Told of each write of a client once it is done, for invariants."""
+        self.new_uid: Callable[[], str] = new_uid
+        self.new_suffix: Callable[[], str] = random_suffix
+        """Of generated names."""
 
     def client(self) -> FakeClient:
         return FakeClient(self)
@@ -141,12 +146,12 @@ class FakeApi:
         if resource.namespaced:
             md.setdefault("namespace", "default")
         if "name" not in md:
-            md["name"] = md["generateName"] + random_suffix()
+            md["name"] = md["generateName"] + self.new_suffix()
         old = self.table(resource).get(meta.key(stored))
         self.revision += 1
         md["resourceVersion"] = str(self.revision)
         if old is None:
-            md.setdefault("uid", new_uid())
+            md.setdefault("uid", self.new_uid())
             md.setdefault("creationTimestamp", self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
             md.setdefault("generation", 1)
         else:
@@ -503,7 +508,12 @@ class FakeClient(Client):
             raise NotFound.of(resource.plural, resource.group, name)
         if uid and uid != meta.uid(old):
             raise Conflict.of(resource.plural, resource.group, name, "the UID in the precondition differs")
-        graceful = resource.kind == "Pod" and old.get("spec", {}).get("nodeName") and grace_period_s != 0
+        graceful = (
+            resource.kind == "Pod"
+            and old.get("spec", {}).get("nodeName")
+            and (old.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+            and grace_period_s != 0
+        )
         finalizers = list(meta.finalizers(old))
         if propagation == "Foreground":
             finalizers.append("foregroundDeletion")
