@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from podium.controllers.common.percent import scaled
 from podium.controllers.common.template import same_template, template_hash
+from podium.controllers.deployment import DEPLOYMENT
 from podium.controllers.deployment_plan import (
     DESIRED_REPLICAS,
     MAX_REPLICAS,
@@ -18,7 +20,11 @@ from podium.controllers.deployment_plan import (
     plan,
 )
 from podium.machinery.errors import Object
-from tests.controllers.builders import deployment, replica_set, template
+from podium.resources.apps.deployments import DEPLOYMENTS
+from podium.resources.apps.replicasets import REPLICASETS
+from podium.resources.core.events import EVENTS
+from tests.controllers.builders import deployment, replica_set, running, template
+from tests.runtime.fakes import FakeApi, api_error
 
 NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
 
@@ -259,3 +265,23 @@ def test_absent_and_empty_are_the_same_template() -> None:
     full["spec"]["securityContext"] = {}
     assert same_template(template(), full)
     assert not same_template(template(), template(image="other"))
+
+
+@pytest.mark.parametrize("deadline_s", [600, None])
+def test_a_replica_set_that_cannot_be_made(deadline_s: int | None) -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(DEPLOYMENTS, deployment(progressDeadlineSeconds=deadline_s))
+        api.fail = lambda verb, resource, obj: (
+            api_error(403) if (verb, resource) == ("create", REPLICASETS) else None
+        )
+        async with running(api, [DEPLOYMENT]):
+            await api.clock.advance(1)
+            (event,) = api.all(EVENTS)
+            assert (event["type"], event["reason"]) == ("Warning", "ReplicaSetCreateError")
+            assert event["message"].startswith('Failed to create new replica set "web-')
+            conditions = (api.table(DEPLOYMENTS)["default/web"].get("status") or {}).get("conditions", [])
+            told = ["ReplicaSetCreateError"] if deadline_s else []
+            assert [c["reason"] for c in conditions] == told
+
+    asyncio.run(go())

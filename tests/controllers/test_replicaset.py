@@ -9,7 +9,7 @@ import pytest
 
 from podium.controllers.common.claim import plan_claims
 from podium.controllers.common.deletion_order import ranked
-from podium.controllers.replicaset import REPLICASET, plan, selector_of, status_of
+from podium.controllers.replicaset import REPLICASET, failure_condition, plan, selector_of, status_of
 from podium.machinery import labels, meta
 from podium.machinery.errors import Forbidden, Object
 from podium.resources.apps.replicasets import REPLICASETS
@@ -163,5 +163,59 @@ def test_pods_are_adopted_and_released() -> None:
             await api.clock.advance(1)
             assert "ownerReferences" not in api.table(PODS)["default/stray"]["metadata"]
             assert len(api.all(PODS)) == 2
+
+    asyncio.run(go())
+
+
+def test_the_first_failure_is_shown_until_there_is_none() -> None:
+    rs = replica_set("rs", replicas=1)
+    create, delete = failure_condition(True, Forbidden("quota")), failure_condition(False, Forbidden("no"))
+    assert delete["message"] == "unable to delete pods: no"
+    rs["status"] = status_of(rs, [], create, NOW)
+    rs["status"] = status_of(rs, [], delete, NOW)
+    assert [c["reason"] for c in rs["status"]["conditions"]] == ["FailedCreate"]
+    assert "conditions" not in status_of(rs, [], None, NOW)
+
+
+def test_a_namespace_that_goes_is_no_failure_of_its_replica_sets() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(REPLICASETS, replica_set("rs", replicas=3))
+        going = Forbidden("it goes", details={"causes": [{"reason": "NamespaceTerminating"}]})
+        api.fail = lambda verb, resource, obj: going if (verb, resource) == ("create", PODS) else None
+        async with running(api, [REPLICASET]):
+            await api.clock.advance(1)
+            assert "conditions" not in api.table(REPLICASETS)["default/rs"]["status"]
+            assert api.all(EVENTS) == []
+
+    asyncio.run(go())
+
+
+def test_a_replica_set_of_nobody_has_no_crowded_nodes() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        rs = api.put(REPLICASETS, replica_set("rs", replicas=2))
+        for name, node, created in (("a", "n1", "00:00"), ("b", "n1", "00:01"), ("young", "n2", "23:59")):
+            made = pod(name, node=node, owner=rs, creationTimestamp=f"2025-12-31T{created}:00Z")
+            made["status"]["conditions"][0]["lastTransitionTime"] = f"2025-12-31T{created}:30Z"
+            api.put(PODS, made)
+        async with running(api, [REPLICASET]):
+            await api.clock.advance(1)
+            assert named([p for p in api.all(PODS) if meta.deleting(p)]) == ["young"]
+
+    asyncio.run(go())
+
+
+def test_pods_that_are_going_are_counted_and_otherwise_left_alone() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        rs = api.put(REPLICASETS, replica_set("rs", replicas=0))
+        for name, labels_ in (("mine", {"app": "web"}), ("changed", {"app": "other"})):
+            api.put(PODS, pod(name, owner=rs, labels=labels_))
+            await api.client().delete(PODS, name, "default")
+        async with running(api, [REPLICASET]):
+            await api.clock.advance(1)
+            assert api.table(REPLICASETS)["default/rs"]["status"]["terminatingReplicas"] == 1
+            assert all(meta.owner_references(p) for p in api.all(PODS))
 
     asyncio.run(go())

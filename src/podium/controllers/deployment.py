@@ -14,7 +14,7 @@ from podium.controllers.common import pods as podlib
 from podium.controllers.common.claim import ORPHANS, claim, controlled_by, plan_claims
 from podium.controllers.common.status import put_condition
 from podium.controllers.common.template import same_template
-from podium.controllers.deployment_plan import plan
+from podium.controllers.deployment_plan import has_deadline, plan
 from podium.controllers.deployment_rollback import plan_rollback, wants_rollback
 from podium.machinery import labels, meta
 from podium.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound, Object
@@ -44,6 +44,8 @@ async def _reconcile(context: Context, key: str) -> float | None:
             "SelectingAll",
             "This deployment is selecting all pods. A non-empty selector is required.",
         )
+        seen = {**(deployment.get("status") or {}), "observedGeneration": meta.generation(deployment)}
+        await _write_status(context, deployment, seen, meta.annotations(deployment))
         return None
     sets = context.caches[REPLICASETS]
     candidates = [
@@ -119,6 +121,9 @@ async def _create(context: Context, deployment: Object, rs: Object) -> None:
 
 async def _tell_failure(context: Context, deployment: Object, rs: Object, error: ApiError) -> None:
     message = f'Failed to create new replica set "{meta.name(rs)}": {error.message}'
+    context.recorder.event(deployment, "Warning", "ReplicaSetCreateError", message)
+    if not has_deadline(deployment):
+        return
     at = rfc3339(context.clock.now())
     failed = {
         "type": "Progressing",
@@ -130,7 +135,6 @@ async def _tell_failure(context: Context, deployment: Object, rs: Object, error:
     }
     status = dict(deployment.get("status") or {})
     status["conditions"] = put_condition(list(status.get("conditions") or ()), failed)
-    context.recorder.event(deployment, "Warning", "ReplicaSetCreateError", message)
     await _write_status(context, deployment, status, meta.annotations(deployment))
 
 

@@ -151,7 +151,7 @@ class _Step:
                 **self.result.annotations,
                 REVISION: meta.annotations(self.new).get(REVISION, revision),
             }
-            if self._has_deadline() and condition_of(self.conditions, "Progressing") is None:
+            if has_deadline(self.deployment) and condition_of(self.conditions, "Progressing") is None:
                 self._progressing(
                     "True", "FoundNewReplicaSet", f'Found new replica set "{meta.name(self.new)}"'
                 )
@@ -210,7 +210,7 @@ class _Step:
         }
         if replicas:
             self.result.events.append(f"Scaled up replica set {name} from 0 to {replicas}")
-        if self._has_deadline():
+        if has_deadline(self.deployment):
             self._progressing("True", "NewReplicaSetCreated", f'Created new replica set "{name}"')
 
     def _annotations_to_copy(self) -> dict[str, str]:
@@ -372,14 +372,10 @@ class _Step:
 
     # Status
 
-    def _has_deadline(self) -> bool:
-        deadline_s = self.spec.get("progressDeadlineSeconds")
-        return deadline_s is not None and deadline_s < NO_LIMIT
-
     def _pausing(self) -> None:
         current = condition_of(self.conditions, "Progressing")
         reason = current.get("reason") if current is not None else None
-        if not self._has_deadline() or reason == "ProgressDeadlineExceeded":
+        if not has_deadline(self.deployment) or reason == "ProgressDeadlineExceeded":
             return
         if self.spec.get("paused") and reason != "DeploymentPaused":
             self._progressing("Unknown", "DeploymentPaused", "Deployment is paused")
@@ -444,7 +440,7 @@ class _Step:
     def _rollout_status(self) -> None:
         self._status()
         status = self.result.status
-        if not self._has_deadline():
+        if not has_deadline(self.deployment):
             self.conditions = drop_condition(self.conditions, "Progressing")
         elif not self._was_complete(status):
             self._judge_progress(status)
@@ -505,7 +501,7 @@ class _Step:
     def _deadline(self) -> datetime | None:
         """Return when the lack of progress becomes a failure."""
         condition = condition_of(self.conditions, "Progressing")
-        if condition is None or not self._has_deadline() or not condition.get("lastUpdateTime"):
+        if condition is None or not has_deadline(self.deployment) or not condition.get("lastUpdateTime"):
             return None
         start = parse_rfc3339(condition["lastUpdateTime"])
         return start + timedelta(seconds=int(self.spec["progressDeadlineSeconds"]))
@@ -544,6 +540,12 @@ class _Step:
                     "message": found["message"],
                 }
         return None
+
+
+def has_deadline(deployment: Object) -> bool:
+    """Whether a lack of progress is to be told of."""
+    deadline_s = deployment["spec"].get("progressDeadlineSeconds")
+    return deadline_s is not None and deadline_s < NO_LIMIT
 
 
 def fenceposts(deployment: Object) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from podium.controllers.common.pod_control import (
     pod_from_template,
     slow_start,
 )
-from podium.controllers.common.status import drop_condition, put_condition, without_zeros
+from podium.controllers.common.status import condition_of, drop_condition, without_zeros
 from podium.machinery import labels, meta
 from podium.machinery.errors import ApiError, Object
 from podium.machinery.labels import Selector
@@ -36,6 +36,7 @@ from podium.runtime.controller import (
     Controller,
     KeysOf,
     Watch,
+    namespace_is_terminating,
     own_key,
 )
 from podium.runtime.informer import Delta
@@ -79,10 +80,10 @@ def status_of(replica_set: Object, owned: Sequence[Object], failure: Object | No
     min_ready_s = _min_ready_s(replica_set)
     active = [pod for pod in owned if podlib.is_active(pod)]
     conditions: list[Object] = list((replica_set.get("status") or {}).get("conditions") or ())
-    if failure is not None:
-        conditions = put_condition(conditions, {**failure, "lastTransitionTime": rfc3339(now)})
-    else:
+    if failure is None:
         conditions = drop_condition(conditions, "ReplicaFailure")
+    elif condition_of(conditions, "ReplicaFailure") is None:
+        conditions = [*conditions, {**failure, "lastTransitionTime": rfc3339(now)}]
     status = {
         "replicas": len(active),
         "fullyLabeledReplicas": sum(template_labels.items() <= meta.labels(pod).items() for pod in active),
@@ -104,6 +105,8 @@ def _min_ready_s(replica_set: Object) -> int:
 def failure_condition(create: bool, error: Exception) -> Object:
     """Return the ReplicaFailure condition for a failed creation or deletion."""
     message = error.message if isinstance(error, ApiError) else str(error)
+    if not create:
+        message = f"unable to delete pods: {message}"
     reason = "FailedCreate" if create else "FailedDelete"
     return {"type": "ReplicaFailure", "status": "True", "reason": reason, "message": message}
 
@@ -125,13 +128,19 @@ async def _reconcile(context: Context, resource: Resource, key: str) -> float | 
         *pods.by_index(ORPHANS, meta.uid(replica_set)),
         *pods.by_index(ORPHANS, f"{meta.namespace(replica_set)}/"),
     ]
-    claims = plan_claims(
-        replica_set, selector_of(replica_set), [pod for pod in candidates if not podlib.is_finished(pod)]
-    )
+    selector = selector_of(replica_set)
+    claims = plan_claims(replica_set, selector, [pod for pod in candidates if podlib.is_active(pod)])
     owned = await claim(context.client, resource, replica_set, PODS, claims)
+    owned += [
+        pod
+        for pod in pods.by_index(ORPHANS, meta.uid(replica_set))
+        if podlib.is_terminating(pod) and selector.matches(meta.labels(pod))
+    ]
     now = context.clock.now()
     decided = plan(replica_set, owned, _ranks(context, replica_set), now)
     error = await _carry_out(context, replica_set, decided)
+    if isinstance(error, ApiError) and namespace_is_terminating(error):
+        error = None  # nothing can be made there any more; that is no failure of the ReplicaSet
     failure = failure_condition(decided.create > 0, error) if error is not None else None
     status = status_of(replica_set, owned, failure, now)
     if status != replica_set.get("status"):
@@ -159,12 +168,15 @@ async def _carry_out(context: Context, replica_set: Object, decided: Plan) -> Ex
 
 
 def _ranks(context: Context, replica_set: Object) -> Mapping[str, int]:
-    """Return how many active pods of this ReplicaSet's owner run on each node (all its ReplicaSets')."""
-    pods = context.caches[PODS]
-    family = [replica_set]
+    """Return how many active pods of this ReplicaSet's owner run on each node (all its ReplicaSets').
+
+    Nothing for one that nobody owns: it has no siblings.
+    """
     owner = meta.controller_ref(replica_set)
-    if owner is not None and replica_set["kind"] == "ReplicaSet":
-        family = context.caches[REPLICASETS].by_index(ORPHANS, str(owner["uid"]))
+    if owner is None or replica_set["kind"] != "ReplicaSet":
+        return {}
+    pods = context.caches[PODS]
+    family = context.caches[REPLICASETS].by_index(ORPHANS, str(owner["uid"]))
     counts: dict[str, int] = {}
     for member in family:
         for pod in pods.by_index(ORPHANS, meta.uid(member)):
