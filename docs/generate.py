@@ -21,6 +21,7 @@ from podium.audit_report.judge import IGNORE
 from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.measured import ClientMetrics
+from podium.client.throttled import ThrottleMetrics
 from podium.cmd import audit
 from podium.cmd.cloud_controller_manager import all_controllers
 from podium.cmd.feature_gates import VERSION
@@ -29,7 +30,8 @@ from podium.kubelet.metrics import KubeletMetrics
 from podium.machinery.feature_gates import table
 from podium.machinery.resource import Resource
 from podium.resources.catalogue import declared
-from podium.runtime.metrics import QueueMetrics
+from podium.runtime.leader import LeaderMetrics
+from podium.runtime.metrics import QueueMetrics, RunningMetrics
 from podium.scheduler.metrics import SchedulerMetrics
 from podium.scheduler.profile import default_profile
 
@@ -45,6 +47,18 @@ PROGRAMS = {
     "podium-dns": "podium_dns",
     "podium-simulate": "simulate",
 }
+
+
+def _managing(registry: Registry) -> object:
+    return (
+        QueueMetrics(registry),
+        LeaderMetrics(registry),
+        RunningMetrics(registry, "manager"),
+        ClientMetrics(registry),
+        ThrottleMetrics(registry),
+    )
+
+
 METRICS: dict[str, Callable[[Registry], object]] = {
     "every program": add_process_metrics,
     "kube-apiserver": lambda registry: (
@@ -56,10 +70,11 @@ METRICS: dict[str, Callable[[Registry], object]] = {
     ),
     "kube-apiserver, at /metrics/slis": HealthMetrics,
     "kube-apiserver, with --encryption-provider-config": EncryptionMetrics,
-    "kube-controller-manager": lambda registry: (QueueMetrics(registry), ClientMetrics(registry)),
-    "cloud-controller-manager": lambda registry: (QueueMetrics(registry), ClientMetrics(registry)),
+    "kube-controller-manager": _managing,
+    "cloud-controller-manager": _managing,
     "kube-scheduler": lambda registry: (
         SchedulerMetrics(registry, "default-scheduler"),
+        LeaderMetrics(registry),
         ClientMetrics(registry),
     ),
     "kubelet": lambda registry: (

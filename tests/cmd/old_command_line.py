@@ -79,6 +79,7 @@ def old_cluster(folder: Path) -> Iterator[Started]:
                 "--service-account-private-key-file=sa.key",
                 "--root-ca-file=ca.crt",
                 "--leader-elect=false",
+                "--secure-port=0",
                 "--controllers=serviceaccount-controller,serviceaccount-token-controller",
             ):
                 yield started

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from podium.apiserver.bootstrap.controllers import CONTROLLERS, OPTIONAL
+from podium.base.pki import KeyPair
 from podium.cmd import kube_controller_manager
 from podium.controllers.catalogue import OFF_BY_DEFAULT, Settings, catalogue, chosen, without_settings
 from podium.machinery.feature_gates import FeatureGates
@@ -25,6 +26,9 @@ USUAL = {c.name for c in ALL} - OFF_BY_DEFAULT
         ("deployment-controller,replicaset", {"deployment-controller", "replicaset-controller"}),
         ("*,-garbage-collector-controller", USUAL - {"garbage-collector-controller"}),
         ("-deployment", set()),
+        ("-deployment,deployment", set()),
+        ("podgc,service,-route", {"pod-garbage-collector-controller"}),
+        ("service-lb-controller", set()),
     ],
 )
 def test_what_the_flag_means(wish: str, expected: set[str]) -> None:
@@ -63,8 +67,7 @@ def test_controllers_without_their_settings_do_not_run() -> None:
         root_ca="x",
         service_account_key="y",
         cluster_cidr="10.0.0.0/16",
-        signing_certificate="c",
-        signing_key="k",
+        signing={"kubernetes.io/legacy-unknown": KeyPair(certificate_pem=b"c", key_pem=b"k")},
         gates=FeatureGates.parse([GATES], "1.36"),
     )
     assert without_settings(complete) == frozenset()

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from podium.base import pki
-from podium.controllers.csr_signing import csr_signing, lifetime, waits, why_not
+from podium.controllers.csr_signing import SIGNERS, csr_signing, lifetime, waits, why_not
 from podium.machinery.errors import Object
 from podium.resources.certificates.certificatesigningrequests import CERTIFICATESIGNINGREQUESTS
 from tests.controllers.builders import running
@@ -114,7 +114,7 @@ def test_a_request_is_signed_and_another_fails() -> None:
         bad = request(parsed(), usages=SERVER)
         bad["metadata"] = {"name": "bad", "uid": "uid-bad"}
         api.put(CERTIFICATESIGNINGREQUESTS, bad)
-        controller = csr_signing(ca.certificate_pem.decode(), ca.key_pem.decode())
+        controller = csr_signing(dict.fromkeys(SIGNERS, ca))
         async with running(api, [controller]):
             await settle()
         table = api.table(CERTIFICATESIGNINGREQUESTS)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from podium.resources.core.configmaps import CONFIGMAPS
 from podium.resources.core.secrets import SECRETS
-from podium.runtime.controller import Caches, Context, Controller, Watch, own_key
-from podium.runtime.informer import Delta
+from podium.runtime.controller import Caches, Context, Controller, Environment, Watch, own_key
+from podium.runtime.informer import Delta, Informers
 from tests.controllers.builders import running
 from tests.runtime.fakes import FakeApi, settle
 
@@ -139,5 +139,61 @@ def test_a_key_is_never_in_work_twice() -> None:
             await api.clock.advance(10)
             assert 2 <= rounds <= 4
             assert not inside
+
+    asyncio.run(go())
+
+
+def test_a_reconcile_is_finished_when_the_process_is_told_to_end() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        begun, may_end, ended = asyncio.Event(), asyncio.Event(), []
+
+        async def reconcile(context: Context, key: str) -> float | None:
+            begun.set()
+            await may_end.wait()
+            ended.append(key)
+            return None
+
+        watches = (Watch(resource=CONFIGMAPS, keys_of=own_key),)
+        slow = Controller(name="slow", watches=watches, reconcile=reconcile, workers=1)
+        client = api.client()
+        informers = Informers(client, clock=api.clock)
+        environment = Environment(client=client, informers=informers, clock=api.clock, shutdown_s=60)
+        api.put(CONFIGMAPS, CONFIG)
+        api.put(CONFIGMAPS, {**CONFIG, "metadata": {"name": "b"}})
+        running = asyncio.ensure_future(slow.run(environment))
+        following = asyncio.ensure_future(informers.run())
+        await begun.wait()
+        running.cancel()
+        await settle()
+        assert not running.done()
+        may_end.set()
+        await asyncio.gather(running, return_exceptions=True)
+        assert len(ended) == 1, "what waited is for the next process"
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    asyncio.run(go())
+
+
+def test_the_end_does_not_wait_for_caches_that_nobody_fills_any_more() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        client = api.client()
+        informers = Informers(client, clock=api.clock)
+        environment = Environment(client=client, informers=informers, clock=api.clock, shutdown_s=60)
+        made: list[str] = []
+        running = asyncio.ensure_future(maker(made).run(environment))
+        following = asyncio.ensure_future(informers.run())
+        await settle()
+        api.hold(SECRETS)
+        api.put(CONFIGMAPS, CONFIG)
+        await settle()
+        assert made
+        running.cancel()
+        await settle()
+        assert running.done()
+        following.cancel()
+        await asyncio.gather(running, following, return_exceptions=True)
 
     asyncio.run(go())

@@ -69,7 +69,7 @@ def test_the_same_event_again_is_counted() -> None:
     asyncio.run(go())
 
 
-def test_a_counted_event_that_has_expired_is_told_anew() -> None:
+def test_a_counted_event_that_has_expired_is_made_anew_with_its_count() -> None:
     async def go() -> None:
         api = FakeApi()
         async with recording(api) as recorder:
@@ -80,7 +80,7 @@ def test_a_counted_event_that_has_expired_is_told_anew() -> None:
             recorder.event(POD, "Warning", "BackOff", "Back-off restarting")
             await settle()
         (event,) = api.all(EVENTS)
-        assert event["count"] == 1
+        assert event["count"] == 2
 
     asyncio.run(go())
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from podium.runtime.workqueue import WorkQueue
+import pytest
+
+from podium.runtime.workqueue import ShutDown, WorkQueue
 from tests.runtime.fakes import FakeClock, settle
 
 
@@ -125,5 +127,41 @@ def test_a_cancelled_getter_passes_its_wake_up_on() -> None:
         await settle()
         assert first.cancelled()
         assert await second == "a"
+
+    run(test)
+
+
+def test_many_failures_at_once_come_back_no_faster_than_the_bucket_lets_them() -> None:
+    async def test(queue: WorkQueue[str], clock: FakeClock) -> None:
+        for number in range(130):
+            queue.add_rate_limited(str(number))
+        await clock.advance(0.005)
+        assert len(queue) == 100
+        await clock.advance(1.0)
+        assert len(queue) == 110
+        await clock.advance(2.0)
+        assert len(queue) == 130
+
+    run(test)
+
+
+def test_what_is_in_work_at_the_shut_down_is_finished_and_nothing_else_begun() -> None:
+    async def test(queue: WorkQueue[str], clock: FakeClock) -> None:
+        for key in ("a", "b"):
+            queue.add(key)
+        taken = await queue.get()
+        waiting = [asyncio.ensure_future(queue.get()) for _ in range(3)]
+        await settle()
+        queue.add_after("c", 1)
+        queue.shut_down()
+        queue.add("d")
+        queue.add(taken)
+        queue.done(taken)
+        await clock.advance(5)
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(result) for result in results if not isinstance(result, str)] == [ShutDown, ShutDown]
+        assert len(queue) == 0
+        with pytest.raises(ShutDown):
+            await queue.get()
 
     run(test)

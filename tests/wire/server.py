@@ -85,6 +85,7 @@ def controllers(server: Running, directory: Path, *more_flags: str) -> Iterator[
         "--cluster-cidr=10.244.0.0/16",
         "--allocate-node-cidrs=true",
         "--leader-elect=false",
+        "--secure-port=0",
         "--use-service-account-credentials=true",
         f"--cluster-signing-cert-file={server.ca_file}",
         f"--cluster-signing-key-file={directory / 'ca.key'}",

@@ -9,7 +9,7 @@ Not thread-safe, as nothing here counts from another thread.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -129,9 +129,10 @@ class Family(Generic[Child]):
 
 
 class Registry:
-    """The families of one process."""
+    """The families of one process. Those that are `disabled` are counted, but not shown."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, disabled: Collection[str] = ()) -> None:
+        self._disabled = frozenset(disabled)
         self.families: dict[str, Family[Counter] | Family[Gauge] | Family[Histogram]] = {}
         self._before: list[Callable[[], None]] = []
 
@@ -162,7 +163,8 @@ class Registry:
         """Return everything in Prometheus' text form, sorted by name."""
         for read in self._before:
             read()
-        lines = [line for _, family in sorted(self.families.items()) for line in family.lines()]
+        shown = [family for name, family in sorted(self.families.items()) if name not in self._disabled]
+        lines = [line for family in shown for line in family.lines()]
         return "\n".join([*lines, ""]).encode()
 
 

@@ -87,26 +87,32 @@ class TokenFile:
 
 
 def client_from_kubeconfig(
-    path: str, *, user_agent: str, context: str = "", metrics: Registry | None = None
+    path: str, *, user_agent: str, context: str = "", server: str = "", metrics: Registry | None = None
 ) -> Client:
     """Return a client for the current (or the named) context of the file. Raises KubeconfigError.
 
-    With `metrics` it counts its requests there.
+    `server` takes the place of the one in the file. With `metrics` it counts its requests there.
     """
-    connection = load(path, context=context)
+    connection = load(path, context=context, server=server)
     transport: Transport = connection.transport()
     if metrics is not None:
         transport = MeasuredTransport(transport, ClientMetrics(metrics), connection.server)
     return Client(transport, user_agent=user_agent)
 
 
-def transport_without_identity(path: str) -> HttpTransport:
+def transport_without_identity(path: str, *, server: str = "") -> HttpTransport:
     """Return what reaches the server of the file's current context and says nothing of who asks."""
-    return replace(load(path), certificate=b"", key=b"", token="", token_file="").transport()
+    return replace(load(path, server=server), certificate=b"", key=b"", token="", token_file="").transport()
 
 
-def load(path: str, *, context: str = "") -> Connection:
-    """Read one context of a kubeconfig. Raises KubeconfigError."""
+def load(path: str, *, context: str = "", server: str = "") -> Connection:
+    """Read one context of a kubeconfig. Raises KubeconfigError.
+
+    `server` takes the place of the one in the file; without a file it is all there is to know.
+    """
+    if server:
+        connection = load(path, context=context) if path else Connection(server=server)
+        return replace(connection, server=server)
     try:
         text = Path(path).read_bytes()
     except OSError as error:

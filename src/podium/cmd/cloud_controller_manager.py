@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import ipaddress
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from podium.base import log as logs
 from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.client import Client
@@ -23,42 +21,43 @@ from podium.cloud.providers.pool import Pool
 from podium.cloud.route import RECONCILIATION_PERIOD_S, node_route
 from podium.cloud.route_plan import Network
 from podium.cloud.service import service_lb
-from podium.cmd import leading
+from podium.cmd import component_serving, leading, log_flags, unused_flags
+from podium.cmd.component_serving import Served, serving
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.cmd.flag_types import boolean
-from podium.runtime.choice import chosen
+from podium.cmd.managing import run_controllers
+from podium.runtime import choice
 from podium.runtime.controller import Controller, Environment
+from podium.runtime.health import Checks
 from podium.runtime.informer import Informers
-from podium.runtime.metrics import QueueMetrics
+from podium.runtime.leader import LeaderMetrics
+from podium.runtime.metrics import QueueMetrics, RunningMetrics
 from podium.runtime.process import run_component
 from podium.runtime.service_account_clients import ServiceAccountClients
-from podium.runtime.serving import add_flags, serving
 
 NAME = "cloud-controller-manager"
+PORT = 10258
 ALIASES: Mapping[str, str] = {"service": "service-lb-controller", "route": "node-route-controller"}
-_WITHOUT_EFFECT = (
-    "--allocate-node-cidrs",
-    "--allow-untagged-cloud",
-    "--authentication-kubeconfig",
-    "--authorization-kubeconfig",
-    "--client-ca-file",
-    "--cidr-allocator-type",
-    "--concurrent-node-status-updates",
-    "--kube-api-burst",
-    "--kube-api-qps",
-    "--min-resync-period",
-    "--node-sync-period",
-    "--profiling",
-    "--requestheader-client-ca-file",
-)
-"""Upstream's flags that common command lines have and that mean nothing here; taken, so that those work."""
+_UNUSED = {
+    "--allocate-node-cidrs": "pod ranges are the controller manager's",
+    "--allow-untagged-cloud": "providers mark what is theirs in their own ways",
+    "--cidr-allocator-type": "pod ranges are the controller manager's",
+    "--concurrent-node-status-updates": "nodes are updated one after the other",
+    "--contention-profiling": "this is no Go program",
+    "--kube-api-content-type": "requests are JSON",
+    "--min-resync-period": "caches are complete without being gone through again",
+    "--node-sync-period": "without effect upstream too",
+    "--profiling": "this is no Go program",
+}
+"""Upstream's flags that common command lines have and that mean nothing here, and why."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the manager until it is told to stop; return its exit code."""
     arguments = _arguments(argv)
-    logs.configure(verbosity=arguments.verbosity)
+    log_flags.configure(arguments)
+    unused_flags.warn(arguments, _UNUSED)
 
     async def run() -> None:
         await _run(arguments)
@@ -115,12 +114,13 @@ def parser() -> argparse.ArgumentParser:
         default=False,
         help="let each controller work in the name of a service account of its own",
     )
-    leading.add_flags(made)
-    add_flags(made)
+    leading.add_flags(made, NAME)
+    component_serving.add_flags(made, PORT)
     add_feature_gates(made)
-    add("-v", "--v", type=int, default=0, dest="verbosity")
-    for name in _WITHOUT_EFFECT:
-        add(name, nargs="?", dest="without_effect", action="append", help=argparse.SUPPRESS)
+    log_flags.add_flags(made)
+    add("--kube-api-qps", type=float, default=0.0, help=argparse.SUPPRESS)
+    add("--kube-api-burst", type=int, default=0, help=argparse.SUPPRESS)
+    unused_flags.add_flags(made, _UNUSED)
     return made
 
 
@@ -137,6 +137,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             if getattr(arguments, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be greater than 0")
         _chosen(all_controllers(), arguments.controllers)
+        if fault := leading.wrong(arguments) or component_serving.wrong(arguments):
+            raise ValueError(fault)
     except (ValueError, OSError) as error:
         made.error(str(error))
     return arguments
@@ -174,7 +176,7 @@ def all_controllers() -> list[Controller]:
 
 
 def _chosen(known: Sequence[Controller], wish: str) -> list[Controller]:
-    return chosen(known, wish, aliases=ALIASES)
+    return choice.chosen(known, wish, aliases=ALIASES)
 
 
 def controllers(cloud: Cloud, arguments: argparse.Namespace) -> list[Controller]:
@@ -212,7 +214,8 @@ def controllers(cloud: Cloud, arguments: argparse.Namespace) -> list[Controller]
 async def _run(arguments: argparse.Namespace) -> None:
     registry = Registry()
     add_process_metrics(registry)
-    metrics = QueueMetrics(registry)
+    metrics, leadership = QueueMetrics(registry), LeaderMetrics(registry)
+    running, checks = RunningMetrics(registry, NAME), Checks()
     client = client_from_kubeconfig(arguments.kubeconfig, user_agent=NAME, metrics=registry)
     accounts: ServiceAccountClients | None = None
     if arguments.use_service_account_credentials:
@@ -231,16 +234,14 @@ async def _run(arguments: argparse.Namespace) -> None:
             metrics=metrics,
             client_for=accounts.client if accounts is not None else None,
         )
-        async with asyncio.TaskGroup() as group:
-            for controller in controllers(cloud, arguments):
-                if controller.name in names:
-                    group.create_task(controller.run(environment), name=controller.name)
-            # Started last: by then every controller has named its caches.
-            group.create_task(environment.informers.run())
+        chosen = [c for c in controllers(cloud, arguments) if c.name in names]
+        await run_controllers(chosen, environment, checks=checks, running=running)
 
+    flags = log_flags.as_told(parser(), arguments)
+    served = Served(registry=registry, checks=checks, documents={}, flags=flags)
     try:
-        async with serving(arguments, NAME, registry, client):
-            await leading.lead(arguments, client, NAME, work)
+        async with serving(arguments, NAME, client, served):
+            await leading.lead(arguments, client, NAME, work, metrics=leadership, checks=checks)
     finally:
         if accounts is not None:
             await accounts.close()

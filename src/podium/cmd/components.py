@@ -70,6 +70,8 @@ def controller_manager(cluster: Cluster) -> Component:
             "--controllers=*,bootstrap-signer-controller,token-cleaner-controller",
             # One supervisor starts one of each: an election would only delay the start.
             "--leader-elect=false",
+            "--secure-port=0",  # several clusters share a machine
+            "--controller-shutdown-timeout=4s",  # the supervisor waits for eight
         ),
     )
 
@@ -81,6 +83,7 @@ def scheduler(cluster: Cluster) -> Component:
             "kube_scheduler",
             f"--kubeconfig={cluster.component_kubeconfig('kube-scheduler')}",
             "--leader-elect=false",
+            "--secure-port=0",
         ),
     )
 
@@ -96,6 +99,7 @@ def cloud_controller_manager(cluster: Cluster) -> Component:
             f"--cluster-name={cluster.name}",
             "--use-service-account-credentials=true",
             "--leader-elect=false",
+            "--secure-port=0",
         ),
     )
 

@@ -20,7 +20,6 @@ from podium.apiserver.http.subresources.streams import Streams
 from podium.apiserver.server import COMPACTION_INTERVAL_S, ApiServer, Config
 from podium.apiserver.streaming.kubelet import KubeletConnections
 from podium.apiserver.streaming.proxy import Proxy
-from podium.base import log
 from podium.base.clock import WallClock
 from podium.base.http.door import Contexts
 from podium.base.http.server import Server
@@ -33,6 +32,7 @@ from podium.cmd import (
     flow_flags,
     insecure_flags,
     kubelet_flags,
+    log_flags,
     serving_flags,
 )
 from podium.cmd.admission_flags import add_flags as add_admission_flags
@@ -118,7 +118,7 @@ def parser() -> argparse.ArgumentParser:
         help="deprecated: serve the pages of Swagger UI at /swagger-ui/",
     )
     add("--kubernetes-version", default=Config().version, help="the version that is served")
-    add("-v", "--v", type=int, default=0, dest="verbosity", help="log verbosity")
+    log_flags.add_flags(made)
     for flag in _IGNORED:
         add(flag, default=None, const="", nargs="?", help=argparse.SUPPRESS)
     return made
@@ -127,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     made = parser()
     arguments = made.parse_args(argv)
-    log.configure(verbosity=arguments.verbosity)
+    log_flags.configure(arguments)
     for find_wrong in (
         serving_flags.wrong,
         insecure_flags.wrong,

@@ -3,55 +3,58 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from podium.base import log as logs
+from podium.base.log import Log
 from podium.base.metrics import Registry
+from podium.base.pki import KeyPair
 from podium.base.process_metrics import add_process_metrics
 from podium.client.kubeconfig import client_from_kubeconfig, transport_without_identity
-from podium.cmd import autoscaler_flags, leading, node_lifecycle_flags, volume_flags
+from podium.client.throttled import throttled
+from podium.cmd import (
+    autoscaler_flags,
+    component_serving,
+    controller_flags,
+    leading,
+    log_flags,
+    node_lifecycle_flags,
+    unused_flags,
+    volume_flags,
+)
+from podium.cmd.component_serving import Served, serving
+from podium.cmd.controller_configz import configz
+from podium.cmd.controller_unused_flags import UNUSED
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
-from podium.cmd.flag_types import boolean
+from podium.cmd.flag_types import boolean, names
+from podium.cmd.managing import run_controllers
 from podium.controllers.catalogue import Settings, catalogue, chosen, without_settings
 from podium.controllers.csr_signing import DEFAULT_DURATION_S
 from podium.controllers.endpointslice_mirroring import ENDPOINTS_PER_SUBSET_MAX
 from podium.controllers.legacy_serviceaccount_token_cleaner import CLEAN_UP_PERIOD_S
 from podium.controllers.pod_gc import ENDED_MAX
 from podium.runtime.controller import Environment
+from podium.runtime.health import Checks
 from podium.runtime.informer import Informers
-from podium.runtime.metrics import QueueMetrics
+from podium.runtime.leader import LeaderMetrics
+from podium.runtime.metrics import MetricSets, QueueMetrics, RunningMetrics
 from podium.runtime.process import run_component
 from podium.runtime.service_account_clients import ServiceAccountClients
-from podium.runtime.serving import add_flags, serving
 
 NAME = "kube-controller-manager"
-_WITHOUT_EFFECT = (
-    "--attach-detach-reconcile-sync-period",
-    "--authentication-kubeconfig",
-    "--authorization-kubeconfig",
-    "--client-ca-file",
-    "--cluster-name",
-    "--disable-attach-detach-reconcile-sync",
-    "--kube-api-burst",
-    "--kube-api-qps",
-    "--mirroring-concurrent-service-endpoint-syncs",
-    "--mirroring-endpointslice-updates-batch-period",
-    "--node-monitor-period",
-    "--profiling",
-    "--pvclaimbinder-sync-period",
-    "--requestheader-client-ca-file",
-)
-"""Upstream's flags that common command lines have and that mean nothing here; taken, so that those work."""
+PORT = 10257
+
+_log = Log(NAME)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the controller manager until it is told to stop; return its exit code."""
     arguments = _arguments(argv)
-    logs.configure(verbosity=arguments.verbosity)
+    log_flags.configure(arguments)
+    unused_flags.warn(arguments, UNUSED)
 
     async def run() -> None:
         await _run(arguments)
@@ -62,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the command line's grammar."""
     made = argparse.ArgumentParser(prog=NAME, description=__doc__, allow_abbrev=False)
-    made.add_argument("--kubeconfig", required=True, help="how to reach the API server")
+    made.add_argument("--kubeconfig", default="", help="how to reach the API server")
+    made.add_argument("--master", default="", help="the API server's address, instead of the kubeconfig's")
     made.add_argument("--service-account-private-key-file", default="", help="signs legacy token Secrets")
     made.add_argument(
         "--legacy-service-account-token-clean-up-period",
@@ -83,9 +87,16 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--cluster-cidr", default="", help="the range that nodes' pod ranges are cut from")
     made.add_argument("--allocate-node-cidrs", type=boolean, nargs="?", const=True, default=False)
-    made.add_argument("--node-cidr-mask-size", type=int, default=24)
+    for name, text in (
+        ("--node-cidr-mask-size", "how long the prefix of a node's pod range is"),
+        ("--node-cidr-mask-size-ipv4", "the same for IPv4"),
+        ("--node-cidr-mask-size-ipv6", "the same for IPv6"),
+    ):
+        made.add_argument(name, type=int, default=0, help=f"{text}; 0: 24 for IPv4 and 64 for IPv6")
+    made.add_argument("--cidr-allocator-type", default="RangeAllocator", help=argparse.SUPPRESS)
+    made.add_argument("--cloud-provider", default="", help="external, or nothing, which means the same here")
     made.add_argument("--service-cluster-ip-range", default="", help="kept free of pod ranges")
-    leading.add_flags(made)
+    leading.add_flags(made, NAME)
     made.add_argument(
         "--controllers",
         default="*",
@@ -114,11 +125,33 @@ def parser() -> argparse.ArgumentParser:
     )
     volume_flags.add_flags(made)
     autoscaler_flags.add_flags(made)
-    add_flags(made)
+    controller_flags.add_flags(made)
+    made.add_argument(
+        "--kube-api-qps",
+        type=float,
+        default=0.0,
+        help="how many requests a second go to the API server; 0: as many as there are",
+    )
+    made.add_argument(
+        "--kube-api-burst", type=int, default=30, help="how many of them may go at once beyond that"
+    )
+    made.add_argument(
+        "--controller-start-interval",
+        type=duration_s,
+        default=0.0,
+        help="each controller starts after this, up to twice this",
+    )
+    made.add_argument(
+        "--controller-shutdown-timeout",
+        type=duration_s,
+        default=10.0,
+        help="how long controllers may finish what they are at when the program is told to end",
+    )
+    made.add_argument("--disabled-metrics", type=names, default=[], help="metrics that are not shown")
+    component_serving.add_flags(made, PORT)
     add_feature_gates(made)
-    made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
-    for name in _WITHOUT_EFFECT:
-        made.add_argument(name, nargs="?", dest="without_effect", action="append", help=argparse.SUPPRESS)
+    log_flags.add_flags(made)
+    unused_flags.add_flags(made, UNUSED)
     return made
 
 
@@ -130,65 +163,120 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         chosen(catalogue(Settings()), arguments.controllers)
     except ValueError as error:
         made.error(str(error))
+    if fault := _wrong(arguments):
+        made.error(fault)
     return arguments
 
 
-async def _run(arguments: argparse.Namespace) -> None:
-    registry = Registry()
-    add_process_metrics(registry)
-    client = client_from_kubeconfig(arguments.kubeconfig, user_agent=NAME, metrics=registry)
-    settings = Settings(
+def _wrong(arguments: argparse.Namespace) -> str:
+    """Return what is wrong with the flags taken together, "" when nothing is."""
+    if not arguments.kubeconfig and not arguments.master:
+        return "--kubeconfig or --master is needed"
+    if arguments.cloud_provider not in ("", "external"):
+        return (
+            f'cloud provider "{arguments.cloud_provider}" was specified, but built-in cloud providers are '
+            "disabled. Please set --cloud-provider=external and migrate to an external cloud provider"
+        )
+    if arguments.cidr_allocator_type not in ("", "RangeAllocator"):
+        kind = arguments.cidr_allocator_type
+        return f"built-in cloud providers are disabled. The ipam {kind} is not available"
+    if arguments.service_cluster_ip_range.count(",") > 1:
+        return "--service-cluster-ip-range can not contain more than two entries"
+    return controller_flags.wrong(arguments) or leading.wrong(arguments) or component_serving.wrong(arguments)
+
+
+def _settings(arguments: argparse.Namespace, registry: Registry) -> Settings:
+    files = controller_flags.signers(arguments)
+    return Settings(
         root_ca=_read(arguments.root_ca_file),
         service_account_key=_read(arguments.service_account_private_key_file),
         cluster_cidr=arguments.cluster_cidr if arguments.allocate_node_cidrs else "",
-        node_cidr_mask_size=arguments.node_cidr_mask_size,
-        service_cidr=arguments.service_cluster_ip_range,
+        node_cidr_mask_size=_mask_size(arguments),
+        service_cidr=arguments.service_cluster_ip_range.split(",")[0],
         node_monitor_grace_s=arguments.node_monitor_grace_period,
         node_startup_grace_s=arguments.node_startup_grace_period,
         eviction_rates=node_lifecycle_flags.eviction_rates(arguments),
-        signing_certificate=_read(arguments.cluster_signing_cert_file),
-        signing_key=_read(arguments.cluster_signing_key_file),
+        signing={signer: _pair(*pair) for signer, pair in files.items()},
         signing_duration_s=arguments.cluster_signing_duration,
         legacy_token_clean_up_s=arguments.legacy_service_account_token_clean_up_period,
         hostpath_provisioner=arguments.enable_hostpath_provisioner,
         provisioners=arguments.volume_provisioner,
         dynamic_provisioning=arguments.enable_dynamic_provisioning,
         force_detach_after_s=volume_flags.force_detach_after_s(arguments),
+        endpoints_per_slice_max=arguments.max_endpoints_per_slice,
         mirrored_per_subset_max=arguments.mirroring_max_endpoints_per_subset,
         autoscaler=autoscaler_flags.options(arguments, arguments.gates),
         ended_pods_max=arguments.terminated_pod_gc_threshold,
         gates=arguments.gates,
+        garbage_collector=arguments.enable_garbage_collector,
         registry=registry,
     )
+
+
+def _mask_size(arguments: argparse.Namespace) -> int:
+    six = ":" in arguments.cluster_cidr
+    own: int = arguments.node_cidr_mask_size_ipv6 if six else arguments.node_cidr_mask_size_ipv4
+    return own or arguments.node_cidr_mask_size or (64 if six else 24)
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    registry = Registry(disabled=arguments.disabled_metrics)
+    add_process_metrics(registry)
+    client = throttled(
+        client_from_kubeconfig(
+            arguments.kubeconfig, user_agent=NAME, server=arguments.master, metrics=registry
+        ),
+        per_s=arguments.kube_api_qps,
+        burst=arguments.kube_api_burst,
+        host=urlsplit(arguments.master).netloc,
+        metrics=registry,
+    )
+    settings = _settings(arguments, registry)
     idle = without_settings(settings)
     controllers = [c for c in chosen(catalogue(settings), arguments.controllers) if c.name not in idle]
+    _log.info("skipped for want of flags or gates", controllers=",".join(sorted(idle)))
 
-    metrics = QueueMetrics(registry)
-
+    checks = Checks()
+    leadership = LeaderMetrics(registry)
+    running = RunningMetrics(registry, NAME)
+    queues, sets = QueueMetrics(registry), MetricSets(registry)
     accounts: ServiceAccountClients | None = None
     if arguments.use_service_account_credentials:
-        accounts = ServiceAccountClients(client, transport_without_identity(arguments.kubeconfig))
+        accounts = ServiceAccountClients(
+            client, transport_without_identity(arguments.kubeconfig, server=arguments.master)
+        )
 
     async def lead() -> None:
         environment = Environment(
             client=client,
             informers=Informers(client),
-            metrics=metrics,
+            metrics=queues,
+            sets=sets,
+            workers=controller_flags.workers(arguments),
+            collect_s=controller_flags.batch_periods_s(arguments),
+            shutdown_s=arguments.controller_shutdown_timeout,
             client_for=accounts.client if accounts is not None else None,
         )
-        async with asyncio.TaskGroup() as group:
-            for controller in controllers:
-                group.create_task(controller.run(environment), name=controller.name)
-            # Started last: by then every controller has named its caches and their indexes.
-            group.create_task(environment.informers.run())
+        interval_s = arguments.controller_start_interval
+        await run_controllers(controllers, environment, checks=checks, running=running, interval_s=interval_s)
 
+    served = Served(
+        registry=registry,
+        checks=checks,
+        documents={"/configz": lambda: configz(arguments)},
+        flags=log_flags.as_told(parser(), arguments),
+    )
     try:
-        async with serving(arguments, NAME, registry, client):
-            await leading.lead(arguments, client, NAME, lead)
+        async with serving(arguments, NAME, client, served):
+            await leading.lead(arguments, client, NAME, lead, metrics=leadership, checks=checks)
     finally:
         if accounts is not None:
             await accounts.close()
         await client.close()
+
+
+def _pair(certificate: str, key: str) -> KeyPair:
+    return KeyPair(certificate_pem=Path(certificate).read_bytes(), key_pem=Path(key).read_bytes())
 
 
 def _read(path: str) -> str:

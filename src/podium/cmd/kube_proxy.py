@@ -9,8 +9,8 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from podium.base import log as logs
 from podium.client.kubeconfig import client_from_kubeconfig
+from podium.cmd import log_flags
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.kubelet.node_routes import NodeRoutes
 from podium.proxy import nftables, proxier
@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--nft-table", default="podium-proxy", help="the nftables table to keep")
     made.add_argument("--cleanup", action="store_true", help="remove the table and exit")
     add_feature_gates(made)
-    made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
+    log_flags.add_flags(made)
     return made
 
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = parser()
     arguments = made.parse_args(argv)
     chosen_gates(made, arguments)
-    logs.configure(verbosity=arguments.verbosity)
+    log_flags.configure(arguments)
     if arguments.cleanup:
         try:
             asyncio.run(proxier.nft(nftables.removal(arguments.nft_table)))

@@ -7,16 +7,18 @@ import os
 import sys
 from collections.abc import Sequence
 
-from podium.base import log as logs
 from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.kubeconfig import client_from_kubeconfig
-from podium.cmd import leading
+from podium.cmd import component_serving, leading, log_flags
+from podium.cmd.component_serving import Served, serving
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
+from podium.runtime.health import Checks
+from podium.runtime.leader import LeaderMetrics
 from podium.runtime.process import run_component
-from podium.runtime.serving import add_flags, serving
 
 NAME = "kube-scheduler"
+PORT = 10259
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = parser()
     arguments = made.parse_args(argv)
     chosen_gates(made, arguments)
-    logs.configure(verbosity=arguments.verbosity)
+    if fault := leading.wrong(arguments) or component_serving.wrong(arguments):
+        made.error(fault)
+    log_flags.configure(arguments)
 
     async def run() -> None:
         await _run(arguments)
@@ -36,10 +40,10 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's grammar."""
     made = argparse.ArgumentParser(prog=NAME, description=__doc__, allow_abbrev=False)
     made.add_argument("--kubeconfig", required=True, help="how to reach the API server")
-    leading.add_flags(made)
-    add_flags(made)
+    leading.add_flags(made, NAME)
+    component_serving.add_flags(made, PORT)
     add_feature_gates(made)
-    made.add_argument("-v", "--v", type=int, default=0, dest="verbosity")
+    log_flags.add_flags(made)
     return made
 
 
@@ -52,9 +56,12 @@ async def _run(arguments: argparse.Namespace) -> None:
     add_process_metrics(registry)
     client = client_from_kubeconfig(arguments.kubeconfig, user_agent=NAME, metrics=registry)
     scheduler = Scheduler(client, metrics=registry)
+    leadership, checks = LeaderMetrics(registry), Checks()
+    flags = log_flags.as_told(parser(), arguments)
+    served = Served(registry=registry, checks=checks, documents={}, flags=flags)
     try:
-        async with serving(arguments, NAME, registry, client):
-            await leading.lead(arguments, client, NAME, scheduler.run)
+        async with serving(arguments, NAME, client, served):
+            await leading.lead(arguments, client, NAME, scheduler.run, metrics=leadership, checks=checks)
     finally:
         await client.close()
 

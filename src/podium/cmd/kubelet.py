@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from podium.base import log as logs
+from podium.cmd import log_flags
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.runtime.process import run_component
 
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = parser()
     arguments = made.parse_args(argv)
     chosen_gates(made, arguments)
-    logs.configure(verbosity=arguments.verbosity)
+    log_flags.configure(arguments)
     # Else gRPC complains at each start of nft, which is an exec and no fork that lives on.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     arguments.root_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
         help="`external`: a cloud-controller-manager says what this node is, and no pod comes before it has",
     )
     add_feature_gates(made)
-    add("-v", "--v", type=int, default=0, dest="verbosity", help="log verbosity")
+    log_flags.add_flags(made)
     return made
 
 

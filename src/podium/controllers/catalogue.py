@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from podium.base.metrics import Registry
+from podium.base.pki import KeyPair
 from podium.controllers.attach_detach import FORCE_AFTER_S, attach_detach
 from podium.controllers.autoscaler_plan import Options as AutoscalerOptions
 from podium.controllers.bootstrap_signer import BOOTSTRAP_SIGNER
@@ -23,6 +24,7 @@ from podium.controllers.disruption import DISRUPTION
 from podium.controllers.endpoints import endpoints
 from podium.controllers.endpointslice import endpointslice
 from podium.controllers.endpointslice_mirroring import ENDPOINTS_PER_SUBSET_MAX, endpointslice_mirroring
+from podium.controllers.endpointslice_plan import ENDPOINTS_PER_SLICE_MAX
 from podium.controllers.ephemeral_volume import EPHEMERAL_VOLUME
 from podium.controllers.garbage_collector import GARBAGE_COLLECTOR
 from podium.controllers.horizontal_pod_autoscaler import horizontal_pod_autoscaler
@@ -32,6 +34,7 @@ from podium.controllers.legacy_serviceaccount_token_cleaner import (
     CLEAN_UP_PERIOD_S,
     legacy_serviceaccount_token_cleaner,
 )
+from podium.controllers.names import ALIASES, CLOUDS
 from podium.controllers.namespace import NAMESPACE
 from podium.controllers.node_ipam import node_ipam
 from podium.controllers.node_lifecycle import STARTUP_GRACE_S, node_lifecycle
@@ -89,8 +92,8 @@ class Settings:
     node_monitor_grace_s: float = 50.0
     node_startup_grace_s: float = STARTUP_GRACE_S
     eviction_rates: EvictionRates = field(default_factory=EvictionRates)
-    signing_certificate: str = ""
-    signing_key: str = ""
+    signing: Mapping[str, KeyPair] = field(default_factory=dict)
+    """The authority of each signer."""
     signing_duration_s: float = DEFAULT_DURATION_S
     legacy_token_clean_up_s: float = CLEAN_UP_PERIOD_S
     hostpath_provisioner: bool = False
@@ -98,9 +101,11 @@ class Settings:
     """Further provisioners of volumes."""
     dynamic_provisioning: bool = True
     force_detach_after_s: float | None = FORCE_AFTER_S
+    endpoints_per_slice_max: int = ENDPOINTS_PER_SLICE_MAX
     mirrored_per_subset_max: int = ENDPOINTS_PER_SUBSET_MAX
     autoscaler: AutoscalerOptions = field(default_factory=AutoscalerOptions)
     ended_pods_max: int = ENDED_MAX
+    garbage_collector: bool = True
     gates: FeatureGates = field(default_factory=lambda: FeatureGates(version="1.36"))
     registry: Registry | None = None
     """Where controllers count that have figures of their own."""
@@ -109,12 +114,6 @@ class Settings:
 OFF_BY_DEFAULT = frozenset({BOOTSTRAP_SIGNER.name, TOKEN_CLEANER.name, SELINUX_WARNING})
 """What `*` does not mean: these run where they are named."""
 
-_ALIASES = {
-    "bootstrapsigner": BOOTSTRAP_SIGNER.name,
-    "storage-version-gc": STORAGEVERSION_GC.name,
-    "tokencleaner": TOKEN_CLEANER.name,
-}
-"""Older names of upstream's that are more than a name without `-controller`."""
 
 _NEEDS_GATES: Mapping[str, tuple[str, ...]] = {
     "device-taint-eviction-controller": ("DRADeviceTaints",),
@@ -143,7 +142,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         CSR_CLEANER,
         PODCERTIFICATEREQUEST_CLEANER,
         clustertrustbundle_publisher(settings.root_ca),
-        csr_signing(settings.signing_certificate, settings.signing_key, settings.signing_duration_s),
+        csr_signing(settings.signing, settings.signing_duration_s),
         node_ipam(settings.cluster_cidr, settings.node_cidr_mask_size, settings.service_cidr),
         node_lifecycle(
             settings.node_monitor_grace_s,
@@ -162,7 +161,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         job_controller(),
         cronjob(),
         TTL_AFTER_FINISHED,
-        endpointslice(),
+        endpointslice(settings.endpoints_per_slice_max),
         endpoints(),
         endpointslice_mirroring(settings.mirrored_per_subset_max),
         horizontal_pod_autoscaler(settings.autoscaler),
@@ -200,8 +199,9 @@ def without_settings(settings: Settings) -> frozenset[str]:
         "root-ca-certificate-publisher-controller": settings.root_ca,
         "serviceaccount-token-controller": settings.service_account_key,
         "node-ipam-controller": settings.cluster_cidr,
-        "certificatesigningrequest-signing-controller": settings.signing_certificate and settings.signing_key,
+        "certificatesigningrequest-signing-controller": settings.signing,
         "kube-apiserver-serving-clustertrustbundle-publisher-controller": settings.root_ca,
+        GARBAGE_COLLECTOR.name: settings.garbage_collector,
     }
     gated = (n for n, gates in _NEEDS_GATES.items() if not all(map(settings.gates.enabled, gates)))
     return frozenset(name for name, need in needs.items() if not need).union(gated)
@@ -209,4 +209,10 @@ def without_settings(settings: Settings) -> frozenset[str]:
 
 def chosen(controllers: Sequence[Runnable], wish: str) -> list[Runnable]:
     """Return those of `controllers` that the flag's text means. Raises ValueError on an unknown name."""
-    return choice.chosen(controllers, wish, off_by_default=OFF_BY_DEFAULT, aliases=_ALIASES)
+    return choice.chosen(
+        controllers,
+        wish,
+        off_by_default=OFF_BY_DEFAULT,
+        aliases=ALIASES,
+        elsewhere=CLOUDS,
+    )

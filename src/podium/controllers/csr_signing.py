@@ -28,7 +28,7 @@ DURATION_MIN_S = 600.0
 
 _CLIENT = frozenset(("digital signature", "key encipherment", "client auth"))
 _SERVER = frozenset(("digital signature", "key encipherment", "server auth"))
-_ALLOWED: Mapping[str, frozenset[str] | None] = {
+SIGNERS: Mapping[str, frozenset[str] | None] = {
     "kubernetes.io/kube-apiserver-client": _CLIENT,
     "kubernetes.io/kube-apiserver-client-kubelet": _CLIENT,
     "kubernetes.io/kubelet-serving": _SERVER,
@@ -42,14 +42,14 @@ def waits(request: Object) -> bool:
     status: Object = request.get("status") or {}
     true = {c.get("type") for c in status.get("conditions") or () if c.get("status", "True") == "True"}
     approved = "Approved" in true and not true & {"Denied", "Failed"}
-    return approved and not status.get("certificate") and request["spec"].get("signerName") in _ALLOWED
+    return approved and not status.get("certificate") and request["spec"].get("signerName") in SIGNERS
 
 
 def why_not(request: Object, parsed: x509.CertificateSigningRequest) -> str:
     """Return why the request's signer may not sign it; empty: it may."""
     spec = request["spec"]
     signer, usages = spec["signerName"], set(spec.get("usages") or ())
-    allowed = _ALLOWED[signer]
+    allowed = SIGNERS[signer]
     if allowed is None:
         return ""
     purpose = "server auth" if allowed is _SERVER else "client auth"
@@ -89,13 +89,15 @@ def lifetime(request: Object, limit_s: float) -> timedelta:
     return timedelta(seconds=limit_s if asked is None else min(limit_s, max(DURATION_MIN_S, int(asked))))
 
 
-def csr_signing(certificate_pem: str, key_pem: str, duration_s: float = DEFAULT_DURATION_S) -> Controller:
-    """Return the controller that signs with this authority."""
-    authority = pki.KeyPair(certificate_pem=certificate_pem.encode(), key_pem=key_pem.encode())
+def csr_signing(authorities: Mapping[str, pki.KeyPair], duration_s: float = DEFAULT_DURATION_S) -> Controller:
+    """Return the controller that signs with these authorities, each for the signer of its name."""
 
     async def reconcile(context: Context, key: str) -> float | None:
         request = context.caches[CERTIFICATESIGNINGREQUESTS].get(key)
         if request is None or not waits(request):
+            return None
+        authority = authorities.get(request["spec"]["signerName"])
+        if authority is None:
             return None
         from cryptography import x509  # noqa: PLC0415
 

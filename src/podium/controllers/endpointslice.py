@@ -6,7 +6,7 @@ it can, because every changed slice is sent to every node. Upstream: pkg/control
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from podium.controllers.common import endpoints as ep
 from podium.controllers.common import pods as podlib
@@ -14,7 +14,14 @@ from podium.controllers.common import topology_hints
 from podium.controllers.common.by_key import ByKey
 from podium.controllers.common.topology_hints import ZONE, Zones
 from podium.controllers.common.trigger_times import TriggerTimes, noted
-from podium.controllers.endpointslice_plan import MANAGED_BY, MANAGER, SERVICE_NAME, Plan, plan
+from podium.controllers.endpointslice_plan import (
+    ENDPOINTS_PER_SLICE_MAX,
+    MANAGED_BY,
+    MANAGER,
+    SERVICE_NAME,
+    Plan,
+    plan,
+)
 from podium.machinery import meta
 from podium.machinery.errors import ApiError, NotFound, Object
 from podium.resources.core.nodes import NODES
@@ -32,7 +39,8 @@ MISSING_NODE_RETRY_S = 15.0
 class _EndpointSlices:
     """The reconcile, and what it remembers between two looks at a Service."""
 
-    def __init__(self) -> None:
+    def __init__(self, per_slice_max: int) -> None:
+        self._per_slice_max = per_slice_max
         self.times = TriggerTimes()
         self.zones: dict[str, dict[str, Zones]] = {}
         """Services whose endpoints have topology-aware hints: for which zones, by address family."""
@@ -52,7 +60,11 @@ class _EndpointSlices:
         slices.sort(key=meta.name)
         changed_at = self.times.last_change(service, pods)
         nodes = context.caches[NODES]
-        decided = plan(service, pods, ByKey(nodes), slices, lambda: topology_hints.ratios(nodes.list()))
+
+        def shares() -> Mapping[str, float]:
+            return topology_hints.ratios(nodes.list())
+
+        decided = plan(service, pods, ByKey(nodes), slices, shares, self._per_slice_max)
         try:
             await _write(context, service, decided, changed_at)
         except ApiError as error:
@@ -153,9 +165,9 @@ def _node_of_pod(pod: Object) -> Iterable[str]:
     return (name,) if name else ()
 
 
-def endpointslice() -> Controller:
-    """Return the controller."""
-    slices = _EndpointSlices()
+def endpointslice(per_slice_max: int = ENDPOINTS_PER_SLICE_MAX) -> Controller:
+    """Return the controller, which puts at most `per_slice_max` endpoints into a slice."""
+    slices = _EndpointSlices(per_slice_max)
     return Controller(
         name="endpointslice-controller",
         watches=(

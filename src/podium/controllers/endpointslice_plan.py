@@ -44,6 +44,7 @@ class Plan:
 class _Placed:
     """The slices of one address family."""
 
+    per_slice_max: int
     create: list[Object] = field(default_factory=list)
     update: list[Object] = field(default_factory=list)
     unchanged: list[Object] = field(default_factory=list)
@@ -56,6 +57,7 @@ def plan(
     nodes: Mapping[str, Object],
     slices: Sequence[Object],
     shares: Callable[[], Mapping[str, float]] = dict,
+    per_slice_max: int = ENDPOINTS_PER_SLICE_MAX,
 ) -> Plan:
     """Decide what becomes of the Service's `slices` (our own ones). `shares` are those of the zones, of CPUs;
     they are asked for where hints depend on them."""
@@ -64,7 +66,7 @@ def plan(
     wanted = _wanted(service, pods, nodes, families, result)
     for family in families:
         ours = [s for s in slices if s.get("addressType") == family]
-        placed = _place(service, family, wanted[family], ours)
+        placed = _place(service, family, wanted[family], ours, per_slice_max)
         _hint(service, family, placed, shares, result)
         _reuse(service, placed)
         result.create += placed.create
@@ -139,11 +141,17 @@ def ports_key(ports: Json) -> str:
     )
 
 
-def _place(service: Object, family: str, groups: Mapping[str, _Group], slices: Sequence[Object]) -> _Placed:
+def _place(
+    service: Object,
+    family: str,
+    groups: Mapping[str, _Group],
+    slices: Sequence[Object],
+    per_slice_max: int,
+) -> _Placed:
     """Distribute the endpoints of one address family over slices."""
     labels = _labels(service)
     by_ports: dict[str, list[Object]] = {}
-    result = _Placed(delete=[s for s in slices if not _is_of(s, service)])
+    result = _Placed(per_slice_max=per_slice_max, delete=[s for s in slices if not _is_of(s, service)])
     for slice_ in slices:
         if _is_of(slice_, service):
             by_ports.setdefault(ports_key(slice_.get("ports") or ()), []).append(slice_)
@@ -198,11 +206,11 @@ def _place_group(
     # Slices that must be written anyway take in what is new, the fullest first; then one that it fits into.
     changed.sort(key=lambda entry: -len(entry[1]))
     for _, stay in changed:
-        room = ENDPOINTS_PER_SLICE_MAX - len(stay)
+        room = result.per_slice_max - len(stay)
         stay.extend(rest[:room])
         rest = rest[room:]
-    tail = len(rest) % ENDPOINTS_PER_SLICE_MAX
-    room_for_tail = ENDPOINTS_PER_SLICE_MAX - tail
+    tail = len(rest) % result.per_slice_max
+    room_for_tail = result.per_slice_max - tail
     fitting = [s for s in unchanged if tail and len(s.get("endpoints") or ()) <= room_for_tail]
     if fitting:
         fullest = max(fitting, key=lambda slice_: len(slice_.get("endpoints") or ()))
@@ -212,8 +220,8 @@ def _place_group(
         rest = rest[: len(rest) - tail]
     result.unchanged += unchanged
     result.update += [_changed(slice_, stay, labels) for slice_, stay in changed]
-    for start in range(0, len(rest), ENDPOINTS_PER_SLICE_MAX):
-        chunk = rest[start : start + ENDPOINTS_PER_SLICE_MAX]
+    for start in range(0, len(rest), result.per_slice_max):
+        chunk = rest[start : start + result.per_slice_max]
         result.create.append(_new_slice(service, family, chunk, group.ports, labels))
 
 

@@ -40,7 +40,7 @@ _log = Log("podium.garbage_collector")
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
-WORKERS = 10
+WORKERS = 20
 SYNC_TIMEOUT_S = 30.0
 REDISCOVERY_DELAY_S = 1.0
 DISCOVERY_RETRY_S = 5.0
@@ -218,7 +218,7 @@ class _Run:
             self._complete = True
             for uid in self._graph.doubtful():
                 self._queue.add(uid)
-            for _ in range(WORKERS):
+            for _ in range(self._environment.workers.get(GarbageCollector.name, WORKERS)):
                 group.create_task(self._work())
             while True:
                 await self._served_changed.wait()

@@ -20,18 +20,21 @@ def chosen(
     *,
     off_by_default: Collection[str] = (),
     aliases: Mapping[str, str] | None = None,
+    elsewhere: Collection[str] = (),
 ) -> list[T]:
     """Return those of `controllers` that the flag's text means. Raises ValueError on an unknown name.
 
     Upstream's names with and without `-controller` are taken, and older ones that `aliases` leads on from.
+    `elsewhere` are further names that are known, of controllers that are not here.
     """
-    by_name = {alias: c for c in controllers for alias in (c.name, c.name.removesuffix("-controller"))}
-    by_name |= {alias: by_name[name] for alias, name in (aliases or {}).items() if name in by_name}
-    words = [word.strip() for word in wish.split(",") if word.strip()]
-    for word in words:
-        if word != "*" and word.removeprefix("-") not in by_name:
-            raise ValueError(f'"{word.removeprefix("-")}" is not in the list of known controllers')
-    on = {by_name[word].name for word in words if word != "*" and not word.startswith("-")}
-    off = {by_name[word[1:]].name for word in words if word.startswith("-")} | set(off_by_default)
-    everything = "*" in words or not words
-    return [c for c in controllers if c.name in on or (everything and c.name not in off)]
+    leads_to = {c.name.removesuffix("-controller"): c.name for c in controllers} | dict(aliases or {})
+    known = {"*", *(c.name for c in controllers), *elsewhere}
+    choice: dict[str, bool] = {}
+    for word in filter(None, (word.strip() for word in wish.split(","))):
+        wished = word.removeprefix("-")
+        name = leads_to.get(wished, wished)
+        if name not in known:
+            raise ValueError(f'"{wished}" is not in the list of known controllers')
+        choice.setdefault(name, wished == word)  # of several words about one, the first counts
+    by_default = choice.get("*", not choice)
+    return [c for c in controllers if choice.get(c.name, by_default and c.name not in off_by_default)]

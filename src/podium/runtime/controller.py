@@ -21,15 +21,16 @@ from dataclasses import dataclass, field
 from podium.base.backoff import Backoff
 from podium.base.clock import Clock, WallClock
 from podium.base.log import Log
+from podium.base.metrics import Registry
 from podium.client.client import Client
 from podium.machinery import meta
 from podium.machinery.errors import ApiError, Conflict, NotFound, Object
 from podium.machinery.resource import Resource
 from podium.runtime.events import Recorder
 from podium.runtime.informer import Delta, Informer, Informers
-from podium.runtime.metrics import QueueMetrics
+from podium.runtime.metrics import MetricSets, QueueMetrics
 from podium.runtime.own_writes import OwnWrites, TrackedClient
-from podium.runtime.workqueue import RETRY_BACKOFF, WorkQueue
+from podium.runtime.workqueue import RETRY_BACKOFF, ShutDown, WorkQueue
 
 _log = Log("podium.controller")
 
@@ -63,6 +64,8 @@ class Context:
     clock: Clock
     queue: WorkQueue[str]
     """The controller's own queue, to have other keys looked at."""
+    metrics: MetricSets = field(default_factory=lambda: MetricSets(Registry()))
+    """Where controllers count what is theirs alone."""
 
 
 def namespace_is_terminating(error: ApiError) -> bool:
@@ -129,6 +132,13 @@ class Environment:
     informers: Informers
     clock: Clock = field(default_factory=WallClock)
     metrics: QueueMetrics | None = None
+    sets: MetricSets = field(default_factory=lambda: MetricSets(Registry()))
+    workers: Mapping[str, int] = field(default_factory=dict)
+    """How many keys a controller works on at once, by its name; who is not named decides itself."""
+    collect_s: Mapping[str, float] = field(default_factory=dict)
+    """How long a controller, by its name, collects changes of other objects than its own before it looks."""
+    shutdown_s: float = 0.0
+    """How long a reconcile may go on when the process is told to end."""
     client_for: Callable[[str], Client] | None = None
     """Return the client of a service account in kube-system; None: all use `client`."""
 
@@ -154,6 +164,12 @@ class ControllerRun:
         self.controller = controller
         self.counters = Counters()
         self._clock = environment.clock
+        self._shutdown_s = environment.shutdown_s
+        self._workers = environment.workers.get(controller.name, controller.workers)
+        self._sets = environment.sets
+        self._collect_s = environment.collect_s.get(controller.name, 0.0)
+        self._waiting: set[asyncio.Task[None]] = set()
+        """The workers that only wait for the cache to show what they have written."""
         self._client = environment.client_of(controller.service_account or controller.name)
         self._informers: dict[str, Informer] = {}
         self.queue: WorkQueue[str] = WorkQueue(
@@ -178,20 +194,42 @@ class ControllerRun:
         """Follow, reconcile, record, until cancelled."""
         for watch in self.controller.watches:
             if watch.keys_of is not no_keys:
-                self._informers[watch.resource.group_plural].subscribe(self._enqueuer(watch.keys_of))
+                self._informers[watch.resource.group_plural].subscribe(self._enqueuer(watch))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run())
             for informer in self._informers.values():
                 await informer.wait_synced()
             if self.controller.on_start is not None:
                 self.controller.on_start(self._context(self._client))
-            for _ in range(self.controller.workers):
-                group.create_task(self._work())
+            group.create_task(self._run_workers())
 
-    def _enqueuer(self, keys_of: KeysOf) -> Callable[[Delta], None]:
+    async def _run_workers(self) -> None:
+        """Run the workers until cancelled; then let them finish what they are at, for a while."""
+        workers = [asyncio.create_task(self._work()) for _ in range(self._workers)]
+        try:
+            done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            for worker in done:
+                worker.result()
+        except asyncio.CancelledError:
+            self.queue.shut_down()
+            for worker in self._waiting:
+                worker.cancel()
+            if self._shutdown_s > 0:
+                _, late = await asyncio.wait(workers, timeout=self._shutdown_s)
+                if late:
+                    _log.warning("shutdown timeout reached", controller=self.controller.name, at=len(late))
+            raise
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    def _enqueuer(self, watch: Watch) -> Callable[[Delta], None]:
+        collect_s = 0.0 if watch.keys_of is own_key else self._collect_s
+
         def enqueue(delta: Delta) -> None:
-            for key in keys_of(delta, self._caches):
-                self.queue.add(key)
+            for key in watch.keys_of(delta, self._caches):
+                self.queue.add_after(key, collect_s)
 
         return enqueue
 
@@ -202,11 +240,15 @@ class ControllerRun:
             recorder=self._recorder,
             clock=self._clock,
             queue=self.queue,
+            metrics=self._sets,
         )
 
     async def _work(self) -> None:
         while True:
-            key = await self.queue.get()
+            try:
+                key = await self.queue.get()
+            except ShutDown:
+                return
             try:
                 await self._reconcile(key)
             finally:
@@ -243,11 +285,20 @@ class ControllerRun:
             self.queue.forget(key)
             if again_s is not None:
                 self.queue.add_after(key, again_s)
-        if writes.any:
+        if writes.any and not self.queue.is_shut_down:
             await self._until_visible(writes, key)
 
     async def _until_visible(self, writes: OwnWrites, key: str) -> None:
         """Hold `key` until the caches show what was written. There is no giving up: see the guarantees."""
+        worker = asyncio.current_task()
+        assert worker is not None
+        self._waiting.add(worker)
+        try:
+            await self._visible(writes, key)
+        finally:
+            self._waiting.discard(worker)
+
+    async def _visible(self, writes: OwnWrites, key: str) -> None:
         while True:
             try:
                 async with asyncio.timeout(SLOW_CACHE_S):

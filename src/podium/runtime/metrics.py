@@ -1,15 +1,36 @@
-"""What controllers count: the `workqueue_*` figures of upstream, one set of children for each queue."""
+"""What controllers count: upstream's `workqueue_*` figures for each queue, and sets of a controller's own."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
-from typing import Protocol
+from typing import Protocol, TypeVar
 from weakref import WeakSet
 
 from podium.base.metrics import Registry, exponential
 
 _BOUNDS = exponential(1e-8, 10, 10)
+
+
+class RunningMetrics:
+    """Which controllers run: upstream's `running_managed_controllers`."""
+
+    def __init__(self, registry: Registry, manager: str) -> None:
+        self._manager = manager
+        self.running = registry.gauge(
+            "running_managed_controllers", "Whether a controller runs.", "name", "manager"
+        )
+
+    @contextmanager
+    def noting(self, controller: str) -> Iterator[None]:
+        """The controller runs as long as the block."""
+        gauge = self.running.labels(controller, self._manager)
+        gauge.set(1)
+        try:
+            yield
+        finally:
+            gauge.set(0)
 
 
 class Queue(Protocol):
@@ -89,3 +110,21 @@ class QueueFigures:
         self._depth.set(len(self._queue))
         self._unfinished.set(sum(spent))
         self._longest.set(max(spent, default=0))
+
+
+T = TypeVar("T")
+
+
+class MetricSets:
+    """Sets of figures of single controllers, each made when its controller first asks for it."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._sets: dict[object, object] = {}
+
+    def of(self, kind: Callable[[Registry], T]) -> T:
+        """Return the one set of this kind."""
+        made = self._sets.get(kind)
+        if made is None:
+            made = self._sets[kind] = kind(self._registry)
+        return made  # type: ignore[return-value]

@@ -2,7 +2,8 @@
 
 Semantics of upstream's `util/workqueue`: a key added while it waits is not added again; a key added while
 it is in work waits again once `done` is called. So a worker that takes a key always sees the state as of,
-or after, the last `add` of that key. The queue is bounded by the number of distinct keys.
+or after, the last `add` of that key. The queue is bounded by the number of distinct keys. Keys that failed
+come back after a delay that doubles each time, and all of them together no faster than a bucket allows.
 """
 
 from __future__ import annotations
@@ -20,6 +21,30 @@ from podium.runtime.metrics import QueueMetrics
 K = TypeVar("K", bound=Hashable)
 
 RETRY_BACKOFF = Backoff(initial_s=0.005, max_s=1000.0)
+RETRIES_PER_S = 10.0
+RETRIES_BURST = 100
+
+
+class ShutDown(Exception):
+    """The queue has been shut down: nothing more is to be taken."""
+
+
+class RetryBucket:
+    """How fast keys may come back, whatever their own delays: `burst` at once, then `per_s` each second."""
+
+    def __init__(self, clock: Clock, per_s: float = RETRIES_PER_S, burst: int = RETRIES_BURST) -> None:
+        self._clock = clock
+        self._per_s = per_s
+        self._burst = burst
+        self._tokens = float(burst)
+        self._filled_s = clock.monotonic_s()
+
+    def delay_s(self) -> float:
+        """Take a token, before it is there if need be; return how long it takes to be there."""
+        now_s = self._clock.monotonic_s()
+        self._tokens = min(self._burst, self._tokens + (now_s - self._filled_s) * self._per_s) - 1
+        self._filled_s = now_s
+        return max(0.0, -self._tokens / self._per_s)
 
 
 class WorkQueue(Generic[K]):
@@ -44,6 +69,8 @@ class WorkQueue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timed_waiters = 0
+        self._bucket = RetryBucket(self._clock)
+        self._shut_down = False
         self._figures = metrics.of(name, self) if metrics is not None else None
 
     def __len__(self) -> int:
@@ -58,8 +85,8 @@ class WorkQueue(Generic[K]):
         return not self._ready and not self._in_work
 
     def add(self, key: K) -> None:
-        """Ask for `key` to be looked at. No effect while it already waits."""
-        if key in self._dirty:
+        """Ask for `key` to be looked at. No effect while it already waits, or after the shut-down."""
+        if key in self._dirty or self._shut_down:
             return
         self._dirty.add(key)
         if self._figures is not None:
@@ -70,6 +97,8 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, seconds: float) -> None:
         """Add `key` in `seconds`; of several such requests the earliest counts."""
+        if self._shut_down:
+            return
         if seconds <= 0:
             self.add(key)
             return
@@ -83,12 +112,12 @@ class WorkQueue(Generic[K]):
             self._wake()  # the one who sleeps until the first timer has to learn of an earlier one
 
     def add_rate_limited(self, key: K) -> None:
-        """Add `key` after a delay that doubles with each call until `forget`."""
+        """Add `key` after a delay that doubles with each call until `forget`; at least the bucket's."""
         if self._figures is not None:
             self._figures.retried()
         failures = self._failures.get(key, 0) + 1
         self._failures[key] = failures
-        self.add_after(key, self._backoff.delay_s(failures))
+        self.add_after(key, max(self._backoff.delay_s(failures), self._bucket.delay_s()))
 
     def failures(self, key: K) -> int:
         """Return how often `key` was added rate-limited since it was forgotten."""
@@ -98,9 +127,31 @@ class WorkQueue(Generic[K]):
         """Start the back-off of `key` anew."""
         self._failures.pop(key, None)
 
+    @property
+    def is_shut_down(self) -> bool:
+        return self._shut_down
+
+    def shut_down(self) -> None:
+        """Take no more keys in, and give out no more: whoever waits in `get`, or comes later, gets ShutDown.
+
+        What is in work stays so until `done`. What waits is lost; whoever starts next looks at everything.
+        """
+        self._shut_down = True
+        self._ready.clear()
+        self._dirty.clear()
+        self._timers.clear()
+        self._due.clear()
+        while self._waiters:
+            self._wake()
+
     async def get(self) -> K:
-        """Take a key, waiting for one. The taker calls `done` when it has finished with it."""
+        """Take a key, waiting for one. The taker calls `done` when it has finished with it.
+
+        Raises ShutDown once the queue is shut down.
+        """
         while True:
+            if self._shut_down:
+                raise ShutDown
             self._promote_due()
             if self._ready:
                 key = self._ready.popleft()
