@@ -39,9 +39,17 @@ class WallClock:
 
 def rfc3339(moment: datetime) -> str:
     """Return `moment` as the wire's metav1.Time: seconds, UTC, `Z`."""
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    # Every object is stamped twice; isoformat takes twice as long as this, strftime ten times.
+    two = _TWO_DIGITS
     return (
-        moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
-    )  # strftime takes five times as long
+        f"{moment.year:04}-{two[moment.month]}-{two[moment.day]}"
+        f"T{two[moment.hour]}:{two[moment.minute]}:{two[moment.second]}Z"
+    )
+
+
+_TWO_DIGITS = [f"{number:02}" for number in range(60)]
 
 
 def rfc3339_micro(moment: datetime) -> str:

@@ -452,8 +452,10 @@ def validate_field_manager(manager: str, field: str = "fieldManager") -> list[Fi
     errors = []
     if len(manager.encode()) > FIELD_MANAGER_LENGTH_MAX:
         errors.append(FieldError.too_long(field, FIELD_MANAGER_LENGTH_MAX))
+    if manager.isprintable():  # Of white space, only a blank is.
+        return errors
     for index, char in enumerate(manager):
-        if not (char == " " or (char.isprintable() and not char.isspace())):
+        if not char.isprintable():
             position = len(manager[:index].encode())
             detail = f"invalid character U+{ord(char):04X} (at position {position})"
             shown_value = _go_quoted(manager)

@@ -149,19 +149,23 @@ def _record(row: tuple[str, bytes, int, int]) -> Record:
     return Record(key=row[0], value=row[1], create_revision=row[2], mod_revision=row[3])
 
 
+_APPEND = "INSERT INTO history VALUES (?, ?, ?, ?, ?)"
+_CLAIM = "INSERT INTO current VALUES (?, ?) ON CONFLICT DO NOTHING"
+
+
 def write(connection: sqlite3.Connection, command: Write, revision: int) -> Change:
     """Carry out `command` as `revision`, inside the caller's transaction.
 
     Raises `KeyExists`, `KeyMissing` or `RevisionMismatch`, and then has written nothing.
     """
     key = command.key
-    previous = get(connection, key)
     if isinstance(command, Create):
-        if previous is not None:
+        if not connection.execute(_CLAIM, (key, revision)).rowcount:
             raise KeyExists(f"{key} exists")
-        _write_row(connection, (revision, key, revision, 0, command.value))
+        connection.execute(_APPEND, (revision, key, revision, 0, command.value))
         record = Record(key=key, value=command.value, create_revision=revision, mod_revision=revision)
         return Change(key=key, revision=revision, record=record, previous=None)
+    previous = get(connection, key)
     if previous is None:
         raise KeyMissing(f"{key} does not exist")
     expected = command.expected_revision
@@ -177,7 +181,7 @@ def write(connection: sqlite3.Connection, command: Write, revision: int) -> Chan
 
 
 def _write_row(connection: sqlite3.Connection, row: tuple[int, str, int, int, bytes | None]) -> None:
-    connection.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?)", row)
+    connection.execute(_APPEND, row)
     revision, key, *_, value = row
     if value is None:
         connection.execute("DELETE FROM current WHERE key = ?", (key,))

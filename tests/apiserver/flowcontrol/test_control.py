@@ -480,7 +480,8 @@ def test_seats_are_borrowed_and_given_back(tmp_path: Path) -> None:
             busy = configuration.levels["workload-low"]
             configuration.share_out(next(times))
             before = busy.queues.limit
-            busy.integrator.set(1000, next(times))
+            busy.queues.seats_waiting = 1000
+            busy.note(next(times))
             configuration.share_out(next(times))
             assert busy.queues.limit > before
             assert busy.queues.limit <= busy.limits.maximum
@@ -488,7 +489,8 @@ def test_seats_are_borrowed_and_given_back(tmp_path: Path) -> None:
                 one.limits.minimum <= one.queues.limit <= one.limits.maximum
                 for one in configuration.levels.values()
             )
-            busy.integrator.set(0, next(times))
+            busy.queues.seats_waiting = 0
+            busy.note(next(times))
             for _ in range(400):
                 configuration.share_out(next(times))
             assert busy.queues.limit == pytest.approx(before, abs=5)

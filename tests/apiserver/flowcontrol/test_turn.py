@@ -19,7 +19,7 @@ from podium.base.tasks import run_at_once
 
 def level(name: str, seats: int) -> Level:
     spec = LevelSpec(name=name, shares=seats, queues=1, hand_size=1, length_max=1000)
-    made = Level(spec, LevelFigures(FlowControlMetrics(Registry()), name, 0.0), 0.0)
+    made = Level(spec, LevelFigures(FlowControlMetrics(Registry()), name), 0.0)
     made.configure(spec, Limits(nominal=seats, minimum=seats, maximum=seats))
     return made
 

@@ -181,7 +181,7 @@ class Configuration:
     def _level(self, spec: LevelSpec, *, quiescing: bool, shares_sum: float, now_s: float) -> Level:
         level = self.levels.get(spec.name)
         if level is None:
-            level = Level(spec, LevelFigures(self._metrics, spec.name, now_s), now_s)
+            level = Level(spec, LevelFigures(self._metrics, spec.name), now_s)
         level.configure(
             spec,
             limits(
@@ -210,10 +210,9 @@ class Configuration:
         if any(level.quiescing and level.queues.is_idle for level in self.levels.values()):
             self._dirty = True  # The last trace of a level that is gone goes with the next look.
         for level in self.levels.values():
-            observed = level.integrator.reset(now_s)
+            observed = level.observed(now_s)
             if observed is not None:
-                average, deviation, high = observed
-                level.demand.take(average=average, deviation=deviation, high=high)
+                level.demand.take(**observed._asdict())
         members = {
             name: Member(
                 limits=level.limits,
@@ -231,9 +230,9 @@ class Configuration:
                 seats[name] or max(1, round(self._total_seats / 10)),
                 level.spec.queues * level.spec.length_max,
             )
-            self._note(level, members[name].target, now_s)
+            self._note(level, members[name].target)
 
-    def _note(self, level: Level, target: float, now_s: float) -> None:
+    def _note(self, level: Level, target: float) -> None:
         metrics, name, demand = self._metrics, level.name, level.demand
         metrics.current.labels(name).set(level.queues.limit)
         metrics.demand_high.labels(name).set(demand.high)
@@ -241,7 +240,6 @@ class Configuration:
         metrics.demand_deviation.labels(name).set(demand.deviation)
         metrics.demand_smoothed.labels(name).set(demand.smoothed)
         metrics.target.labels(name).set(target)
-        level.note(now_s)
 
     def collect(self, now_s: float) -> None:
         """Bring the figures up to date, before somebody reads them."""
@@ -250,7 +248,7 @@ class Configuration:
             level = self.levels.get(name)
             figures.fold(limited=level is None or not level.spec.exempt)
         for level in self.levels.values():
-            level.note(now_s)
+            level.fold(now_s)
             self._metrics.current_r.labels(level.name).set(level.queues.virtual)
 
 

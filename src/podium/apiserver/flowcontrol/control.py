@@ -203,18 +203,11 @@ def _starved(level: Level) -> None:
 class FlowSeat(Waiting):
     """The seat of one request in its priority level: waiting, then executing, then over."""
 
-    __slots__ = (
-        "_busy_s",
-        "control",
-        "deadline_s",
-        "executes",
-        "flow",
-        "info",
-        "mutating",
-        "over",
-        "request",
-        "user",
-    )
+    executes = False
+    over = False
+    deadline_s = math.inf
+    """Until when it waits."""
+    _busy_s = 0.0
 
     def __init__(
         self,
@@ -233,17 +226,13 @@ class FlowSeat(Waiting):
         self.info = info
         self.user = user
         self.mutating = is_mutating(info)
-        self.executes = False
-        self.over = False
-        self._busy_s = 0.0
-        self.deadline_s = math.inf
-        """Until when it waits."""
 
     # --- what the handler asks
 
     def starts_now(self) -> None:
         """It goes on in the same breath."""
-        self._busy_s = thread_time()
+        if not self.mutating:
+            self._busy_s = thread_time()
 
     async def turn(self) -> bool:
         if self.turn_given is None:

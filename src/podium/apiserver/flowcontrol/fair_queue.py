@@ -66,16 +66,12 @@ class Queue:
 class Ticket:
     """One request on its way through a level: waiting, executing, lingering, gone."""
 
-    __slots__ = (
-        "arrived_s",
-        "arrived_virtual",
-        "charged",
-        "loop_s",
-        "queue",
-        "service_s",
-        "started_s",
-        "work",
-    )
+    arrived_virtual = 0.0
+    charged = 0.0
+    """What its queue has been charged with, in seat-seconds."""
+    started_s: float | None = None
+    """When it began to execute; None while it waits."""
+    queue: Queue | None = None
 
     def __init__(
         self, work: Work, arrived_s: float, *, service_s: float = SERVICE_S, loop_s: float = 0.0
@@ -86,12 +82,6 @@ class Ticket:
         """How long it is thought to last."""
         self.loop_s = loop_s
         """How much of that the event loop is thought to be busy with it, or known to have been."""
-        self.arrived_virtual = 0.0
-        self.charged = 0.0
-        """What its queue has been charged with, in seat-seconds."""
-        self.started_s: float | None = None
-        """When it began to execute; None while it waits."""
-        self.queue: Queue | None = None
 
     def takes(self, seats: int, lasts_s: float) -> float:
         """Return the seat-seconds that it takes of a level with so many seats, if it lasts so long."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from podium.apiserver.flowcontrol.fair_queue import FairQueues
-from podium.apiserver.flowcontrol.observing import Integrator
+from podium.apiserver.flowcontrol.observing import Chronicle, Integrator, Observed
 from podium.apiserver.flowcontrol.sharing import Demand, Limits
 from podium.machinery.errors import Object
 from podium.resources.flowcontrol.mandatory import LEVEL_SPECS
@@ -80,7 +80,8 @@ class Level:
         self.queues = FairQueues()
         self.limits = Limits(nominal=0, minimum=0, maximum=0)
         self.demand = Demand()
-        self.integrator = Integrator(now_s)
+        self._chronicle = Chronicle(now_s)
+        self._integrator = Integrator()
         self.served = 0.0
         """The event loop's time that it was given, by the seats that it has: who has least is next."""
         self.quiescing = False
@@ -113,7 +114,19 @@ class Level:
             self.queues.limit = limits.nominal - (limits.nominal - limits.minimum) // 2
 
     def note(self, now_s: float) -> None:
-        """Tell the figures what has changed in the queues."""
+        """Note what has changed in the queues."""
         queues = self.queues
-        self.integrator.set(queues.seats_in_use + queues.seats_waiting, now_s)
-        self.figures.note(queues, now_s)
+        self._chronicle.note(
+            (queues.seats_in_use, queues.seats_waiting, queues.waiting, queues.executing), now_s
+        )
+
+    def fold(self, now_s: float) -> None:
+        """Bring the figures up to date with what has been noted."""
+        states = self._chronicle.take(now_s)
+        self._integrator.add(states)
+        self.figures.held(states)
+
+    def observed(self, now_s: float) -> Observed | None:
+        """Return the demand since the last time; None when no time has passed."""
+        self.fold(now_s)
+        return self._integrator.reset()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from podium.apiserver.flowcontrol.fair_queue import FairQueues
-from podium.apiserver.flowcontrol.observing import Utilisation
+from collections.abc import Iterable
+
+from podium.apiserver.flowcontrol.observing import Occupancy
 from podium.base.metrics import Counter, Registry
 
 _PREFIX = "apiserver_flowcontrol_"
@@ -13,6 +14,7 @@ _DURATIONS = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 
 _UTILISED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 _RATIOS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 1.0)
 _DEMANDS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.8, 4.0, 6.0)
+_NANOSECONDS = 1e9
 
 
 class FlowControlMetrics:
@@ -136,25 +138,28 @@ class FlowControlMetrics:
 
 
 class LevelFigures:
-    """The ratios of one level."""
+    """The ratios of one level, counted once for every nanosecond that they hold, as upstream has it."""
 
-    def __init__(self, metrics: FlowControlMetrics, name: str, now_s: float) -> None:
+    def __init__(self, metrics: FlowControlMetrics, name: str) -> None:
         requests, seats = metrics.request_utilisation, metrics.seat_utilisation
-        self._demand = Utilisation(metrics.demand.labels(name), now_s)
-        self._seats = Utilisation(seats.labels(name, "executing"), now_s)
-        self._waiting = Utilisation(requests.labels("waiting", name), now_s)
-        self._executing = Utilisation(requests.labels("executing", name), now_s)
+        self._demand = metrics.demand.labels(name)
+        self._seats = seats.labels(name, "executing")
+        self._waiting = requests.labels("waiting", name)
+        self._executing = requests.labels("executing", name)
+        self._seats_max = self._waiting_max = 1
 
     def limit(self, seats: int, waiting_max: int) -> None:
-        """Say how many there may be: seats, and requests in queues."""
-        self._demand.denominator = self._seats.denominator = self._executing.denominator = float(seats)
-        self._waiting.denominator = float(max(1, waiting_max))
+        """Say how many there may be from now on: seats, and requests in queues."""
+        self._seats_max, self._waiting_max = seats, max(1, waiting_max)
 
-    def note(self, queues: FairQueues, now_s: float) -> None:
-        self._demand.set(queues.seats_in_use + queues.seats_waiting, now_s)
-        self._seats.set(queues.seats_in_use, now_s)
-        self._waiting.set(queues.waiting, now_s)
-        self._executing.set(queues.executing, now_s)
+    def held(self, states: Iterable[tuple[Occupancy, float]]) -> None:
+        """Count states, each for the seconds that it was held."""
+        for state, seconds in states:
+            times = int(seconds * _NANOSECONDS)
+            self._demand.observe(state.demand / self._seats_max, times=times)
+            self._seats.observe(state.seats_in_use / self._seats_max, times=times)
+            self._waiting.observe(state.waiting / self._waiting_max, times=times)
+            self._executing.observe(state.executing / self._seats_max, times=times)
 
 
 class SchemaFigures:

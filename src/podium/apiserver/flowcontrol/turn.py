@@ -77,11 +77,7 @@ class Turn(asyncio.Future[bool]):
 class Waiting(Ticket):
     """A ticket whose request waits for a turn of the loop."""
 
-    __slots__ = ("turn_given",)
-
-    def __init__(self, work: Work, arrived_s: float, *, service_s: float, loop_s: float) -> None:
-        super().__init__(work, arrived_s, service_s=service_s, loop_s=loop_s)
-        self.turn_given: Turn | None = None
+    turn_given: Turn | None = None
 
     def had_loop(self, took_s: float) -> None:
         """It went on, and now either waits for something else or is over."""

@@ -265,7 +265,9 @@ def watch_options(
 def manager_of(request: Request) -> str:
     """Return the field manager that a client without fieldManager gets: its program's name."""
     program = request.headers.get("user-agent").partition("/")[0]
-    return "".join(char for char in program if char.isprintable())[:128]
+    if not program.isprintable():
+        program = "".join(char for char in program if char.isprintable())
+    return program[:128]
 
 
 def write_options(request: Request, call: Call, kind: str) -> None:

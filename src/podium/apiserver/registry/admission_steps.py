@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,14 @@ _Hook = Callable[[Attributes], Awaitable[None]]
 _Hooked = tuple[AdmissionPlugin, _Hook]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """Whom one step asks about one operation on one resource, with the histograms of those who consent."""
+
+    hooks: Sequence[tuple[str, _Hook, Histogram]]
+    whole: Histogram
+
+
 class Steps:
     """Asks the plugins in their order."""
 
@@ -28,6 +37,7 @@ class Steps:
         self._validating: Sequence[_Hooked] = ()
         self._chosen: dict[tuple[str, str, str], Sequence[tuple[str, _Hook]]] = {}
         """By step and resource: the hooks of those who look at its writes."""
+        self._measured: dict[tuple[str, str, str, str], _Measured] = {}
         self._children: dict[tuple[str, str, str, str], Histogram] = {}
         for plugin in plugins:
             if isinstance(plugin, DynamicPlugin):
@@ -40,6 +50,7 @@ class Steps:
         self._admitting = [(p, p.admit) for p in awake if type(p).admit is not Plugin.admit]
         self._validating = [(p, p.validate) for p in awake if type(p).validate is not Plugin.validate]
         self._chosen.clear()
+        self._measured.clear()
 
     def hooks(self, step: str, resource: Resource) -> Sequence[tuple[str, _Hook]]:
         """Return whom one step ("admit" or "validate") asks about writes of `resource`."""
@@ -72,24 +83,41 @@ class Steps:
         attributes: Attributes,
         metrics: ApiServerMetrics | None,
     ) -> None:
-        hooks = self.hooks(step, attributes.resource)
         if metrics is None:
-            for _, hook in hooks:
+            for _, hook in self.hooks(step, attributes.resource):
                 await hook(attributes)
             return
-        operation, began = attributes.operation, perf_counter()
-        name, started, rejected = "", began, "true"
+        resource, operation = attributes.resource, attributes.operation
+        key = (step, resource.group, resource.plural, operation)
+        measured = self._measured.get(key) or self._measure(key, metrics, resource)
+        name, began = "", perf_counter()
+        started = began
         try:
-            for name, hook in hooks:
+            for name, hook, histogram in measured.hooks:
                 await hook(attributes)
                 now = perf_counter()
-                self._of(metrics, name, step, operation, "false").observe(now - started)
+                histogram.observe(now - started)
                 started = now
-            rejected = "false"
-        finally:
-            if rejected == "true":
-                self._of(metrics, name, step, operation, rejected).observe(perf_counter() - started)
-            self._of(metrics, "", step, operation, rejected).observe(perf_counter() - began)
+        except BaseException:
+            now = perf_counter()
+            self._of(metrics, name, step, operation, "true").observe(now - started)
+            self._of(metrics, "", step, operation, "true").observe(now - began)
+            raise
+        measured.whole.observe(started - began)
+
+    def _measure(
+        self, key: tuple[str, str, str, str], metrics: ApiServerMetrics, resource: Resource
+    ) -> _Measured:
+        """Note whom a step asks, together with where it is written down how long they take."""
+        step, _, _, operation = key
+        measured = self._measured[key] = _Measured(
+            hooks=[
+                (name, hook, self._of(metrics, name, step, operation, "false"))
+                for name, hook in self.hooks(step, resource)
+            ],
+            whole=self._of(metrics, "", step, operation, "false"),
+        )
+        return measured
 
     def _of(
         self, metrics: ApiServerMetrics, name: str, step: str, operation: str, rejected: str
