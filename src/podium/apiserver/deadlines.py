@@ -28,7 +28,7 @@ class Deadline:
     request: Request
     at_s: float
     task: asyncio.Task[object] | None
-    """Who handles it, where that is known already."""
+    """Who handles it, where the request does not know how it is cancelled."""
     passed: bool = False
 
     def pass_(self) -> None:
@@ -65,7 +65,8 @@ class Deadlines:
         return wanted_s if 0 < wanted_s < self._timeout_s else self._timeout_s
 
     def begin(self, request: Request, timeout_s: float) -> Deadline:
-        deadline = Deadline(request, perf_counter() + timeout_s, asyncio.current_task())
+        task = asyncio.current_task() if request.cancel is None else None
+        deadline = Deadline(request, perf_counter() + timeout_s, task)
         self._pending.add(deadline)
         if not self._looking:
             self._looking = True

@@ -81,6 +81,9 @@ def update(
         return
     excluded = of_paths(ignored)
     gained = strip_meta(without_below(difference_.changed, excluded))
+    if not before:
+        _put(new, [new_entry(manager, operation, api_version, subresource, gained, now)] if gained else [])
+        return
     lost = without_below(difference_.removed, excluded)
     gone = union(gained, lost)
     if translate is None:

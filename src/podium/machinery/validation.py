@@ -560,25 +560,38 @@ def validate_metadata(
     """Upstream's ValidateObjectMeta."""
     errors: list[FieldError] = []
     prefix, name, namespace = meta.get("generateName"), meta.get("name"), meta.get("namespace")
+    # Every write comes by here: what is absent costs a look, and paths are made for what is wrong.
     if prefix:
         errors += invalid_each(f"{field}.generateName", prefix, name_errors(masked_generate_name(prefix)))
     if not name:
         errors.append(FieldError.required(f"{field}.name", "name or generateName is required"))
-    else:
-        errors += invalid_each(f"{field}.name", name, name_errors(name))
+    elif wrong := name_errors(name):
+        errors += invalid_each(f"{field}.name", name, wrong)
     if namespaced:
         if not namespace:
             errors.append(FieldError.required(f"{field}.namespace"))
-        else:
-            errors += invalid_each(f"{field}.namespace", namespace, dns1123_label_errors(namespace))
+        elif wrong := dns1123_label_errors(namespace):
+            errors += invalid_each(f"{field}.namespace", namespace, wrong)
     elif namespace:
         errors.append(FieldError.forbidden(f"{field}.namespace", "not allowed on this type"))
-    errors += validate_nonnegative(meta.get("generation") or 0, f"{field}.generation")
-    errors += validate_labels(meta.get("labels"), f"{field}.labels")
-    errors += validate_annotations(meta.get("annotations"), f"{field}.annotations")
-    errors += validate_owner_references(meta.get("ownerReferences") or (), f"{field}.ownerReferences")
-    errors += validate_finalizers(meta.get("finalizers") or (), f"{field}.finalizers")
-    errors += validate_managed_fields(meta.get("managedFields") or (), f"{field}.managedFields")
+    if generation := meta.get("generation"):
+        errors += validate_nonnegative(generation, f"{field}.generation")
+    return errors + _described_errors(meta, field, finalizers=meta.get("finalizers") or ())
+
+
+def _described_errors(meta: Object, field: str, *, finalizers: Sequence[str] = ()) -> list[FieldError]:
+    """Return what is wrong with those parts of metadata that may change at every write."""
+    errors: list[FieldError] = []
+    if labels := meta.get("labels"):
+        errors += validate_labels(labels, f"{field}.labels")
+    if annotations := meta.get("annotations"):
+        errors += validate_annotations(annotations, f"{field}.annotations")
+    if references := meta.get("ownerReferences"):
+        errors += validate_owner_references(references, f"{field}.ownerReferences")
+    if finalizers:
+        errors += validate_finalizers(finalizers, f"{field}.finalizers")
+    if entries := meta.get("managedFields"):
+        errors += validate_managed_fields(entries, f"{field}.managedFields")
     return errors
 
 
@@ -616,11 +629,7 @@ def validate_object_meta_update(new: Object, old: Object, *, field: str = "metad
             if value is None and part in ("name", "namespace", "uid"):
                 value = ""
             errors.append(FieldError.invalid(f"{field}.{part}", value, IMMUTABLE))
-    errors += validate_labels(meta.get("labels"), f"{field}.labels")
-    errors += validate_annotations(meta.get("annotations"), f"{field}.annotations")
-    errors += validate_owner_references(meta.get("ownerReferences") or (), f"{field}.ownerReferences")
-    errors += validate_managed_fields(meta.get("managedFields") or (), f"{field}.managedFields")
-    return errors
+    return errors + _described_errors(meta, field)
 
 
 def _same_meta(new: Any, old: Any) -> bool:
