@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
+T = TypeVar("T")
 Make = Callable[[], bytes]
 
 
@@ -206,65 +208,118 @@ async def closed_loop(
     return done
 
 
-class _Watcher(_Reading):
-    """Counts events; the n-th event of each watcher is the n-th write."""
+class _Watcher:
+    """A watch whose events are noted as they arrive and read later.
 
-    def __init__(self, data: bytes, arrived: list[list[float]], ready: Callable[[], None]) -> None:
-        self._request = data
-        self._arrived = arrived
-        self._ready: Callable[[], None] | None = ready
+    Server and client share a machine: a client that decrypts a thousand streams while it measures would take
+    so much of it that it measures itself. While events arrive, only their bytes and times are kept.
+    """
+
+    _inbox = memoryview(bytearray(256 * 1024))
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._socket = socket.socket()
+        self._socket.setblocking(False)
+        self._coming, self._going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._coming, self._going, server_hostname="localhost")
+        self._heard: list[tuple[float, bytes]] = []
         self._seen = 0
+        self.heard_at = 0.0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast(asyncio.Transport, transport).write(self._request)
+    async def open(self, port: int, data: bytes) -> None:
+        """Connect, send the request `data`, and return once the answer has begun."""
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(self._socket, ("127.0.0.1", port))
+        await self._shaken(self._tls.do_handshake)
+        self._tls.write(data)
+        begun = await self._shaken(lambda: self._tls.read(65536))
+        self._seen -= begun.count(_EVENT)
+        self._count(time.perf_counter(), [])
+        loop.add_reader(self._socket, self._hear)
 
-    def data_received(self, data: bytes) -> None:
-        if self._ready is not None:
-            self._ready()
-            self._ready = None
-        count = data.count(b'{"type":"MODIFIED"')
-        if count:
-            now = time.perf_counter()
-            for index in range(self._seen, self._seen + count):
-                slot = self._arrived[index]
+    async def _shaken(self, step: Callable[[], T]) -> T:
+        """Return what `step` does, once the peer has said enough for it."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                await self._flush()
+                self._coming.write(await loop.sock_recv(self._socket, 65536))
+            finally:
+                await self._flush()
+
+    async def _flush(self) -> None:
+        if self._going.pending:
+            await asyncio.get_running_loop().sock_sendall(self._socket, self._going.read())
+
+    def _hear(self) -> None:
+        length = self._socket.recv_into(self._inbox)
+        if not length:
+            raise AssertionError("the server closed a watch")
+        self.heard_at = time.perf_counter()
+        self._heard.append((self.heard_at, bytes(self._inbox[:length])))
+
+    def read(self, arrived: list[list[float]]) -> None:
+        """Note in `arrived` which events came when: the n-th event of each watcher is the n-th write."""
+        heard, self._heard = self._heard, []
+        for at, data in heard:
+            self._coming.write(data)
+            self._count(at, arrived)
+
+    def _count(self, at: float, arrived: list[list[float]]) -> None:
+        while True:
+            try:
+                plain = self._tls.read(65536)
+            except ssl.SSLWantReadError:
+                return
+            count = plain.count(_EVENT)
+            for slot in arrived[self._seen : self._seen + count]:
                 slot[0] += 1
-                slot[1] = now
+                slot[1] = max(slot[1], at)
             self._seen += count
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+
+_EVENT = b'{"type":"MODIFIED"'
+_QUIET_S = 0.3
+
+
+class Watchers:
+    """Many watches of one resource."""
+
+    def __init__(self) -> None:
+        self._watchers: list[_Watcher] = []
+
+    async def open(self, client: Client, count: int, target: str) -> None:
+        made = [_Watcher(client.context) for _ in range(count)]
+        self._watchers += made
+        for start in range(0, count, 50):
+            await asyncio.gather(
+                *(one.open(client.port, request("GET", target)) for one in made[start : start + 50])
+            )
+
+    async def read(self, arrived: list[list[float]]) -> None:
+        """Wait until nothing more comes; then say of each write how many have seen it, and when last."""
+        while time.perf_counter() - max(one.heard_at for one in self._watchers) < _QUIET_S:
+            await asyncio.sleep(_QUIET_S / 3)
+        for one in self._watchers:
+            one.read(arrived)
+
+    def close(self) -> None:
+        for one in self._watchers:
+            one.close()
 
 
 @contextlib.asynccontextmanager
-async def watchers(
-    client: Client, count: int, target: str, arrived: list[list[float]]
-) -> AsyncIterator[None]:
-    """Hold `count` watches; `arrived` says of each write how many have seen it and when the last one did."""
-    loop = asyncio.get_running_loop()
-    transports: list[asyncio.BaseTransport] = []
-    ready = 0
-    all_ready = loop.create_future()
-
-    def one_ready() -> None:
-        nonlocal ready
-        ready += 1
-        if ready == count:
-            all_ready.set_result(None)
-
+async def watchers(client: Client, count: int, target: str) -> AsyncIterator[Watchers]:
+    """Hold `count` watches."""
+    held = Watchers()
     try:
-        for start in range(0, count, 50):
-            made = await asyncio.gather(
-                *(
-                    loop.create_connection(
-                        lambda: _Watcher(request("GET", target), arrived, one_ready),
-                        "127.0.0.1",
-                        client.port,
-                        ssl=client.context,
-                        server_hostname="localhost",
-                    )
-                    for _ in range(start, min(count, start + 50))
-                )
-            )
-            transports += [transport for transport, _ in made]
-        await all_ready
-        yield
+        await held.open(client, count, target)
+        yield held
     finally:
-        for transport in transports:
-            cast(asyncio.Transport, transport).abort()
+        held.close()

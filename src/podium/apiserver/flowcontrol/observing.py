@@ -1,7 +1,7 @@
 """How long a priority level was in which state, and what that says of its demand. Pure.
 
-Upstream keeps an integrator and several histograms, each told of every change. Here a change notes only how long
-the state before it lasted; the figures are worked out when somebody reads them.
+Upstream keeps an integrator and several histograms, each told of every change. Here a change notes only how
+long the state before it lasted; the figures are worked out when somebody reads them.
 """
 
 from __future__ import annotations

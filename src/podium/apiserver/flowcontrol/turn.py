@@ -16,7 +16,7 @@ from contextvars import Context
 from time import perf_counter, thread_time
 from typing import Any
 
-from podium.apiserver.flowcontrol.fair_queue import Ticket, Work
+from podium.apiserver.flowcontrol.fair_queue import Ticket
 from podium.apiserver.flowcontrol.level import Level
 
 CROWDED_S = 0.005

@@ -90,17 +90,18 @@ class Steps:
         resource, operation = attributes.resource, attributes.operation
         key = (step, resource.group, resource.plural, operation)
         measured = self._measured.get(key) or self._measure(key, metrics, resource)
-        name, began = "", perf_counter()
+        asked, began = "", perf_counter()
         started = began
         try:
             for name, hook, histogram in measured.hooks:
+                asked = name
                 await hook(attributes)
                 now = perf_counter()
                 histogram.observe(now - started)
                 started = now
         except BaseException:
             now = perf_counter()
-            self._of(metrics, name, step, operation, "true").observe(now - started)
+            self._of(metrics, asked, step, operation, "true").observe(now - started)
             self._of(metrics, "", step, operation, "true").observe(now - began)
             raise
         measured.whole.observe(started - began)
