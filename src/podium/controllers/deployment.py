@@ -54,15 +54,10 @@ async def _reconcile(context: Context, key: str) -> float | None:
     ]
     claims = plan_claims(deployment, selector, candidates)
     replica_sets = await claim(context.client, DEPLOYMENTS, deployment, REPLICASETS, claims)
-    alive = frozenset(
-        meta.uid(rs)
-        for rs in replica_sets
-        if any(not podlib.is_finished(p) for p in context.caches[PODS].by_index(ORPHANS, meta.uid(rs)))
-    )
     if wants_rollback(deployment) and not deployment["spec"].get("paused") and not meta.deleting(deployment):
         await _roll_back(context, deployment, replica_sets)
         return None
-    step = plan(deployment, replica_sets, alive, context.clock.now())
+    step = plan(deployment, replica_sets, _alive(context, deployment, replica_sets), context.clock.now())
     if step.create is not None:
         await _create(context, deployment, step.create)
     for rs in step.update:
@@ -76,6 +71,22 @@ async def _reconcile(context: Context, key: str) -> float | None:
             continue
     await _write_status(context, deployment, step.status, step.annotations)
     return step.again_s
+
+
+def _alive(context: Context, deployment: Object, replica_sets: Iterable[Object]) -> frozenset[str]:
+    """Return the uids of those that have pods which have not ended. Only Recreate asks for that."""
+    if not _recreates(deployment):
+        return frozenset()
+    pods = context.caches[PODS]
+    return frozenset(
+        meta.uid(rs)
+        for rs in replica_sets
+        if any(not podlib.is_finished(pod) for pod in pods.by_index(ORPHANS, meta.uid(rs)))
+    )
+
+
+def _recreates(deployment: Object) -> bool:
+    return bool((deployment["spec"].get("strategy") or {}).get("type") == "Recreate")
 
 
 async def _roll_back(context: Context, deployment: Object, replica_sets: list[Object]) -> None:
@@ -170,7 +181,7 @@ def _keys_of_pod(delta: Delta, caches: Caches) -> Iterable[str]:
         return ()
     key = f"{meta.namespace(pod)}/{owner['name']}"
     deployment = caches[DEPLOYMENTS].get(key)
-    if deployment is None or (deployment["spec"].get("strategy") or {}).get("type") != "Recreate":
+    if deployment is None or not _recreates(deployment):
         return ()
     return (key,)
 

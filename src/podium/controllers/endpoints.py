@@ -13,9 +13,8 @@ from podium.controllers.common.trigger_times import TriggerTimes, noted
 from podium.machinery import meta
 from podium.machinery.errors import ApiError, NotFound, Object
 from podium.resources.core.endpoints import ENDPOINTS
-from podium.resources.core.pods import PODS
 from podium.resources.core.services import SERVICES
-from podium.runtime.controller import Caches, Context, Controller, Watch, namespace_is_terminating, own_key
+from podium.runtime.controller import Caches, Context, Controller, Watch, namespace_is_terminating
 from podium.runtime.informer import Delta
 
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
@@ -131,7 +130,7 @@ class _Endpoints:
             return None
         if not ep.has_selector(service):
             return None
-        pods = [p for p in context.caches[PODS].list(meta.namespace(service)) if ep.selects(service, p)]
+        pods = ep.pods_of(service, context.caches)
         changed_at = self.times.last_change(service, pods)
         new = plan(service, pods, existing)
         if new is not None:
@@ -184,8 +183,7 @@ def endpoints() -> Controller:
         component="endpoint-controller",
         service_account="endpoint-controller",
         watches=(
-            Watch(resource=SERVICES, keys_of=own_key),
-            Watch(resource=PODS, keys_of=ep.services_of_pod),
+            *ep.SERVICES_AND_PODS,
             Watch(resource=ENDPOINTS, keys_of=_keys_of_endpoints),
         ),
         reconcile=_Endpoints().reconcile,

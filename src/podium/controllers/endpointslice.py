@@ -28,7 +28,7 @@ from podium.resources.core.nodes import NODES
 from podium.resources.core.pods import PODS
 from podium.resources.core.services import SERVICES
 from podium.resources.discovery.endpointslices import ENDPOINTSLICES
-from podium.runtime.controller import Caches, Context, Controller, Watch, namespace_is_terminating, own_key
+from podium.runtime.controller import Caches, Context, Controller, Watch, namespace_is_terminating
 from podium.runtime.informer import Delta
 
 _BY_SERVICE = "service"
@@ -53,7 +53,7 @@ class _EndpointSlices:
             return None
         if not ep.has_selector(service):
             return None
-        pods = [p for p in context.caches[PODS].list(meta.namespace(service)) if ep.selects(service, p)]
+        pods = ep.pods_of(service, context.caches)
         slices = [
             s for s in context.caches[ENDPOINTSLICES].by_index(_BY_SERVICE, key) if not meta.deleting(s)
         ]
@@ -171,8 +171,8 @@ def endpointslice(per_slice_max: int = ENDPOINTS_PER_SLICE_MAX) -> Controller:
     return Controller(
         name="endpointslice-controller",
         watches=(
-            Watch(resource=SERVICES, keys_of=own_key),
-            Watch(resource=PODS, keys_of=ep.services_of_pod, indexes={_BY_NODE: _node_of_pod}),
+            *ep.SERVICES_AND_PODS,
+            Watch(resource=PODS, indexes={_BY_NODE: _node_of_pod}),
             Watch(resource=NODES, keys_of=slices.keys_of_node),
             Watch(resource=ENDPOINTSLICES, keys_of=_keys_of_slice, indexes={_BY_SERVICE: _service_of_slice}),
         ),

@@ -120,17 +120,21 @@ class Graph:
 
     def take(self, resource: Resource, delta: Delta) -> Iterable[str]:
         """Follow one change; return the uids to look at."""
-        old_owners = _owner_uids(delta.old)
         uid = meta.uid(delta.object)
+        known = self.nodes.get(uid)
+        if known is not None and delta.new is not None:
+            if known.resource.group_plural != resource.group_plural:
+                return ()  # the same object under a second group (as Ingresses once were)
+            if delta.old is not None and _bonds(delta.old) == _bonds(delta.new):
+                self.nodes[uid] = _Node(resource, delta.new)  # as most changes: of no concern here
+                return ()
+        old_owners = _owner_uids(delta.old)
         if delta.new is None:
             self.nodes.pop(uid, None)
             self._link(uid, old_owners, set())
             # Dependents may be garbage now, and owners may have been waiting for this one.
             waiting = [o for o in old_owners if o in self.nodes and waits_for_dependents(self.nodes[o].obj)]
             return [*self._dependents.get(uid, ()), *waiting]
-        known = self.nodes.get(uid)
-        if known is not None and known.resource.group_plural != resource.group_plural:
-            return ()  # the same object under a second group (as Ingresses once were)
         owners = _owner_uids(delta.new)
         self.nodes[uid] = _Node(resource, delta.new)
         self._link(uid, old_owners, owners)
@@ -169,6 +173,16 @@ class Graph:
                     del self._dependents[owner]
         for owner in new:
             self._dependents.setdefault(owner, set()).add(uid)
+
+
+def _bonds(obj: Object) -> tuple[object, ...]:
+    """Return all that the graph looks at."""
+    metadata = obj["metadata"]
+    return (
+        metadata.get("ownerReferences"),
+        metadata.get("deletionTimestamp"),
+        metadata.get("finalizers"),
+    )
 
 
 def _owner_uids(obj: Object | None) -> set[str]:

@@ -18,7 +18,7 @@ from podium.machinery.errors import ApiError, MethodNotAllowed, NotFound, Object
 from podium.machinery.resource import Resource
 from podium.resources.core.namespaces import NAMESPACES
 from podium.resources.core.pods import PODS
-from podium.runtime.controller import Caches, Context, Controller, Watch, own_key
+from podium.runtime.controller import Caches, Context, Controller, Watch
 from podium.runtime.discovery import discover
 from podium.runtime.informer import Delta
 from podium.runtime.metadata import MetadataClient
@@ -27,6 +27,8 @@ FINALIZER = "kubernetes"
 PARALLEL_MAX = 8
 LOOK_AGAIN_S_MIN = 0.5
 LOOK_AGAIN_S_MAX = 15.0
+PODS_LOOK_AGAIN_S = 16.0
+"""While pods end; that the last one goes is noticed at once. Upstream: half of their grace, and a second."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +38,8 @@ class Remains:
     counts: dict[str, int] = field(default_factory=dict)
     """How many objects, by resource as messages name it."""
     finalizers: Counter[str] = field(default_factory=Counter)
+    pods_end: bool = False
+    """Pods remain, and all that is left to do about them is to wait."""
     discovery_errors: list[str] = field(default_factory=list)
     deletion_errors: list[str] = field(default_factory=list)
 
@@ -118,6 +122,7 @@ async def _delete_content(context: Context, namespace: str) -> Remains:
     for resource in pods:
         await delete(resource)
     if remains.counts:
+        remains.pods_end = not remains.deletion_errors
         return remains  # the rest outlives the pods
     async with asyncio.TaskGroup() as group:
         for resource in deletable:
@@ -132,8 +137,9 @@ async def _delete_resource(
     """Delete all objects of one resource and note what is left."""
     try:
         items = (await client.list(resource, namespace)).get("items") or []
-        if items:
-            await _delete_items(context, resource, namespace, items)
+        staying = [item for item in items if not meta.deleting(item)]
+        if staying:
+            await _delete_items(context, resource, namespace, staying)
             items = (await client.list(resource, namespace)).get("items") or []
     except (NotFound, MethodNotAllowed):
         return  # served no more, or listed but not deletable
@@ -192,14 +198,12 @@ async def _reconcile(context: Context, key: str) -> float | None:
         new = meta.copy_path(namespace, "status")
         new["status"]["conditions"] = after
         await context.client.update(NAMESPACES, new, subresource="status")
-    return look_again_s(namespace, context.clock.now())
+    return PODS_LOOK_AGAIN_S if remains.pods_end else look_again_s(namespace, context.clock.now())
 
 
 def look_again_s(namespace: Object, now: datetime) -> float:
-    """Return when to look again at what remains: soon at first, more seldom the longer it takes.
-
-    Pods that go are noticed at once; this is for finalizers on anything else.
-    """
+    """Return when to look again at what is held by finalizers: soon at first, more seldom the longer it
+    takes."""
     since = meta.metadata(namespace).get("deletionTimestamp")
     if not since:
         return LOOK_AGAIN_S_MIN
@@ -207,19 +211,32 @@ def look_again_s(namespace: Object, now: datetime) -> float:
     return min(LOOK_AGAIN_S_MAX, max(LOOK_AGAIN_S_MIN, age_s / 4))
 
 
+def _keys_of_namespace(delta: Delta, _caches: Caches) -> Iterable[str]:
+    """A namespace whose deletion begins, or goes on because a finalizer has gone. What this controller itself
+    says in its conditions is no reason to look again."""
+    old, new = delta.old, delta.new
+    if new is None or not meta.deleting(new):
+        return ()
+    if old is not None and meta.deleting(old) and old.get("spec") == new.get("spec"):
+        return ()
+    return (meta.key(new),)
+
+
 def _keys_of_pod(delta: Delta, caches: Caches) -> Iterable[str]:
-    """A pod that has gone from a namespace being deleted lets its deletion go on."""
+    """The last pod that goes from a namespace being deleted lets its deletion go on."""
     if delta.new is not None:
         return ()
     name = meta.namespace(delta.object)
     namespace = caches[NAMESPACES].get(name)
-    return (name,) if namespace is not None and meta.deleting(namespace) else ()
+    if namespace is None or not meta.deleting(namespace) or caches[PODS].count(name):
+        return ()
+    return (name,)
 
 
 NAMESPACE = Controller(
     name="namespace-controller",
     watches=(
-        Watch(resource=NAMESPACES, keys_of=own_key),
+        Watch(resource=NAMESPACES, keys_of=_keys_of_namespace),
         Watch(resource=PODS, keys_of=_keys_of_pod),
     ),
     reconcile=_reconcile,

@@ -56,7 +56,7 @@ class Plan:
 
 def plan(replica_set: Object, owned: Sequence[Object], ranks: Mapping[str, int], now: datetime) -> Plan:
     """Decide which pods to make or delete. `owned` are the pods that are ours; `ranks` say how many sibling
-    pods share each node."""
+    pods share each node (only looked at when pods have to go)."""
     active = [pod for pod in owned if podlib.is_active(pod)]
     wanted = int(replica_set["spec"].get("replicas") or 0)
     surplus = len(active) - wanted
@@ -66,12 +66,15 @@ def plan(replica_set: Object, owned: Sequence[Object], ranks: Mapping[str, int],
         create = min(max(-surplus, 0), BURST_MAX)
         if surplus > 0:
             delete = tuple(ranked(active, ranks, now)[: min(surplus, BURST_MAX)])
-    waits = [
-        wait
-        for pod in active
-        if (wait := podlib.available_in_s(pod, _min_ready_s(replica_set), now)) is not None and wait > 0
-    ]
-    return Plan(create=create, delete=delete, again_s=min(waits, default=None))
+    return Plan(create=create, delete=delete, again_s=_next_available_in_s(replica_set, active, now))
+
+
+def _next_available_in_s(replica_set: Object, active: Sequence[Object], now: datetime) -> float | None:
+    min_ready_s = _min_ready_s(replica_set)
+    if not min_ready_s:
+        return None
+    waits = (podlib.available_in_s(pod, min_ready_s, now) for pod in active)
+    return min((wait for wait in waits if wait), default=None)
 
 
 def status_of(replica_set: Object, owned: Sequence[Object], failure: Object | None, now: datetime) -> Object:
@@ -79,6 +82,8 @@ def status_of(replica_set: Object, owned: Sequence[Object], failure: Object | No
     template_labels = meta.labels(replica_set["spec"].get("template") or {})
     min_ready_s = _min_ready_s(replica_set)
     active = [pod for pod in owned if podlib.is_active(pod)]
+    ready = [pod for pod in active if podlib.is_ready(pod)]
+    available = [pod for pod in ready if not min_ready_s or podlib.is_available(pod, min_ready_s, now)]
     conditions: list[Object] = list((replica_set.get("status") or {}).get("conditions") or ())
     if failure is None:
         conditions = drop_condition(conditions, "ReplicaFailure")
@@ -87,8 +92,8 @@ def status_of(replica_set: Object, owned: Sequence[Object], failure: Object | No
     status = {
         "replicas": len(active),
         "fullyLabeledReplicas": sum(template_labels.items() <= meta.labels(pod).items() for pod in active),
-        "readyReplicas": sum(podlib.is_ready(pod) for pod in active),
-        "availableReplicas": sum(podlib.is_available(pod, min_ready_s, now) for pod in active),
+        "readyReplicas": len(ready),
+        "availableReplicas": len(available),
         "terminatingReplicas": sum(podlib.is_terminating(pod) for pod in owned),
         "observedGeneration": meta.generation(replica_set),
         "conditions": conditions,
@@ -137,11 +142,14 @@ async def _reconcile(context: Context, resource: Resource, key: str) -> float | 
         if podlib.is_terminating(pod) and selector.matches(meta.labels(pod))
     ]
     now = context.clock.now()
-    decided = plan(replica_set, owned, _ranks(context, replica_set), now)
+    shrinks = len(owned) > int(replica_set["spec"].get("replicas") or 0)
+    decided = plan(replica_set, owned, _ranks(context, replica_set) if shrinks else {}, now)
     error = await _carry_out(context, replica_set, decided)
     if isinstance(error, ApiError) and namespace_is_terminating(error):
         error = None  # nothing can be made there any more; that is no failure of the ReplicaSet
     failure = failure_condition(decided.create > 0, error) if error is not None else None
+    if isinstance(error, ApiError) and namespace_is_terminating(error):
+        failure = None  # what goes with its namespace has not failed
     status = status_of(replica_set, owned, failure, now)
     if status != replica_set.get("status"):
         await context.client.update(resource, {**replica_set, "status": status}, subresource="status")

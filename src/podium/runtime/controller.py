@@ -27,6 +27,7 @@ from podium.machinery import meta
 from podium.machinery.errors import ApiError, Conflict, NotFound, Object
 from podium.machinery.resource import Resource
 from podium.runtime.events import Recorder
+from podium.runtime.going import GoingNamespaces
 from podium.runtime.informer import Delta, Informer, Informers
 from podium.runtime.metrics import MetricSets, QueueMetrics
 from podium.runtime.own_writes import OwnWrites, TrackedClient
@@ -35,6 +36,8 @@ from podium.runtime.workqueue import RETRY_BACKOFF, ShutDown, WorkQueue
 _log = Log("podium.controller")
 
 SLOW_CACHE_S = 30.0
+NAMESPACE_RETRY_S = 5.0
+"""When to look again at what was not asked for because its namespace goes: the cache may have been behind."""
 AS_PROCESS = "-"
 """In the place of a service account: the controller works with the rights of the whole process."""
 
@@ -179,8 +182,12 @@ class ControllerRun:
             metrics=environment.metrics,
         )
         self._caches = Caches(self._informers)
+        self._is_going = GoingNamespaces(environment.informers)
         self._recorder = Recorder(
-            self._client, component=controller.component or controller.name, clock=self._clock
+            self._client,
+            component=controller.component or controller.name,
+            clock=self._clock,
+            is_going=self._is_going,
         )
         for watch in controller.watches:
             informer = environment.informers.get(
@@ -258,7 +265,8 @@ class ControllerRun:
         writes = OwnWrites(self._informers)
         self.counters.reconciles += 1
         try:
-            again_s = await self.controller.reconcile(self._context(TrackedClient(self._client, writes)), key)
+            client = TrackedClient(self._client, writes, self._is_going)
+            again_s = await self.controller.reconcile(self._context(client), key)
         except Conflict as error:
             # Someone else wrote in between: look again. Everyday life, so not worth a warning.
             self.counters.retries += 1
@@ -285,6 +293,8 @@ class ControllerRun:
             self.queue.forget(key)
             if again_s is not None:
                 self.queue.add_after(key, again_s)
+        if writes.refused:
+            self.queue.add_after(key, NAMESPACE_RETRY_S)
         if writes.any and not self.queue.is_shut_down:
             await self._until_visible(writes, key)
 

@@ -7,6 +7,7 @@ dropped and counted), and `Recorder.run` writes what event_correlator.py makes o
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from podium.base.backoff import Backoff
 from podium.base.clock import Clock, WallClock, rfc3339
@@ -43,8 +44,18 @@ def reference_to(obj: Object) -> Object:
 class Recorder:
     """Records events in the name of one component."""
 
-    def __init__(self, client: Client, *, component: str, host: str = "", clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        *,
+        component: str,
+        host: str = "",
+        clock: Clock | None = None,
+        is_going: Callable[[str], bool] | None = None,
+    ) -> None:
+        """`is_going` tells of a namespace that it is being deleted: no event can be written there."""
         self._client = client
+        self._is_going = is_going
         self._component = component
         self._host = host
         self._clock = clock or WallClock()
@@ -71,6 +82,8 @@ class Recorder:
             told = self._correlator.correlate(said, self._clock.monotonic_s())
             if told is None:
                 self.dropped += 1
+                continue
+            if self._is_going is not None and self._is_going(said.reference.get("namespace", "")):
                 continue
             try:
                 await self._write(told)

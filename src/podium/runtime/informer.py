@@ -112,6 +112,10 @@ class Informer:
             return list(self._objects.values())
         return list(self._by_namespace.get(namespace, {}).values())
 
+    def count(self, namespace: str) -> int:
+        """Return how many objects one namespace has."""
+        return len(self._by_namespace.get(namespace, ()))
+
     def by_index(self, name: str, value: str) -> Objects:
         """Return the objects for which index `name` yields `value`."""
         return list(self._indexes[name].get(value, {}).values())
@@ -291,18 +295,22 @@ class Informer:
 
     def _put(self, key: str, obj: Object) -> None:
         old = self._objects.get(key)
-        if old is not None:
+        if old is not None and old["metadata"].get("uid") != obj["metadata"].get("uid"):
+            # Deleted and made anew between two looks: subscribers see both halves.
             self._remove(key)
-            if old["metadata"].get("uid") != obj["metadata"].get("uid"):
-                # Deleted and made anew between two looks: subscribers see both halves.
-                self._emit(Delta(old=old, new=None))
-                old = None
+            self._emit(Delta(old=old, new=None))
+            old = None
         self._objects[key] = obj
         namespace = obj["metadata"].get("namespace")
         if namespace:
             self._by_namespace.setdefault(namespace, {})[key] = obj
         for name, keys_of in self._indexers.items():
-            _index_add(self._indexes[name], keys_of(obj), key, obj)
+            index, values = self._indexes[name], keys_of(obj)
+            if old is not None:
+                before = keys_of(old)
+                if before != values:
+                    _index_remove(index, before, key)
+            _index_add(index, values, key, obj)
         self._emit(Delta(old=old, new=obj))
 
     def _remove(self, key: str) -> Object:

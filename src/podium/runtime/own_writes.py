@@ -10,11 +10,12 @@ A write whose answer was lost may or may not have happened: then the cache is li
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from podium.client.client import Client, PatchType, WatchEvent
 from podium.machinery.errors import ApiError, Json, NotFound, Object
 from podium.machinery.resource import Resource
+from podium.runtime.going import namespace_terminating
 from podium.runtime.informer import Informer
 
 
@@ -26,6 +27,8 @@ class OwnWrites:
         self._versions: dict[str, int] = {}
         self._deletions: list[tuple[Informer, str, str]] = []
         self._uncertain: dict[str, None] = {}
+        self.refused = False
+        """Something was not asked for, because its namespace was known to be going."""
 
     def wrote(self, resource: Resource, answer: Object) -> None:
         """Remember the version of an object that the API server has answered a write with."""
@@ -72,13 +75,22 @@ def _gone(informer: Informer, key: str, uid: str) -> bool:
     return obj is None or obj["metadata"].get("uid") != uid or "deletionTimestamp" in obj["metadata"]
 
 
+def _nothing_goes(_namespace: str) -> bool:
+    return False
+
+
 class TrackedClient(Client):
     """A client whose writes are remembered. Reads pass through."""
 
-    def __init__(self, client: Client, writes: OwnWrites) -> None:
+    def __init__(
+        self, client: Client, writes: OwnWrites, is_going: Callable[[str], bool] = _nothing_goes
+    ) -> None:
+        """`is_going` tells of a namespace that it is being deleted: then nothing can be made in it any more,
+        and the server is not asked what it would answer."""
         super().__init__(client.transport, user_agent=client.user_agent)
         self._client = client
         self._writes = writes
+        self._is_going = is_going
 
     async def _tracked(self, resource: Resource, write: Awaitable[Object]) -> Object:
         try:
@@ -145,6 +157,10 @@ class TrackedClient(Client):
         subresource: str = "",
         name: str = "",
     ) -> Object:
+        target = namespace or (obj.get("metadata") or {}).get("namespace")
+        if target and not subresource and self._is_going(target):
+            self._writes.refused = True
+            raise namespace_terminating(resource, target)
         write = self._client.create(resource, obj, namespace, subresource=subresource, name=name)
         return await self._tracked(resource, write)
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from podium.controllers.common import pods as podlib
 from podium.machinery import meta
 from podium.machinery.errors import Json, Object
+from podium.resources.core.pods import PODS
 from podium.resources.core.services import SERVICES
-from podium.runtime.controller import Caches
+from podium.runtime.controller import Caches, Watch, own_key
 from podium.runtime.informer import Delta
 
 HEADLESS = "service.kubernetes.io/headless"
@@ -17,6 +18,37 @@ HEADLESS = "service.kubernetes.io/headless"
 def selects(service: Object, pod: Object) -> bool:
     selector = service["spec"].get("selector")
     return bool(selector) and selector.items() <= meta.labels(pod).items()
+
+
+BY_LABEL = "by-label"
+"""The index of pods by `NAMESPACE/LABEL=VALUE`, one for each label."""
+BY_SELECTOR = "by-selector"
+"""The index of Services by the first term of their selector, in the same form."""
+
+
+def label_terms(pod: Object) -> list[str]:
+    """The index function of `BY_LABEL`."""
+    metadata = meta.metadata(pod)
+    namespace = metadata.get("namespace") or ""
+    return [f"{namespace}/{name}={value}" for name, value in (metadata.get("labels") or {}).items()]
+
+
+def selector_term(service: Object) -> list[str]:
+    """The index function of `BY_SELECTOR`."""
+    for name, value in (service["spec"].get("selector") or {}).items():
+        return [f"{meta.namespace(service)}/{name}={value}"]
+    return []
+
+
+def pods_of(service: Object, caches: Caches) -> list[Object]:
+    """Return the pods that the Service selects."""
+    pods = caches[PODS]
+    return [
+        pod
+        for term in selector_term(service)
+        for pod in pods.by_index(BY_LABEL, term)
+        if selects(service, pod)
+    ]
 
 
 def has_selector(service: Object) -> bool:
@@ -87,11 +119,39 @@ def _port_number(pod: Object, target: Json, protocol: str) -> int | None:
 
 
 def services_of_pod(delta: Delta, caches: Caches) -> Iterable[str]:
-    """The keys_of of pods: the Services that select it, or did."""
-    namespace = meta.namespace(delta.object)
-    pods = [pod for pod in (delta.old, delta.new) if pod is not None]
-    return [
+    """The keys_of of pods: the Services that select it, or did, if that could show in their endpoints."""
+    old, new = delta.old, delta.new
+    services = caches[SERVICES]
+    if not services.count(meta.namespace(delta.object)):
+        return ()
+    if old is not None and new is not None and _shown(old) == _shown(new):
+        return ()
+    return {
         meta.key(service)
-        for service in caches[SERVICES].list(namespace)
-        if any(selects(service, pod) for pod in pods)
-    ]
+        for pod in (old, new)
+        if pod is not None
+        for term in label_terms(pod)
+        for service in services.by_index(BY_SELECTOR, term)
+        if selects(service, pod)
+    }
+
+
+def _shown(pod: Object) -> tuple[object, ...]:
+    """Return what endpoints depend on, of a pod whose containers' ports never change."""
+    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+    return (
+        meta.labels(pod),
+        meta.deleting(pod),
+        podlib.is_ready(pod),
+        podlib.is_finished(pod),
+        status.get("podIP"),
+        status.get("podIPs"),
+        spec.get("nodeName"),
+    )
+
+
+SERVICES_AND_PODS = (
+    Watch(resource=SERVICES, keys_of=own_key, indexes={BY_SELECTOR: selector_term}),
+    Watch(resource=PODS, keys_of=services_of_pod, indexes={BY_LABEL: label_terms}),
+)
+"""What whoever makes endpoints of some form has to follow."""
