@@ -22,10 +22,12 @@ from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.measured import ClientMetrics
 from podium.client.throttled import ThrottleMetrics
+from podium.cloud.metrics import CloudMetrics
 from podium.cmd import audit
 from podium.cmd.cloud_controller_manager import all_controllers
 from podium.cmd.feature_gates import VERSION
 from podium.controllers.catalogue import Settings, catalogue
+from podium.controllers.selinux_warning import selinux_warning
 from podium.kubelet.metrics import KubeletMetrics
 from podium.machinery.feature_gates import table
 from podium.machinery.resource import Resource
@@ -70,8 +72,8 @@ METRICS: dict[str, Callable[[Registry], object]] = {
     ),
     "kube-apiserver, at /metrics/slis": HealthMetrics,
     "kube-apiserver, with --encryption-provider-config": EncryptionMetrics,
-    "kube-controller-manager": _managing,
-    "cloud-controller-manager": _managing,
+    "kube-controller-manager": lambda registry: (_managing(registry), selinux_warning(registry)),
+    "cloud-controller-manager": lambda registry: (_managing(registry), CloudMetrics(registry)),
     "kube-scheduler": lambda registry: (
         SchedulerMetrics(registry, "default-scheduler"),
         LeaderMetrics(registry),

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from podium.base.clock import parse_rfc3339
 from podium.base.log import Log
+from podium.base.metrics import Registry
 from podium.cloud.initialisation import addresses, initialisation, is_uninitialized, label_repairs
 from podium.cloud.interface import InstanceMetadata, Instances
+from podium.cloud.metrics import CloudMetrics
 from podium.machinery import meta
 from podium.machinery.errors import ApiError, Object
 from podium.resources.core.nodes import NODES
@@ -26,9 +29,14 @@ _log = Log("podium.cloud.node")
 
 
 def cloud_node(
-    instances: Instances, *, status_update_period_s: float = STATUS_UPDATE_PERIOD_S, concurrent_syncs: int = 1
+    instances: Instances,
+    *,
+    status_update_period_s: float = STATUS_UPDATE_PERIOD_S,
+    concurrent_syncs: int = 1,
+    metrics: CloudMetrics | None = None,
 ) -> Controller:
     """Return the controller."""
+    counted = metrics or CloudMetrics(Registry())
 
     async def reconcile(context: Context, key: str) -> float | None:
         if key == _ALL:
@@ -39,7 +47,7 @@ def cloud_node(
         if node is None:
             return None
         if is_uninitialized(node):
-            await _initialise(context, instances, node)
+            await _initialise(context, instances, node, counted)
         elif repairs := label_repairs(meta.labels(node)):
             await context.client.patch(NODES, key, {"metadata": {"labels": repairs}})
         return None
@@ -58,7 +66,7 @@ def _keys_of_node(delta: Delta, _caches: Caches) -> Iterable[str]:
     return () if delta.new is None else (meta.key(delta.new),)
 
 
-async def _initialise(context: Context, instances: Instances, node: Object) -> None:
+async def _initialise(context: Context, instances: Instances, node: Object, metrics: CloudMetrics) -> None:
     name = meta.name(node)
     try:
         instance = await instances.metadata(node)
@@ -71,8 +79,15 @@ async def _initialise(context: Context, instances: Instances, node: Object) -> N
     except ValueError as error:
         raise Failed(str(error)) from error
     initialised = await context.client.patch(NODES, name, patch)
+    metrics.taint_removal_delay.observe(_age_s(context, node))
     await _write_addresses(context, initialised, instance)
     context.recorder.event(node, "Normal", "Synced", "Node synced successfully")
+    metrics.initial_sync_delay.observe(_age_s(context, node))
+
+
+def _age_s(context: Context, node: Object) -> float:
+    created = parse_rfc3339(meta.metadata(node)["creationTimestamp"])
+    return (context.clock.now() - created).total_seconds()
 
 
 async def _refresh_addresses(context: Context, instances: Instances, node: Object) -> None:

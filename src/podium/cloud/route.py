@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 from podium.base.clock import rfc3339
 from podium.base.log import Log
+from podium.base.metrics import Registry
 from podium.cloud.interface import Route, Routes
+from podium.cloud.metrics import CloudMetrics
 from podium.cloud.route_plan import Network, plan, pod_cidrs
 from podium.machinery import meta
 from podium.machinery.errors import ApiError, Object
@@ -32,10 +34,13 @@ def node_route(
     cluster_cidrs: Sequence[Network],
     *,
     period_s: float = RECONCILIATION_PERIOD_S,
+    metrics: CloudMetrics | None = None,
 ) -> Controller:
     """Return the controller."""
+    counted = metrics or CloudMetrics(Registry())
 
     async def reconcile(context: Context, _key: str) -> float | None:
+        counted.route_syncs.inc()
         await RoundOfRoutes(routes, cluster, context).run(cluster_cidrs)
         return period_s
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable
 
 from podium.base.backoff import Backoff
+from podium.base.metrics import Registry
 from podium.cloud.balanced import (
     FINALIZER,
     balanced_nodes,
@@ -21,6 +22,7 @@ from podium.cloud.balanced import (
     wants_balancer,
 )
 from podium.cloud.interface import ImplementedElsewhere, LoadBalancers, RetryAfter
+from podium.cloud.metrics import CloudMetrics
 from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
 from podium.resources.core.nodes import NODES
@@ -33,9 +35,15 @@ _NODES = "nodes"
 """No Service's key: those have a slash."""
 
 
-def service_lb(balancers: LoadBalancers, cluster: str, *, concurrent_syncs: int = 1) -> Controller:
+def service_lb(
+    balancers: LoadBalancers,
+    cluster: str,
+    *,
+    concurrent_syncs: int = 1,
+    metrics: CloudMetrics | None = None,
+) -> Controller:
     """Return the controller."""
-    worker = ServiceBalancers(balancers, cluster, concurrent_syncs)
+    worker = ServiceBalancers(balancers, cluster, concurrent_syncs, metrics or CloudMetrics(Registry()))
     return Controller(
         name="service-lb-controller",
         component="service-controller",
@@ -60,9 +68,12 @@ def _keys_of_node(delta: Delta, _caches: Caches) -> Iterable[str]:
 class ServiceBalancers:
     """What is known of the balancers, and what to do about them."""
 
-    def __init__(self, balancers: LoadBalancers, cluster: str, concurrent_syncs: int) -> None:
+    def __init__(
+        self, balancers: LoadBalancers, cluster: str, concurrent_syncs: int, metrics: CloudMetrics
+    ) -> None:
         self._balancers = balancers
         self._cluster = cluster
+        self._metrics = metrics
         self._turns = asyncio.Semaphore(concurrent_syncs)
         self._known: dict[str, Object] = {}
         """Services that may have a balancer, as they were when it was last looked after."""
@@ -169,6 +180,7 @@ class ServiceBalancers:
 
     async def _sync_nodes(self, context: Context) -> None:
         """Tell every balancer of the nodes as they are; one that fails is looked after as a whole again."""
+        began_s = context.clock.monotonic_s()
         nodes = balanced_nodes(context.caches[NODES].list())
         for key, service in list(self._known.items()):
             # One without nodes is being ensured, or waits for it: that will look at the nodes itself.
@@ -177,10 +189,14 @@ class ServiceBalancers:
                 continue
             self._nodes[key] = identities(nodes)
             if not await self._update(context, service, nodes):
+                self._metrics.node_sync_errors.inc()
                 context.queue.add(key)
+        self._metrics.node_sync_latency.observe(context.clock.monotonic_s() - began_s)
 
     async def _update(self, context: Context, service: Object, nodes: list[Object]) -> bool:
         """Tell one balancer of the nodes; return whether that is done with."""
+        self._metrics.balancer_syncs.inc()
+        began_s = context.clock.monotonic_s()
         try:
             await self._balancers.update(self._cluster, service, nodes)
         except ImplementedElsewhere:
@@ -196,6 +212,8 @@ class ServiceBalancers:
                 f" total number of nodes: {len(nodes)}], error: {error}",
             )
             return False
+        finally:
+            self._metrics.host_update_latency.observe(context.clock.monotonic_s() - began_s)
         if nodes:
             _tell(context, service, "UpdatedLoadBalancer", "Updated load balancer with new hosts")
         else:

@@ -14,6 +14,7 @@ from podium.client.client import Client
 from podium.client.kubeconfig import client_from_kubeconfig, transport_without_identity
 from podium.cloud.interface import Cloud, Setup
 from podium.cloud.loading import factory
+from podium.cloud.metrics import CloudMetrics
 from podium.cloud.node import STATUS_UPDATE_PERIOD_S, cloud_node
 from podium.cloud.node_lifecycle import MONITOR_PERIOD_S, cloud_node_lifecycle
 from podium.cloud.providers.fake import FakeCloud
@@ -179,7 +180,9 @@ def _chosen(known: Sequence[Controller], wish: str) -> list[Controller]:
     return choice.chosen(known, wish, aliases=ALIASES)
 
 
-def controllers(cloud: Cloud, arguments: argparse.Namespace) -> list[Controller]:
+def controllers(
+    cloud: Cloud, arguments: argparse.Namespace, metrics: CloudMetrics | None = None
+) -> list[Controller]:
     """Return the controllers of the parts that the provider has."""
     made: list[Controller] = []
     if cloud.instances is not None:
@@ -188,6 +191,7 @@ def controllers(cloud: Cloud, arguments: argparse.Namespace) -> list[Controller]
                 cloud.instances,
                 status_update_period_s=arguments.node_status_update_frequency,
                 concurrent_syncs=arguments.concurrent_node_syncs,
+                metrics=metrics,
             )
         )
         made.append(cloud_node_lifecycle(cloud.instances, monitor_period_s=arguments.node_monitor_period))
@@ -197,6 +201,7 @@ def controllers(cloud: Cloud, arguments: argparse.Namespace) -> list[Controller]
                 cloud.load_balancers,
                 arguments.cluster_name,
                 concurrent_syncs=arguments.concurrent_service_syncs,
+                metrics=metrics,
             )
         )
     if cloud.routes is not None and arguments.configure_cloud_routes:
@@ -206,6 +211,7 @@ def controllers(cloud: Cloud, arguments: argparse.Namespace) -> list[Controller]
                 arguments.cluster_name,
                 arguments.cluster_cidrs,
                 period_s=arguments.route_reconciliation_period,
+                metrics=metrics,
             )
         )
     return made
@@ -216,6 +222,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     add_process_metrics(registry)
     metrics, leadership = QueueMetrics(registry), LeaderMetrics(registry)
     running, checks = RunningMetrics(registry, NAME), Checks()
+    cloud_metrics = CloudMetrics(registry)
     client = client_from_kubeconfig(arguments.kubeconfig, user_agent=NAME, metrics=registry)
     accounts: ServiceAccountClients | None = None
     if arguments.use_service_account_credentials:
@@ -234,7 +241,7 @@ async def _run(arguments: argparse.Namespace) -> None:
             metrics=metrics,
             client_for=accounts.client if accounts is not None else None,
         )
-        chosen = [c for c in controllers(cloud, arguments) if c.name in names]
+        chosen = [c for c in controllers(cloud, arguments, cloud_metrics) if c.name in names]
         await run_controllers(chosen, environment, checks=checks, running=running)
 
     flags = log_flags.as_told(parser(), arguments)
