@@ -3,68 +3,55 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 
 import pytest
 
+from podium.cloud.initialisation import UNINITIALIZED_TAINT
 from podium.cloud.interface import Setup
 from podium.cloud.loading import factory
+from podium.cloud.node import cloud_node
 from podium.cloud.service import service_lb
+from podium.resources.core.nodes import NODES
 from podium.resources.core.services import SERVICES
-from tests.cloud.builders import go, service, until
+from tests.cloud.builders import go, node, service, until
 from tests.controllers.builders import running
 from tests.runtime.fakes import FakeApi
 
-THEIRS = """
-from podium.cloud.interface import Cloud, Setup
-
-
-class Balancers:
-    def __init__(self, address):
-        self.address = address
-
-    async def get(self, cluster, service):
-        return await self.ensure(cluster, service, [])
-
-    async def ensure(self, cluster, service, nodes):
-        return {"ingress": [{"ip": self.address, "ipMode": "Proxy"}]}
-
-    async def update(self, cluster, service, nodes):
-        pass
-
-    async def ensure_deleted(self, cluster, service):
-        pass
-
-
-def make(setup: Setup) -> Cloud:
-    return Cloud(name="theirs", load_balancers=Balancers(setup.config.decode()))
-"""
+EXAMPLES = Path(__file__).parents[2] / "examples" / "extending"
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "their_cloud.py").write_text(THEIRS)
-    listing = tmp_path / "their_cloud-1.0.dist-info"
+    listing = tmp_path / "static_cloud-1.0.dist-info"
     listing.mkdir()
-    (listing / "METADATA").write_text("Metadata-Version: 2.1\nName: their-cloud\nVersion: 1.0\n")
-    (listing / "entry_points.txt").write_text("[podium.cloud_providers]\ntheirs = their_cloud:make\n")
+    (listing / "METADATA").write_text("Metadata-Version: 2.1\nName: static-cloud\nVersion: 1.0\n")
+    (listing / "entry_points.txt").write_text("[podium.cloud_providers]\nstatic = static_cloud:make\n")
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(EXAMPLES))
     importlib.invalidate_caches()
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize("name", ["their_cloud:make", "theirs"])
+@pytest.mark.parametrize("name", ["static_cloud:make", "static"])
 def test_a_provider_of_somebody_elses(name: str) -> None:
     async def test() -> None:
         api = FakeApi()
-        setup = Setup(client=api.client(), cluster_name="kubernetes", config=b"192.0.2.7")
-        balancers = factory(name)(setup).load_balancers
-        assert balancers is not None
+        written = {"services": {"default/web": "192.0.2.7"}, "nodes": {"n1": {"zone": "rack-1"}}}
+        setup = Setup(client=api.client(), cluster_name="kubernetes", config=json.dumps(written).encode())
+        cloud = factory(name)(setup)
+        assert cloud.load_balancers is not None and cloud.instances is not None
         api.put(SERVICES, service())
-        async with running(api, [service_lb(balancers, "kubernetes")]):
+        for here in ("n1", "n2"):
+            api.put(NODES, node(here, taints=[{"key": UNINITIALIZED_TAINT, "effect": "NoSchedule"}]))
+        controllers = [service_lb(cloud.load_balancers, "kubernetes"), cloud_node(cloud.instances)]
+        async with running(api, controllers):
             await until(lambda: api.table(SERVICES)["default/web"]["status"]["loadBalancer"])
-        assert api.table(SERVICES)["default/web"]["status"]["loadBalancer"] == {
-            "ingress": [{"ip": "192.0.2.7", "ipMode": "Proxy"}]
-        }
+            await until(lambda: "providerID" in api.table(NODES)["n1"]["spec"])
+        found = api.table(SERVICES)["default/web"]["status"]["loadBalancer"]
+        assert found == {"ingress": [{"ip": "192.0.2.7"}]}
+        assert api.table(NODES)["n1"]["metadata"]["labels"]["topology.kubernetes.io/zone"] == "rack-1"
+        assert "providerID" not in api.table(NODES)["n2"]["spec"], "nothing is written down of it"
 
     go(test)

@@ -23,64 +23,40 @@ from podium.runtime.informer import Informers
 from tests.runtime.fakes import FakeApi, settle
 from tests.volumes import claim, storage_class
 
-THEIRS = """
-from podium.controllers.volume_provisioning import ProvisionerError, VolumeRequest
-
-
-class Tape:
-    name = "example.com/tape"
-
-    def __init__(self, library):
-        self.library = library
-
-    async def provision(self, request: VolumeRequest):
-        nfs = {"server": self.library, "path": f"/{request.name}"}
-        spec = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "nfs": nfs}
-        return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {}, "spec": spec}
-
-    def owns(self, volume):
-        return False
-
-    async def delete(self, volume):
-        pass
-
-
-def make(options):
-    if "library" not in options:
-        raise ValueError("which library?")
-    return Tape(options["library"])
-"""
+EXAMPLES = Path(__file__).parents[2] / "examples" / "extending"
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "their_tapes.py").write_text(THEIRS)
-    listing = tmp_path / "their_tapes-1.0.dist-info"
+    listing = tmp_path / "nfs_storage-1.0.dist-info"
     listing.mkdir()
-    (listing / "METADATA").write_text("Metadata-Version: 2.1\nName: their-tapes\nVersion: 1.0\n")
-    (listing / "entry_points.txt").write_text("[podium.volume_provisioners]\ntapes = their_tapes:make\n")
+    (listing / "METADATA").write_text("Metadata-Version: 2.1\nName: nfs-storage\nVersion: 1.0\n")
+    (listing / "entry_points.txt").write_text("[podium.volume_provisioners]\nnfs = nfs_storage:make\n")
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(EXAMPLES))
     importlib.invalidate_caches()
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize("flag", ["their_tapes:make,library=tapes", "tapes,library=tapes"])
-def test_a_provisioner_of_somebody_elses(flag: str) -> None:
+@pytest.mark.parametrize("name", ["nfs_storage:make", "nfs"])
+def test_a_provisioner_of_somebody_elses(name: str, tmp_path: Path) -> None:
+    provisioner = from_flag(f"{name},server=nas,export=/volumes,mounted={tmp_path}")
+
     async def run() -> None:
         api = FakeApi()
-        api.put(STORAGECLASSES, storage_class("tape", "example.com/tape"))
-        api.put(PERSISTENTVOLUMECLAIMS, claim("archive", storageClassName="tape"))
+        api.put(STORAGECLASSES, storage_class("nas", "example.com/nfs"))
+        api.put(PERSISTENTVOLUMECLAIMS, claim("archive", storageClassName="nas"))
         client = api.client()
         environment = Environment(
             client=client, informers=Informers(client, clock=api.clock), clock=api.clock
         )
         tasks = [
-            asyncio.create_task(VolumeBinder(provisioners=(from_flag(flag),)).run(environment)),
+            asyncio.create_task(VolumeBinder(provisioners=(provisioner,)).run(environment)),
             asyncio.create_task(environment.informers.run()),
         ]
         await settle(300)
         (made,) = api.all(PERSISTENTVOLUMES)
-        assert made["spec"]["nfs"]["server"] == "tapes"
+        assert made["spec"]["nfs"] == {"server": "nas", "path": f"/volumes/{meta.name(made)}"}
         assert meta.dig(api.all(PERSISTENTVOLUMECLAIMS)[0], "status", "phase") == "Bound"
         api.change(PERSISTENTVOLUMES, meta.name(made), _retained)
         await settle(100)
@@ -101,7 +77,7 @@ def _retained(volume: Object) -> None:
 @pytest.mark.parametrize(
     ("flag", "fault"),
     [
-        ("their_tapes:make", "which library?"),
+        ("nfs_storage:make,server=nas", "options are missing: export, mounted"),
         ("nowhere:make", "could not load volume provisioner"),
         ("nobody", 'unknown volume provisioner "nobody"'),
         ("local-path,directory=relative", "the absolute path of a directory"),

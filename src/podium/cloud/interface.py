@@ -140,6 +140,8 @@ class Setup:
     """What the file says that `--cloud-config` names."""
     load_balancer_range: str = ""
     """What `--local-load-balancer-range` says, for the provider `local`."""
+    node_namespaces: str = ""
+    """What `--local-node-namespaces` says, for the same."""
 
 
 Factory = Callable[[Setup], Cloud]

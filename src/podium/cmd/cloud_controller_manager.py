@@ -82,6 +82,13 @@ def parser() -> argparse.ArgumentParser:
         default="",
         help="for `local`: where load balancers' addresses come from; CIDR or FIRST-LAST, comma-separated",
     )
+    add(
+        "--local-node-namespaces",
+        default="",
+        metavar="NODE=NAMESPACE,…",
+        help="for `local`: nodes that are network namespaces of this machine, between which routes to their"
+        " pods are kept; no name after `=`: this program's own",
+    )
     add("--cluster-name", default="kubernetes", help="how the provider tells this cluster's things")
     add("--cluster-cidr", default="", help="where pod addresses come from; other routes are left alone")
     add(
@@ -261,6 +268,7 @@ def _cloud(arguments: argparse.Namespace, client: Client) -> Cloud:
         cluster_name=arguments.cluster_name,
         config=arguments.config,
         load_balancer_range=arguments.local_load_balancer_range,
+        node_namespaces=arguments.local_node_namespaces,
     )
     made: Cloud = arguments.factory(setup)
     return made

@@ -3,7 +3,8 @@
 Where kube-proxy runs it answers for the addresses of load balancers, so an address is all that is needed.
 Which Service has which is written in one ConfigMap, at the resourceVersion it was read at: whoever writes
 second reads again. So none is given twice, neither after a restart nor by two managers that both believe
-to lead. Routes between nodes are kept by the node's own programs (`kubelet/node_routes.py`).
+to lead. Routes between nodes are kept by Podium's own kube-proxy (`kubelet/node_routes.py`), and here where
+the nodes' network namespaces are named (`local_routes.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from podium.client.client import Client
 from podium.cloud.interface import Cloud, InstanceMetadata, Setup
+from podium.cloud.providers.local_routes import LocalRoutes, parse_namespaces
 from podium.cloud.providers.pool import Exhausted, Pool, allocate, held, owner, without
 from podium.machinery import meta
 from podium.machinery.errors import AlreadyExists, Conflict, NotFound, Object
@@ -25,13 +27,25 @@ TRIES_MAX = 20
 
 
 def local(setup: Setup) -> Cloud:
-    """Return the provider; without a range it has no load balancers. Raises ValueError."""
+    """Return the provider; without a range it has no load balancers, without namespaces no routes.
+
+    Raises ValueError.
+    """
     try:
         pool = Pool.parse(setup.load_balancer_range)
     except ValueError as error:
         raise ValueError(f"--local-load-balancer-range: {error}") from error
     balancers = LocalLoadBalancers(setup.client, pool) if pool.ranges else None
-    return Cloud(name="local", instances=LocalInstances(), load_balancers=balancers)
+    try:
+        namespaces = parse_namespaces(setup.node_namespaces)
+    except ValueError as error:
+        raise ValueError(f"--local-node-namespaces: {error}") from error
+    return Cloud(
+        name="local",
+        instances=LocalInstances(),
+        load_balancers=balancers,
+        routes=LocalRoutes(namespaces) if namespaces else None,
+    )
 
 
 class LocalInstances:
