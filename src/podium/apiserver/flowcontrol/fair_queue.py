@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SERVICE_S = 0.003
 """What a request is thought to take until it is known better."""
@@ -27,18 +27,18 @@ SERVICE_S = 0.003
 Hand = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Work:
-    """How many seats a request is thought to need."""
+    """How many seats a request is thought to need. Not to be changed once made."""
 
     seats: int = 1
     final_seats: int = 0
     """Held after the answer, for `final_s`: the events of a write keep the server busy."""
     final_s: float = 0.0
+    seats_max: int = field(init=False)
 
-    @property
-    def seats_max(self) -> int:
-        return max(self.seats, self.final_seats)
+    def __post_init__(self) -> None:
+        self.seats_max = max(self.seats, self.final_seats)
 
 
 class Queue:
