@@ -27,7 +27,10 @@ from podium.cmd import audit
 from podium.cmd.cloud_controller_manager import all_controllers
 from podium.cmd.feature_gates import VERSION
 from podium.controllers.catalogue import Settings, catalogue
-from podium.controllers.selinux_warning import selinux_warning
+from podium.controllers.clustertrustbundle_publisher import BundleMetrics
+from podium.controllers.device_taint_eviction import DeviceTaintMetrics
+from podium.controllers.resourcepoolstatusrequest import PoolMetrics
+from podium.controllers.selinux_warning import conflict_figures
 from podium.kubelet.metrics import KubeletMetrics
 from podium.machinery.feature_gates import table
 from podium.machinery.resource import Resource
@@ -72,7 +75,13 @@ METRICS: dict[str, Callable[[Registry], object]] = {
     ),
     "kube-apiserver, at /metrics/slis": HealthMetrics,
     "kube-apiserver, with --encryption-provider-config": EncryptionMetrics,
-    "kube-controller-manager": lambda registry: (_managing(registry), selinux_warning(registry)),
+    "kube-controller-manager": lambda registry: (
+        _managing(registry),
+        BundleMetrics(registry),
+        DeviceTaintMetrics(registry),
+        PoolMetrics(registry),
+        conflict_figures(registry),
+    ),
     "cloud-controller-manager": lambda registry: (_managing(registry), CloudMetrics(registry)),
     "kube-scheduler": lambda registry: (
         SchedulerMetrics(registry, "default-scheduler"),

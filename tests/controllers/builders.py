@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from podium.base.metrics import Registry
 from podium.machinery.errors import Object
 from podium.resources.core.events import EVENTS
 from podium.runtime.controller import Controller, ControllerRun, Environment
 from podium.runtime.informer import Informers
+from podium.runtime.metrics import MetricSets
 from tests.runtime.fakes import FakeApi
 
 
@@ -155,10 +157,17 @@ def workload(kind: str, **spec: Any) -> Object:
 
 
 @asynccontextmanager
-async def running(api: FakeApi, controllers: Sequence[Controller]) -> AsyncIterator[list[ControllerRun]]:
-    """Run controllers on `api` until the block ends."""
+async def running(
+    api: FakeApi, controllers: Sequence[Controller], *, registry: Registry | None = None
+) -> AsyncIterator[list[ControllerRun]]:
+    """Run controllers on `api` until the block ends; what they count themselves is in `registry`."""
     client = api.client()
-    environment = Environment(client=client, informers=Informers(client, clock=api.clock), clock=api.clock)
+    environment = Environment(
+        client=client,
+        informers=Informers(client, clock=api.clock),
+        clock=api.clock,
+        sets=MetricSets(registry or Registry()),
+    )
     runs = [ControllerRun(controller, environment) for controller in controllers]
     tasks = [asyncio.ensure_future(run.run()) for run in runs]
     tasks.append(asyncio.ensure_future(environment.informers.run()))

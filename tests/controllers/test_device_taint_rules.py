@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from podium.base.metrics import Registry
 from podium.controllers.device_taint_eviction import device_taint_eviction
 from podium.controllers.device_taint_rules import Counts, condition, selects, wait_s
 from podium.machinery import meta
@@ -104,7 +105,7 @@ def _using(name: str) -> Object:
 
 def test_a_rule_from_its_first_look_to_the_last_pod() -> None:
     async def run() -> None:
-        api = FakeApi()
+        api, registry = FakeApi(), Registry()
         api.put(RESOURCESLICES, slice_())
         api.put(RESOURCECLAIMS, claim(tolerate(60)))
         api.put(PODS, _using("a"))
@@ -113,7 +114,7 @@ def test_a_rule_from_its_first_look_to_the_last_pod() -> None:
             found = meta.find_condition(api.table(DEVICETAINTRULES)["r"], "EvictionInProgress") or {}
             return found.get("reason")
 
-        async with running(api, [device_taint_eviction(with_rules=True)]):
+        async with running(api, [device_taint_eviction(with_rules=True)], registry=registry):
             await settle(100)
             api.put(DEVICETAINTRULES, rule("None", driver="d"))
             await settle(100)
@@ -128,6 +129,7 @@ def test_a_rule_from_its_first_look_to_the_last_pod() -> None:
             await api.clock.advance(20)
             await settle(100)
             assert said() == "Completed"
+        assert "device_taint_eviction_controller_pod_deletions_total 1" in registry.text().decode()
 
     asyncio.run(run())
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from podium.base.clock import rfc3339
+from podium.base.metrics import Registry
 from podium.controllers.clustertrustbundle_publisher import SIGNER, bundle_name, clustertrustbundle_publisher
 from podium.controllers.clustertrustbundle_publisher import plan as publish
 from podium.controllers.podcertificaterequest_cleaner import PODCERTIFICATEREQUEST_CLEANER
@@ -67,14 +68,15 @@ def test_the_bundle_of_the_servers_ca(
 
 def test_the_bundle_comes_back() -> None:
     async def run() -> None:
-        api = FakeApi()
+        api, registry = FakeApi(), Registry()
         api.put(CLUSTERTRUSTBUNDLES, _bundle(bundle_name("old"), "old"))
-        async with running(api, [clustertrustbundle_publisher("ca")]):
+        async with running(api, [clustertrustbundle_publisher("ca")], registry=registry):
             await settle(100)
             assert set(api.table(CLUSTERTRUSTBUNDLES)) == {bundle_name("ca")}
             api.remove(CLUSTERTRUSTBUNDLES, bundle_name("ca"))
             await settle(100)
             assert set(api.table(CLUSTERTRUSTBUNDLES)) == {bundle_name("ca")}
+        assert 'clustertrustbundle_publisher_sync_total{code="200"}' in registry.text().decode()
 
     asyncio.run(run())
 
@@ -200,10 +202,10 @@ def test_how_long_questions_are_kept() -> None:
 
 def test_a_question_waits_for_the_missing_slice() -> None:
     async def run() -> None:
-        api = FakeApi()
+        api, registry = FakeApi(), Registry()
         api.put(RESOURCESLICES, _slice("one", "p", "x", count=2))
         api.put(RESOURCEPOOLSTATUSREQUESTS, _question())
-        async with running(api, [RESOURCEPOOLSTATUSREQUEST]):
+        async with running(api, [RESOURCEPOOLSTATUSREQUEST], registry=registry):
             await settle(100)
             assert api.all(RESOURCEPOOLSTATUSREQUESTS)[0].get("status") is None
             api.put(RESOURCESLICES, _slice("two", "p", "y", count=2))
@@ -213,5 +215,7 @@ def test_a_question_waits_for_the_missing_slice() -> None:
             await api.clock.advance(3601)
             await settle(100)
             assert api.all(RESOURCEPOOLSTATUSREQUESTS) == []
+        line = 'resourcepoolstatusrequest_controller_requests_processed_total{driver_name="d"} 1'
+        assert line in registry.text().decode()
 
     asyncio.run(run())

@@ -104,7 +104,7 @@ def test_from_binding_to_the_end_of_a_pod() -> None:
         def told() -> set[tuple[str, str]]:
             return {(e["involvedObject"]["name"], e["reason"]) for e in api.all(EVENTS)}
 
-        async with running(api, [selinux_warning(registry)]):
+        async with running(api, [selinux_warning()], registry=registry):
             await settle(100)
             claim = api.put(
                 PERSISTENTVOLUMECLAIMS, {"metadata": {"name": "data"}, "spec": {"volumeName": "v"}}

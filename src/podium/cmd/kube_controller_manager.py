@@ -185,7 +185,7 @@ def _wrong(arguments: argparse.Namespace) -> str:
     return controller_flags.wrong(arguments) or leading.wrong(arguments) or component_serving.wrong(arguments)
 
 
-def _settings(arguments: argparse.Namespace, registry: Registry) -> Settings:
+def _settings(arguments: argparse.Namespace) -> Settings:
     files = controller_flags.signers(arguments)
     return Settings(
         root_ca=_read(arguments.root_ca_file),
@@ -209,7 +209,6 @@ def _settings(arguments: argparse.Namespace, registry: Registry) -> Settings:
         ended_pods_max=arguments.terminated_pod_gc_threshold,
         gates=arguments.gates,
         garbage_collector=arguments.enable_garbage_collector,
-        registry=registry,
     )
 
 
@@ -231,7 +230,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         host=urlsplit(arguments.master).netloc,
         metrics=registry,
     )
-    settings = _settings(arguments, registry)
+    settings = _settings(arguments)
     idle = without_settings(settings)
     controllers = [c for c in chosen(catalogue(settings), arguments.controllers) if c.name not in idle]
     _log.info("skipped for want of flags or gates", controllers=",".join(sorted(idle)))

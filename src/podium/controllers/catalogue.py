@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from podium.base.metrics import Registry
 from podium.base.pki import KeyPair
 from podium.controllers.attach_detach import FORCE_AFTER_S, attach_detach
 from podium.controllers.autoscaler_plan import Options as AutoscalerOptions
@@ -107,8 +106,6 @@ class Settings:
     ended_pods_max: int = ENDED_MAX
     garbage_collector: bool = True
     gates: FeatureGates = field(default_factory=lambda: FeatureGates(version="1.36"))
-    registry: Registry | None = None
-    """Where controllers count that have figures of their own."""
 
 
 OFF_BY_DEFAULT = frozenset({BOOTSTRAP_SIGNER.name, TOKEN_CLEANER.name, SELINUX_WARNING})
@@ -188,7 +185,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         VALIDATINGADMISSIONPOLICY_STATUS,
         STORAGE_VERSION_MIGRATOR,
         STORAGEVERSION_GC,
-        selinux_warning(settings.registry),
+        selinux_warning(),
         GARBAGE_COLLECTOR,
     )
 

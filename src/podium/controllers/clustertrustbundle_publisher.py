@@ -11,8 +11,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from podium.base.metrics import Registry, exponential
 from podium.machinery import meta
-from podium.machinery.errors import AlreadyExists, NotFound, Object
+from podium.machinery.errors import AlreadyExists, ApiError, NotFound, Object
 from podium.resources.certificates.clustertrustbundles import CLUSTERTRUSTBUNDLES
 from podium.runtime.controller import Caches, Context, Controller, Watch
 from podium.runtime.informer import Delta
@@ -30,6 +31,21 @@ class Plan:
     create: Object | None = None
     update: Object | None = None
     delete: Sequence[str] = ()
+
+
+class BundleMetrics:
+    """What the controller counts, under upstream's names."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.syncs = registry.counter(
+            "clustertrustbundle_publisher_sync_total", "Looks at the bundles, by how they ended.", "code"
+        )
+        self.duration = registry.histogram(
+            "clustertrustbundle_publisher_sync_duration_seconds",
+            "How long they took.",
+            exponential(0.001, 2, 15),
+            "code",
+        )
 
 
 def bundle_name(ca: str) -> str:
@@ -62,12 +78,25 @@ def clustertrustbundle_publisher(ca: str) -> Controller:
     """Return the controller that publishes `ca` (PEM)."""
 
     async def reconcile(context: Context, _key: str) -> float | None:
+        metrics, began_s, code = context.metrics.of(BundleMetrics), context.clock.monotonic_s(), "500"
+        try:
+            await publish(context)
+            code = "200"
+        except ApiError as error:
+            code = str(error.code)
+            raise
+        finally:
+            metrics.syncs.labels(code).inc()
+            metrics.duration.labels(code).observe(context.clock.monotonic_s() - began_s)
+        return None
+
+    async def publish(context: Context) -> None:
         decided = plan(context.caches[CLUSTERTRUSTBUNDLES].list(), ca)
         if decided.create is not None:
             try:
                 await context.client.create(CLUSTERTRUSTBUNDLES, decided.create)
             except AlreadyExists:
-                return None
+                return
         if decided.update is not None:
             await context.client.update(CLUSTERTRUSTBUNDLES, decided.update)
         for name in decided.delete:
@@ -75,7 +104,6 @@ def clustertrustbundle_publisher(ca: str) -> Controller:
                 await context.client.delete(CLUSTERTRUSTBUNDLES, name)
             except NotFound:
                 continue
-        return None
 
     return Controller(
         name=NAME,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from podium.base.clock import parse_rfc3339, rfc3339
+from podium.base.metrics import Registry
 from podium.controllers import device_taint_rules as rules
 from podium.controllers.common import pods as podlib
 from podium.controllers.common.tolerations import tolerates
@@ -110,6 +111,21 @@ def _generation(slice_: Object) -> int:
     return int(meta.dig(slice_, "spec", "pool", "generation") or 0)
 
 
+class DeviceTaintMetrics:
+    """What the controller counts, under upstream's names."""
+
+    def __init__(self, registry: Registry) -> None:
+        prefix = "device_taint_eviction_controller"
+        self.deletions = registry.counter(
+            f"{prefix}_pod_deletions_total", "Pods that had to leave a device."
+        ).labels()
+        self.latency = registry.histogram(
+            f"{prefix}_pod_deletion_duration_seconds",
+            "How long after the time at which it had to leave a pod was deleted.",
+            (0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 30, 60, 120, 180, 240),
+        ).labels()
+
+
 class _Evictions:
     """The controller's work, and what it remembers."""
 
@@ -139,6 +155,9 @@ class _Evictions:
         self._warned.pop(key, None)
         for pod in users:
             if await _evict(context, pod, now):
+                metrics = context.metrics.of(DeviceTaintMetrics)
+                metrics.deletions.inc()
+                metrics.latency.observe((context.clock.now() - found.at).total_seconds())
                 self._evicted.update(meta.uid(rule) for rule in found.rules)
         return None
 

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from podium.base.clock import parse_rfc3339, rfc3339
+from podium.base.metrics import Registry, exponential
 from podium.machinery import meta
-from podium.machinery.errors import Conflict, NotFound, Object
+from podium.machinery.errors import ApiError, Conflict, NotFound, Object
 from podium.resources.resource.resourceclaims import RESOURCECLAIMS
 from podium.resources.resource.resourcepoolstatusrequests import LIMIT, RESOURCEPOOLSTATUSREQUESTS
 from podium.resources.resource.resourceslices import RESOURCESLICES
@@ -23,6 +24,25 @@ from podium.runtime.informer import Delta
 ANSWERED_KEPT = timedelta(hours=1)
 PENDING_KEPT = timedelta(hours=24)
 MESSAGE_BYTES_MAX = 256
+
+
+class PoolMetrics:
+    """What the controller counts, under upstream's names."""
+
+    def __init__(self, registry: Registry) -> None:
+        prefix = "resourcepoolstatusrequest_controller"
+        self.processed = registry.counter(
+            f"{prefix}_requests_processed_total", "Requests answered, or tried to be.", "driver_name"
+        )
+        self.errors = registry.counter(
+            f"{prefix}_request_processing_errors_total", "Answers that were not written.", "driver_name"
+        )
+        self.duration = registry.histogram(
+            f"{prefix}_request_processing_duration_seconds",
+            "How long answering took.",
+            exponential(0.001, 2, 15),
+            "driver_name",
+        )
 
 
 def answer(request: Object, slices: Iterable[Object], claims: Iterable[Object], now: datetime) -> Object:
@@ -126,10 +146,22 @@ async def _reconcile(context: Context, key: str) -> float | None:
         slices, claims = context.caches[RESOURCESLICES].list(), context.caches[RESOURCECLAIMS].list()
         status = answer(request, slices, claims, now)
         if is_complete(status):
-            answered = {**request, "status": status}
-            await context.client.update(RESOURCEPOOLSTATUSREQUESTS, answered, subresource="status")
+            await _write(context, {**request, "status": status})
             return ANSWERED_KEPT.total_seconds()
     return left_s
+
+
+async def _write(context: Context, answered: Object) -> None:
+    metrics, driver = context.metrics.of(PoolMetrics), str(answered["spec"]["driver"])
+    began_s = context.clock.monotonic_s()
+    try:
+        await context.client.update(RESOURCEPOOLSTATUSREQUESTS, answered, subresource="status")
+    except ApiError:
+        metrics.errors.labels(driver).inc()
+        raise
+    finally:
+        metrics.processed.labels(driver).inc()
+        metrics.duration.labels(driver).observe(context.clock.monotonic_s() - began_s)
 
 
 def _waiting_for(delta: Delta, caches: Caches) -> Iterable[str]:

@@ -142,11 +142,41 @@ def _bound(obj: Object | None, *path: str) -> Any:
     return meta.dig(obj, *path) or ""
 
 
-def selinux_warning(registry: Registry | None = None) -> Controller:
-    """Return the controller; it counts in `registry`."""
+class _Figures:
+    """The conflicts that there are, counted under upstream's name when somebody asks."""
+
+    def __init__(self, registry: Registry, uses: VolumeUses) -> None:
+        self._uses = uses
+        self._family = registry.gauge(
+            "selinux_warning_controller_selinux_volume_conflict",
+            "Pods that use one volume in ways that SELinux does not let them use it together.",
+            *("property", "pod1_namespace", "pod1_name", "pod1_value"),
+            *("pod2_namespace", "pod2_name", "pod2_value"),
+        )
+        registry.before_collection(self._read)
+
+    def _read(self) -> None:
+        self._family.clear()
+        for c in self._uses.conflicts():
+            one, other = meta.split_key(c.pod), meta.split_key(c.other_pod)
+            self._family.labels(c.about, *one, c.value, *other, c.other_value).set(1)
+
+
+def conflict_figures(registry: Registry, uses: VolumeUses | None = None) -> object:
+    """Have the conflicts among `uses` counted."""
+    return _Figures(registry, uses or VolumeUses())
+
+
+def selinux_warning() -> Controller:
+    """Return the controller."""
     warnings = _Warnings()
-    if registry is not None:
-        _measure(registry, warnings.uses)
+
+    def measure(registry: Registry) -> object:
+        return conflict_figures(registry, warnings.uses)
+
+    def on_start(context: Context) -> None:
+        context.metrics.of(measure)
+
     return Controller(
         name=NAME,
         component="selinux_warning",
@@ -158,22 +188,5 @@ def selinux_warning(registry: Registry | None = None) -> Controller:
         ),
         reconcile=warnings.reconcile,
         workers=1,
+        on_start=on_start,
     )
-
-
-def _measure(registry: Registry, uses: VolumeUses) -> None:
-    family = registry.gauge(
-        "selinux_warning_controller_selinux_volume_conflict",
-        "Pods that use one volume in ways that SELinux does not let them use it together.",
-        *("property", "pod1_namespace", "pod1_name", "pod1_value"),
-        *("pod2_namespace", "pod2_name", "pod2_value"),
-    )
-
-    def read() -> None:
-        family.clear()
-        for c in uses.conflicts():
-            family.labels(
-                *(c.about, *meta.split_key(c.pod), c.value, *meta.split_key(c.other_pod), c.other_value)
-            ).set(1)
-
-    registry.before_collection(read)

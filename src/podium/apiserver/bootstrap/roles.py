@@ -281,6 +281,8 @@ _CLOUD_ACCOUNTS = "node-controller route-controller service-controller"
 CLOUD_CONTROLLER_MANAGER_IN_KUBE_SYSTEM: tuple[Object, ...] = (
     rule("create", "coordination.k8s.io", "leases"),
     rule("get update", "coordination.k8s.io", "leases", "cloud-controller-manager"),
+    # By whom clients of its port are signed.
+    rule(READ, "core", "configmaps", "extension-apiserver-authentication"),
     # The record of the provider `local`.
     rule("create", "core", "configmaps"),
     rule("get update", "core", "configmaps", "podium-load-balancer-addresses"),
