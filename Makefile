@@ -51,6 +51,7 @@ docs: $(STAMP) ## Write docs/reference anew from the code
 bench: $(STAMP) ## Print how fast and how large
 	$(BIN)/python -m bench.start
 	$(BIN)/python -m bench.api
+	$(BIN)/python -m bench.controllers --scale 0.1 --idle-seconds 30
 
 # Debian's packages; elsewhere, or without root, `podium up` says what is missing.
 system:

@@ -13,13 +13,14 @@ from podium.controllers.serviceaccount import SERVICEACCOUNT
 from podium.controllers.serviceaccount_token import serviceaccount_token
 from podium.machinery import meta
 from podium.machinery.errors import Object
+from podium.machinery.resource import Resource
 from podium.resources.core.configmaps import CONFIGMAPS
 from podium.resources.core.namespaces import NAMESPACES
 from podium.resources.core.pods import PODS
 from podium.resources.core.secrets import SECRETS
 from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
 from tests.controllers.builders import pod, running
-from tests.runtime.fakes import FakeApi
+from tests.runtime.fakes import FakeApi, api_error
 
 SERVED = (PODS, CONFIGMAPS, SECRETS)
 
@@ -94,6 +95,32 @@ def test_a_namespace_that_cannot_be_discovered_stays() -> None:
             quiet = len(api.writes)
             await api.clock.advance(60)
             assert len(api.writes) - quiet < 20, "it looks more and more seldom"
+
+    asyncio.run(go())
+
+
+def test_nothing_else_goes_before_pods_that_could_not_be_deleted() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.served = SERVED
+        api.put(NAMESPACES, namespace())
+        api.put(CONFIGMAPS, {"metadata": {"name": "c", "namespace": "ns"}})
+        api.put(PODS, pod("p", namespace="ns"))
+
+        def late(verb: str, resource: Resource, obj: Object) -> Exception | None:
+            return api_error(504) if resource.plural == PODS.plural else None
+
+        api.fail = late
+        async with running(api, [NAMESPACE]):
+            await api.clock.advance(1)
+            api.change(NAMESPACES, "ns", going)
+            await api.clock.advance(1)
+            assert "ns/c" in api.table(CONFIGMAPS)
+            assert conditions(api)["NamespaceDeletionContentFailure"][0] == "True"
+            api.fail = lambda verb, resource, obj: None
+            await api.clock.advance(1)
+            assert meta.deleting(api.table(PODS)["ns/p"])
+            assert "ns/c" in api.table(CONFIGMAPS)
 
     asyncio.run(go())
 

@@ -121,7 +121,7 @@ async def _delete_content(context: Context, namespace: str) -> Remains:
     pods = [r for r in deletable if r.group_plural == PODS.group_plural]
     for resource in pods:
         await delete(resource)
-    if remains.counts:
+    if not remains.done:
         remains.pods_end = not remains.deletion_errors
         return remains  # the rest outlives the pods
     async with asyncio.TaskGroup() as group:
