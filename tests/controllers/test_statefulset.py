@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from podium.controllers.common.history import HASH
+from podium.controllers.common.history import HASH, plan_history
 from podium.controllers.statefulset import STATEFULSET
 from podium.controllers.statefulset_plan import made_of_current, plan
 from podium.machinery import meta
@@ -385,3 +385,12 @@ def test_a_pod_gets_back_the_labels_of_its_name() -> None:
             assert told(api)[-1] == "SuccessfulUpdate: Update Pod db-0 in StatefulSet db successful"
 
     asyncio.run(go())
+
+
+def test_a_revision_has_its_name_before_and_after_the_first_status() -> None:
+    mine = workload("StatefulSet", replicas=1)
+    before = plan_history(mine, []).update
+    mine["status"] = {"collisionCount": 0}
+    assert meta.name(plan_history(mine, []).update) == meta.name(before)
+    mine["status"] = {"collisionCount": 1}
+    assert meta.name(plan_history(mine, []).update) != meta.name(before)

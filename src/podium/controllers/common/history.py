@@ -66,8 +66,11 @@ def plan_history(owner: Object, revisions: Sequence[Object]) -> History:
 def _revision(owner: Object, number: int) -> Object:
     template = owner["spec"]["template"]
     collisions = (owner.get("status") or {}).get("collisionCount")
+    label = HASH
+    if owner["kind"] == "StatefulSet":
+        # Counted from the start: one made anew, without a status yet, must find the name it had.
+        label, collisions = REVISION_HASH, int(collisions or 0)
     hash_ = template_hash(data_of(template), collisions)
-    label = HASH if owner["kind"] == "DaemonSet" else REVISION_HASH
     return {
         "apiVersion": CONTROLLERREVISIONS.api_version,
         "kind": CONTROLLERREVISIONS.kind,
