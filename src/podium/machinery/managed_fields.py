@@ -70,9 +70,9 @@ def update(
         # Nobody is tracked on this object any more, and a mere update does not start it again.
         _put(new, [])
         return
-    live = old if old is not None else schema.skeleton() if schema is not None else {}
+    live = _relevant(old) if old is not None else _blank(schema)
     try:
-        difference_ = compare(_relevant(live), _relevant(new), shape_of(schema))
+        difference_ = compare(live, _relevant(new), shape_of(schema))
     except CompareError:
         _put(new, before)
         return
@@ -150,6 +150,14 @@ def _relevant(obj: Object) -> Object:
     if isinstance(meta, dict):
         result["metadata"] = {key: value for key, value in meta.items() if key not in _META_STRIPPED}
     return result
+
+
+def _blank(schema: Schema | None) -> Object:
+    """Return what a creation is compared with. Read-only: it is made once."""
+    if schema is None:
+        return {}
+    blank: Object = schema.shape.once("blank", lambda _shape: _relevant(schema.skeleton()))
+    return blank
 
 
 def strip_meta(tree: FieldSet) -> FieldSet:

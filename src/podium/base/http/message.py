@@ -11,25 +11,26 @@ from urllib.parse import parse_qsl, unquote
 class Headers:
     """An ordered list of header fields; names compare without regard to case."""
 
-    __slots__ = ("_items",)
+    __slots__ = ("_first", "_items")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._items = [(name.lower(), value) for name, value in items]
+        self._first: dict[str, str] | None = None
+        """The first value of each name, once somebody has asked for one."""
 
     @classmethod
     def of_lower(cls, items: list[tuple[str, str]]) -> Headers:
         """Return headers that own `items`, whose names are in lower case already."""
         headers = cls.__new__(cls)
         headers._items = items
+        headers._first = None
         return headers
 
     def get(self, name: str, default: str = "") -> str:
         """Return the first value of `name`."""
-        name = name.lower()
-        for key, value in self._items:
-            if key == name:
-                return value
-        return default
+        if self._first is None:
+            self._first = dict(reversed(self._items))
+        return self._first.get(name.lower(), default)
 
     def get_all(self, name: str) -> list[str]:
         name = name.lower()
@@ -37,16 +38,19 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         self._items.append((name.lower(), value))
+        self._first = None
 
     def set(self, name: str, value: str) -> None:
         """Replace every value of `name` by one."""
         name = name.lower()
         self._items = [item for item in self._items if item[0] != name]
         self._items.append((name, value))
+        self._first = None
 
     def remove(self, name: str) -> None:
         name = name.lower()
         self._items = [item for item in self._items if item[0] != name]
+        self._first = None
 
     def tokens(self, name: str) -> list[str]:
         """Return the comma-separated elements of all values of `name`, in lower case."""
