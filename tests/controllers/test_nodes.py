@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 
 from podium.base.clock import rfc3339
-from podium.controllers.node_ipam import node_ipam
+from podium.controllers.node_ipam import MASK_SIZES, networks, node_ipam
 from podium.controllers.node_ipam import plan as plan_ranges
 from podium.controllers.node_lifecycle import NOT_READY, UNREACHABLE, node_lifecycle, plan
 from podium.controllers.pod_gc import pod_gc
 from podium.controllers.taint_eviction import Noticed, evict_at, taint_eviction
 from podium.machinery import meta
-from podium.machinery.errors import Object
+from podium.machinery.errors import ApiError, Object
 from podium.resources.coordination.leases import LEASES
 from podium.resources.core.events import EVENTS
 from podium.resources.core.nodes import NODES
 from podium.resources.core.pods import PODS
-from tests.controllers.builders import pod, running
+from tests.controllers.builders import events, pod, running
 from tests.runtime.fakes import FakeApi
 
 NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
@@ -280,17 +280,46 @@ def test_a_condition_is_added_to_those_that_a_node_has_written_meanwhile() -> No
 def test_ranges() -> None:
     nodes = [node(name, podCIDR=cidr) if cidr else node(name) for name, cidr in
              (("a", "10.244.0.0/24"), ("b", ""), ("c", "10.244.2.0/24"), ("d", ""))]  # fmt: skip
-    assert plan_ranges(nodes, "10.244.0.0/16", 24, "10.244.3.0/24") == {
-        "b": "10.244.1.0/24",
-        "d": "10.244.4.0/24",
+    cluster, services = networks("10.244.0.0/16"), networks("10.244.3.0/24")
+    assert plan_ranges(nodes, cluster, MASK_SIZES, services) == {
+        "b": ["10.244.1.0/24"],
+        "d": ["10.244.4.0/24"],
     }
-    assert plan_ranges([node("x"), node("y")], "10.0.0.0/24", 24, "") == {"x": "10.0.0.0/24", "y": None}
+    small = plan_ranges([node("x"), node("y")], networks("10.0.0.0/24"), MASK_SIZES, [])
+    assert small == {"x": ["10.0.0.0/24"], "y": None}
+
+
+def test_a_range_of_each_family() -> None:
+    nodes = [node("a", podCIDR="10.0.0.0/24", podCIDRs=["10.0.0.0/24", "fd00::/64"]), node("b"), node("c")]
+    given = plan_ranges(nodes, networks("10.0.0.0/22,fd00::/63"), MASK_SIZES, [])
+    assert given == {"b": ["10.0.1.0/24", "fd00:0:0:1::/64"], "c": None}
+
+
+def test_ranges_of_another_size_are_not_given_again() -> None:
+    given = plan_ranges(
+        [node("a", podCIDR="10.0.0.0/23"), node("b")], networks("10.0.0.0/22"), MASK_SIZES, []
+    )
+    assert given == {"b": ["10.0.2.0/24"]}
+
+
+def test_a_range_that_cannot_be_written_is_told_of() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(NODES, node("n1"))
+        api.fail = lambda verb, resource, obj: (
+            ApiError("no") if (verb, resource) == ("patch", NODES) else None
+        )
+        async with running(api, [node_ipam("10.0.0.0/22")]):
+            await api.clock.advance(1)
+        assert ("CIDRAssignmentFailed", "Node n1 status is now: CIDRAssignmentFailed") in events(api)
+
+    asyncio.run(go())
 
 
 def test_no_range_is_given_twice_and_ranges_come_back() -> None:
     async def go() -> None:
         api = FakeApi()
-        async with running(api, [node_ipam("10.0.0.0/22", 24, "")]):
+        async with running(api, [node_ipam("10.0.0.0/22")]):
             for number in range(6):
                 api.put(NODES, node(f"n{number}"))
                 if number == 2:
@@ -316,3 +345,50 @@ def test_a_taint_without_a_time_counts_from_when_it_was_noticed() -> None:
     assert noticed.dated("n", [undated], later)[0]["timeAdded"] == rfc3339(NOW)
     assert noticed.dated("n", [], later) == []
     assert noticed.dated("n", [undated], later)[0]["timeAdded"] == rfc3339(later)
+
+
+def test_nodes_that_come_go_and_fail_are_told_of() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(NODES, node("n1"))
+        api.put(NODES, node("n2"))
+        async with running(api, [node_lifecycle(40, api.clock)]):
+            await api.clock.advance(1)
+            api.change(NODES, "n1", lambda o: o["status"]["conditions"][0].update(status="False"))
+            await api.clock.advance(1)
+            told = dict(events(api))
+            assert told["RegisteredNode"] == "Node n2 event: Registered Node n2 in Controller"
+            assert "NodeNotReady" not in told, "the kubelet has said so itself"
+            await api.clock.advance(60)
+            assert ("NodeNotReady", "Node n2 status is now: NodeNotReady") in events(api)
+            assert ("NodeNotReady", "Node n1 status is now: NodeNotReady") not in events(api)
+            api.remove(NODES, "n2")
+            await api.clock.advance(1)
+            assert ("RemovingNode", "Node n2 event: Removing Node n2 from Controller") in events(api)
+
+    asyncio.run(go())
+
+
+def test_an_eviction_that_is_cancelled_is_told_of() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        tainted = node("n1", taints=[{"key": "k", "effect": "NoExecute"}])
+        api.put(NODES, tainted)
+        patient, forgotten = pod("patient"), pod("forgotten")
+        for each in (patient, forgotten):
+            each["spec"]["tolerations"] = [{"key": "k", "operator": "Exists", "tolerationSeconds": 60}]
+            api.put(PODS, each)
+        async with running(api, [taint_eviction()]):
+            await api.clock.advance(30)
+            api.remove(PODS, "default/forgotten")
+            await api.clock.advance(1)
+            api.change(NODES, "n1", lambda o: o["spec"].update(taints=[]))
+            await api.clock.advance(60)
+            assert not meta.deleting(api.table(PODS)["default/patient"])
+        assert sorted(message for _, message in events(api)) == [
+            "Cancelling deletion of Pod default/forgotten",
+            "Cancelling deletion of Pod default/patient",
+        ]
+        assert {reason for reason, _ in events(api)} == {"TaintManagerEviction"}
+
+    asyncio.run(go())

@@ -53,7 +53,7 @@ def test_protection(deleting: bool, finalizers: list[str], used: bool, expected:
 
 
 @pytest.mark.parametrize(
-    ("current", "nodes", "expected"), [(0, 100, 0), (0, 101, 1), (1, 95, 1), (1, 89, 0), (0, 20000, 5)]
+    ("current", "nodes", "expected"), [(0, 100, 0), (0, 101, 1), (1, 95, 1), (1, 89, 0), (0, 20000, 4)]
 )
 def test_ttl_steps_overlap(current: int, nodes: int, expected: int) -> None:
     assert step(current, nodes) == expected

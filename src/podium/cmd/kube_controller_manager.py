@@ -20,6 +20,7 @@ from podium.cmd import (
     controller_flags,
     leading,
     log_flags,
+    node_ipam_flags,
     node_lifecycle_flags,
     unused_flags,
     volume_flags,
@@ -85,17 +86,9 @@ def parser() -> argparse.ArgumentParser:
         default=DEFAULT_DURATION_S,
         help="how long certificates last that do not ask for less",
     )
-    made.add_argument("--cluster-cidr", default="", help="the range that nodes' pod ranges are cut from")
-    made.add_argument("--allocate-node-cidrs", type=boolean, nargs="?", const=True, default=False)
-    for name, text in (
-        ("--node-cidr-mask-size", "how long the prefix of a node's pod range is"),
-        ("--node-cidr-mask-size-ipv4", "the same for IPv4"),
-        ("--node-cidr-mask-size-ipv6", "the same for IPv6"),
-    ):
-        made.add_argument(name, type=int, default=0, help=f"{text}; 0: 24 for IPv4 and 64 for IPv6")
+    node_ipam_flags.add_flags(made)
     made.add_argument("--cidr-allocator-type", default="RangeAllocator", help=argparse.SUPPRESS)
     made.add_argument("--cloud-provider", default="", help="external, or nothing, which means the same here")
-    made.add_argument("--service-cluster-ip-range", default="", help="kept free of pod ranges")
     leading.add_flags(made, NAME)
     made.add_argument(
         "--controllers",
@@ -159,6 +152,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     made = parser()
     arguments = made.parse_args(argv)
     arguments.gates = chosen_gates(made, arguments)
+    node_ipam_flags.check(made, arguments)
     try:
         chosen(catalogue(Settings()), arguments.controllers)
     except ValueError as error:
@@ -191,8 +185,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         root_ca=_read(arguments.root_ca_file),
         service_account_key=_read(arguments.service_account_private_key_file),
         cluster_cidr=arguments.cluster_cidr if arguments.allocate_node_cidrs else "",
-        node_cidr_mask_size=_mask_size(arguments),
-        service_cidr=arguments.service_cluster_ip_range.split(",")[0],
+        node_cidr_mask_sizes=node_ipam_flags.mask_sizes(arguments),
+        service_cidr=arguments.service_cluster_ip_range,
         node_monitor_grace_s=arguments.node_monitor_grace_period,
         node_startup_grace_s=arguments.node_startup_grace_period,
         eviction_rates=node_lifecycle_flags.eviction_rates(arguments),
@@ -210,12 +204,6 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         gates=arguments.gates,
         garbage_collector=arguments.enable_garbage_collector,
     )
-
-
-def _mask_size(arguments: argparse.Namespace) -> int:
-    six = ":" in arguments.cluster_cidr
-    own: int = arguments.node_cidr_mask_size_ipv6 if six else arguments.node_cidr_mask_size_ipv4
-    return own or arguments.node_cidr_mask_size or (64 if six else 24)
 
 
 async def _run(arguments: argparse.Namespace) -> None:

@@ -35,7 +35,7 @@ from podium.controllers.legacy_serviceaccount_token_cleaner import (
 )
 from podium.controllers.names import ALIASES, CLOUDS
 from podium.controllers.namespace import NAMESPACE
-from podium.controllers.node_ipam import node_ipam
+from podium.controllers.node_ipam import MASK_SIZES, node_ipam
 from podium.controllers.node_lifecycle import STARTUP_GRACE_S, node_lifecycle
 from podium.controllers.node_zones import EvictionRates
 from podium.controllers.pod_gc import ENDED_MAX, pod_gc
@@ -86,7 +86,8 @@ class Settings:
     root_ca: str = ""
     service_account_key: str = ""
     cluster_cidr: str = ""
-    node_cidr_mask_size: int = 24
+    node_cidr_mask_sizes: Mapping[int, int] = field(default_factory=lambda: MASK_SIZES)
+    """By the version of IP."""
     service_cidr: str = ""
     node_monitor_grace_s: float = 50.0
     node_startup_grace_s: float = STARTUP_GRACE_S
@@ -140,7 +141,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         PODCERTIFICATEREQUEST_CLEANER,
         clustertrustbundle_publisher(settings.root_ca),
         csr_signing(settings.signing, settings.signing_duration_s),
-        node_ipam(settings.cluster_cidr, settings.node_cidr_mask_size, settings.service_cidr),
+        node_ipam(settings.cluster_cidr, settings.service_cidr, settings.node_cidr_mask_sizes),
         node_lifecycle(
             settings.node_monitor_grace_s,
             rates=settings.eviction_rates,

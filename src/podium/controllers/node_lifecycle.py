@@ -169,14 +169,16 @@ def node_lifecycle(
     heard = _Heard(clock or WallClock())
     turns = Turns()
     speed = rates or EvictionRates()
-    last_ready: dict[str, str] = {}
+    known: set[str] = set()
+    gone: dict[str, Object] = {}
+    """Nodes that have been deleted, until that has been told."""
 
     def keys_of_node(delta: Delta, caches: Caches) -> Iterable[str]:
         name = meta.name(delta.object)
         if delta.new is None:
             heard.forget(name)
-            last_ready.pop(name, None)
-            return _others(caches)
+            gone[name] = delta.object
+            return {name, *_others(caches)}
         condition = meta.find_condition(delta.new, "Ready") or {}
         heard.observe(name, "status", str(condition.get("lastHeartbeatTime")))
         if delta.old is not None and _ready(delta.old) != _ready(delta.new):
@@ -204,9 +206,16 @@ def node_lifecycle(
 
     async def reconcile(context: Context, key: str) -> float | None:
         node = context.caches[NODES].get(key)
+        left = gone.pop(key, None)
+        if left is not None:
+            known.discard(key)
+            _tell(context, left, "RemovingNode", f"Node {key} event: Removing Node {key} from Controller")
         if node is None or meta.deleting(node):
             return None
-        limit_s = grace_s if _ready(node) else max(grace_s, startup_grace_s)
+        if key not in known:
+            known.add(key)
+            _tell(context, node, "RegisteredNode", f"Node {key} event: Registered Node {key} in Controller")
+        limit_s = grace_s if _ready(node) else startup_grace_s
         silent_s = heard.silent_s(key)
         nodes = context.caches[NODES].list()
         # Some node must be well, and not merely not yet found out to be silent as well.
@@ -219,8 +228,7 @@ def node_lifecycle(
             evict = turn_s == 0.0
         now = context.clock.now()
         decided = plan(node, silent=silent, evict=evict, now=now)
-        before = last_ready.get(key)
-        last_ready[key] = decided.ready
+        turned = _ready(node) == "True" and decided.ready != "True"
         if decided.conditions is not None:
             new = meta.copy_path(node, "status")
             new["status"]["conditions"] = decided.conditions
@@ -231,15 +239,9 @@ def node_lifecycle(
                 "spec": {"taints": decided.taints or None},
             }
             await context.client.patch(NODES, key, patch)
-        turned = before == "True" and decided.ready != "True"
-        if turned or (decided.conditions is not None and decided.ready == "Unknown"):
-            context.recorder.event(
-                {**node, "apiVersion": "v1", "kind": "Node"},
-                "Normal",
-                "NodeNotReady",
-                f"Node {key} status is now: NodeNotReady",
-            )
-        if turned or decided.ready == "Unknown":
+        if turned:
+            _tell(context, node, "NodeNotReady", f"Node {key} status is now: NodeNotReady")
+        if decided.ready == "Unknown":
             await _mark_pods_not_ready(context, key, now)
         # Without a turn in sight, the next change of a node's readiness brings another look.
         waits = [wait_s for wait_s in (limit_s - silent_s, turn_s) if 0 < wait_s < math.inf]
@@ -258,6 +260,10 @@ def node_lifecycle(
     )
 
 
+def _tell(context: Context, node: Object, reason: str, message: str) -> None:
+    context.recorder.event({**node, "apiVersion": "v1", "kind": "Node"}, "Normal", reason, message)
+
+
 async def _mark_pods_not_ready(context: Context, node: str, now: datetime) -> None:
     for pod in context.caches[PODS].by_index(BY_NODE, node):
         if not podlib.is_ready(pod):
@@ -267,13 +273,13 @@ async def _mark_pods_not_ready(context: Context, node: str, now: datetime) -> No
             {**c, "status": "False", "lastTransitionTime": rfc3339(now)} if c.get("type") == "Ready" else c
             for c in status["conditions"]
         ]
-        context.recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready")
         try:
             await context.client.update(
                 PODS, {**pod, "status": {**status, "conditions": conditions}}, subresource="status"
             )
         except NotFound:
             continue
+        context.recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready")
 
 
 def node_of_pod(pod: Object) -> Iterable[str]:

@@ -76,17 +76,22 @@ class Noticed:
         return result
 
 
-async def _reconcile(context: Context, key: str, noticed: Noticed) -> float | None:
+async def _reconcile(context: Context, key: str, noticed: Noticed, waiting: set[str]) -> float | None:
+    """`waiting` are the pods that will have to leave, unless something changes before."""
     pod = context.caches[PODS].get(key)
     if pod is None or meta.deleting(pod):
+        _stays(context, key, waiting)
         return None
     node, now = podlib.node_name(pod), context.clock.now()
     taints = noticed.dated(node, _no_execute(context.caches[NODES].get(node)), now)
     leave = evict_at(pod, taints, now) if taints else None
     if leave is None:
+        _stays(context, key, waiting)
         return None
     if leave > now:
+        waiting.add(key)
         return (leave - now).total_seconds()
+    waiting.discard(key)
     context.recorder.event(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {key}")
     condition = {
         "type": "DisruptionTarget",
@@ -101,6 +106,15 @@ async def _reconcile(context: Context, key: str, noticed: Noticed) -> float | No
     except NotFound:
         return None
     return None
+
+
+def _stays(context: Context, key: str, waiting: set[str]) -> None:
+    """Say so when a pod does not have to leave any more, be it that it is gone already."""
+    if key in waiting:
+        waiting.discard(key)
+        namespace, name = meta.split_key(key)
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name}}
+        context.recorder.event(pod, "Normal", "TaintManagerEviction", f"Cancelling deletion of Pod {key}")
 
 
 async def mark_disrupted(context: Context, pod: Object, condition: Object | None, **status: object) -> None:
@@ -123,15 +137,20 @@ async def mark_disrupted(context: Context, pod: Object, condition: Object | None
 def taint_eviction() -> Controller:
     """Return the controller; it remembers which taints it has seen since when."""
     noticed = Noticed()
+    waiting: set[str] = set()
 
     async def reconcile(context: Context, key: str) -> float | None:
-        return await _reconcile(context, key, noticed)
+        return await _reconcile(context, key, noticed, waiting)
+
+    def keys_of_pod(delta: Delta, caches: Caches) -> Iterable[str]:
+        key = meta.key(delta.object)
+        return (key,) if key in waiting else _keys_of_pod(delta, caches)
 
     return Controller(
         name="taint-eviction-controller",
         service_account="node-controller",
         watches=(
-            Watch(resource=PODS, keys_of=_keys_of_pod, indexes={BY_NODE: node_of_pod}),
+            Watch(resource=PODS, keys_of=keys_of_pod, indexes={BY_NODE: node_of_pod}),
             Watch(resource=NODES, keys_of=_keys_of_node),
         ),
         reconcile=reconcile,

@@ -16,7 +16,7 @@ from podium.runtime.informer import Delta
 ANNOTATION = "node.alpha.kubernetes.io/ttl"
 # (least and greatest number of nodes, seconds). The ranges overlap, so that a node that comes and goes does
 # not change the annotation of all.
-_STEPS = ((0, 100, 0), (90, 500, 15), (450, 1000, 30), (900, 2000, 60), (1800, 10000, 300), (9000, None, 600))
+_STEPS = ((0, 100, 0), (90, 500, 15), (450, 1000, 30), (900, 2000, 60), (1800, None, 300))
 
 
 def step(current: int, nodes: int) -> int:
