@@ -25,7 +25,7 @@ from podium.machinery.resource import Resource
 from podium.resources.authorization.subjectaccessreviews import SUBJECTACCESSREVIEWS
 from podium.resources.certificates.certificatesigningrequests import CERTIFICATESIGNINGREQUESTS
 from tests.controllers.builders import running
-from tests.controllers.test_csr_signing import CLIENT, NODE, SERVER, parsed, request
+from tests.controllers.test_csr_signing import CLIENT, IP, NODE, SERVER, parsed, request
 from tests.runtime.fakes import START, FakeApi, FakeClient, settle
 
 KUBELET = "kube-apiserver-client-kubelet"
@@ -38,7 +38,7 @@ KUBELET = "kube-apiserver-client-kubelet"
         pytest.param((parsed(NODE, "system:nodes"), {"username": "bootstrap"}), [OTHER], id="another's"),
         pytest.param((parsed(NODE, "others"), {}), [], id="no node"),
         pytest.param((parsed("bob", "system:nodes"), {"username": "bob"}), [], id="not a node's name"),
-        pytest.param((parsed(NODE, "system:nodes", "10.0.0.1"), {}), [], id="with an address"),
+        pytest.param((parsed(NODE, "system:nodes", IP), {}), [], id="with an address"),
         pytest.param((parsed(NODE, "system:nodes"), {"usages": list(SERVER)}), [], id="for serving"),
         pytest.param(
             (parsed(NODE, "system:nodes"), {"usages": ["digital signature", "client auth"]}),

@@ -29,6 +29,35 @@ LEAF_DAYS = 365
 
 # A certificate made now must be valid on a machine whose clock is a little behind.
 BACKDATE = timedelta(minutes=5)
+SHORT = timedelta(hours=8)
+"""Certificates that last less lose nothing to the backdating."""
+_KEY_USAGES = frozenset(
+    (
+        "signing",
+        "digital signature",
+        "content commitment",
+        "key encipherment",
+        "data encipherment",
+        "key agreement",
+        "cert sign",
+        "crl sign",
+    )
+)
+_EXTENDED_USAGES = {
+    "any": "2.5.29.37.0",
+    "server auth": "1.3.6.1.5.5.7.3.1",
+    "client auth": "1.3.6.1.5.5.7.3.2",
+    "code signing": "1.3.6.1.5.5.7.3.3",
+    "email protection": "1.3.6.1.5.5.7.3.4",
+    "s/mime": "1.3.6.1.5.5.7.3.4",
+    "ipsec end system": "1.3.6.1.5.5.7.3.5",
+    "ipsec tunnel": "1.3.6.1.5.5.7.3.6",
+    "ipsec user": "1.3.6.1.5.5.7.3.7",
+    "timestamping": "1.3.6.1.5.5.7.3.8",
+    "ocsp signing": "1.3.6.1.5.5.7.3.9",
+    "microsoft sgc": "1.3.6.1.4.1.311.10.3.3",
+    "netscape sgc": "2.16.840.1.113730.4.1",
+}
 
 COMMON_NAME_LENGTH_MAX = 64
 
@@ -151,13 +180,13 @@ def sign(
 ) -> bytes:
     """Return the certificate (PEM) that a signing request asks for; it never outlives the authority.
 
-    Subject, names and key are the request's; `usages` are those of the certificates API. Raises ValueError
-    when the request is not signed with its own key.
+    Subject, names and key are the request's; `usages` are those of the certificates API. It is valid since
+    a few minutes ago, for `lifetime` in all; one that is short-lived for that much from now on. Raises
+    ValueError when the request is not signed with its own key, or the authority has expired.
     """
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415
-    from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: PLC0415
 
     if not request.is_signature_valid:
         raise ValueError("the request is not signed with its own key")
@@ -165,8 +194,11 @@ def sign(
     authority_key = serialization.load_pem_private_key(ca.key_pem, password=None)
     if not isinstance(authority_key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise ValueError("the authority's key is neither an elliptic-curve nor an RSA key")
-    wanted = set(usages)
+    wanted = frozenset(usages)
     start = _moment(now)
+    end = start + lifetime - (BACKDATE if lifetime >= SHORT else timedelta())
+    if start >= authority.not_valid_after_utc:
+        raise ValueError(f"the signer has expired: NotAfter={authority.not_valid_after_utc}")
     builder = (
         x509.CertificateBuilder()
         .subject_name(request.subject)
@@ -174,35 +206,14 @@ def sign(
         .public_key(request.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(start - BACKDATE)
-        .not_valid_after(min(start + lifetime, authority.not_valid_after_utc))
+        .not_valid_after(min(end, authority.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=bool(wanted & {"signing", "digital signature"}),
-                content_commitment="content commitment" in wanted,
-                key_encipherment="key encipherment" in wanted,
-                data_encipherment="data encipherment" in wanted,
-                key_agreement="key agreement" in wanted,
-                key_cert_sign=False,
-                crl_sign=False,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
         .add_extension(_authority_key_identifier(authority), critical=False)
     )
-    known = {
-        "any": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
-        "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
-        "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
-        "code signing": ExtendedKeyUsageOID.CODE_SIGNING,
-        "email protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
-        "timestamping": ExtendedKeyUsageOID.TIME_STAMPING,
-        "ocsp signing": ExtendedKeyUsageOID.OCSP_SIGNING,
-    }
-    if extended := [oid for name, oid in known.items() if name in wanted]:
-        builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
+    if wanted & _KEY_USAGES:
+        builder = builder.add_extension(_plain_usages(wanted), critical=True)
+    if extended := [x509.ObjectIdentifier(oid) for name, oid in _EXTENDED_USAGES.items() if name in wanted]:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(list(dict.fromkeys(extended))), critical=False)
     try:
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
@@ -210,6 +221,24 @@ def sign(
     else:
         builder = builder.add_extension(names.value, critical=names.critical)
     return builder.sign(authority_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _plain_usages(wanted: frozenset[str]) -> x509.KeyUsage:
+    from cryptography import x509  # noqa: PLC0415
+
+    agreement = "key agreement" in wanted
+    return x509.KeyUsage(
+        digital_signature=bool(wanted & {"signing", "digital signature"}),
+        content_commitment="content commitment" in wanted,
+        key_encipherment="key encipherment" in wanted,
+        data_encipherment="data encipherment" in wanted,
+        key_agreement=agreement,
+        key_cert_sign="cert sign" in wanted,
+        crl_sign="crl sign" in wanted,
+        # These two say something about the agreement, and nothing without it.
+        encipher_only=agreement and "encipher only" in wanted,
+        decipher_only=agreement and "decipher only" in wanted,
+    )
 
 
 def create_signing_key() -> bytes:

@@ -10,7 +10,7 @@ import base64
 from typing import TYPE_CHECKING
 
 from podium.base.log import Log
-from podium.controllers.csr_signing import not_of_a_node
+from podium.controllers.csr_signing import common_name, not_of_a_kubelet
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.resources.authorization.subjectaccessreviews import SUBJECTACCESSREVIEWS
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 NAME = "certificatesigningrequest-approving-controller"
 SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
-_USAGES = (
-    frozenset(("digital signature", "client auth")),
-    frozenset(("digital signature", "key encipherment", "client auth")),
-)
 SELF, OTHER = "selfnodeclient", "nodeclient"
 MESSAGES = {
     SELF: "Auto approving self kubelet client certificate after SubjectAccessReview.",
@@ -45,14 +41,10 @@ def is_undecided(request: Object) -> bool:
 def permissions_to_try(request: Object, parsed: x509.CertificateSigningRequest) -> list[str]:
     """Return the rights one of which approves the request; none when it is not of a kubelet."""
     spec = request["spec"]
-    if spec.get("signerName") != SIGNER or frozenset(spec.get("usages") or ()) not in _USAGES:
+    usages = frozenset(spec.get("usages") or ())
+    if spec.get("signerName") != SIGNER or not_of_a_kubelet(usages, parsed):
         return []
-    if not_of_a_node(request, parsed):
-        return []
-    from cryptography.x509.oid import NameOID  # noqa: PLC0415 - see csr_signing
-
-    names = [str(a.value) for a in parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    return [SELF, OTHER] if spec.get("username") in names else [OTHER]
+    return [SELF, OTHER] if spec.get("username") == common_name(parsed) else [OTHER]
 
 
 def review(request: Object, permission: str) -> Object:

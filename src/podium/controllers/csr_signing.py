@@ -6,7 +6,7 @@ A request that its signer may not sign is marked Failed. Upstream: pkg/controlle
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -26,15 +26,17 @@ NODE_PREFIX = "system:node:"
 DEFAULT_DURATION_S = 365 * 24 * 3600.0
 DURATION_MIN_S = 600.0
 
-_CLIENT = frozenset(("digital signature", "key encipherment", "client auth"))
-_SERVER = frozenset(("digital signature", "key encipherment", "server auth"))
-SIGNERS: Mapping[str, frozenset[str] | None] = {
-    "kubernetes.io/kube-apiserver-client": _CLIENT,
-    "kubernetes.io/kube-apiserver-client-kubelet": _CLIENT,
-    "kubernetes.io/kubelet-serving": _SERVER,
-    "kubernetes.io/legacy-unknown": None,
-}
-"""The usages that each signer signs for; None: any."""
+CLIENT = frozenset(("digital signature", "key encipherment", "client auth"))
+SERVER = frozenset(("digital signature", "key encipherment", "server auth"))
+SIGNERS = frozenset(
+    (
+        "kubernetes.io/kube-apiserver-client",
+        "kubernetes.io/kube-apiserver-client-kubelet",
+        "kubernetes.io/kubelet-serving",
+        "kubernetes.io/legacy-unknown",
+    )
+)
+"""The built-in ones."""
 
 
 def waits(request: Object) -> bool:
@@ -48,39 +50,88 @@ def waits(request: Object) -> bool:
 def why_not(request: Object, parsed: x509.CertificateSigningRequest) -> str:
     """Return why the request's signer may not sign it; empty: it may."""
     spec = request["spec"]
-    signer, usages = spec["signerName"], set(spec.get("usages") or ())
-    allowed = SIGNERS[signer]
-    if allowed is None:
+    usages = frozenset(spec.get("usages") or ())
+    match spec["signerName"]:
+        case "kubernetes.io/kube-apiserver-client":
+            return _not_for_clients(spec.get("usages") or ())
+        case "kubernetes.io/kube-apiserver-client-kubelet":
+            return not_of_a_kubelet(usages, parsed)
+        case "kubernetes.io/kubelet-serving":
+            return _not_served_by_a_kubelet(usages, parsed)
+    return ""
+
+
+def _not_for_clients(usages: Iterable[str]) -> str:
+    for usage in usages:
+        if usage not in CLIENT:
+            return f"invalid usage for client certificate: {usage}"
+    return "" if "client auth" in usages else "missing required usage for client certificate: client auth"
+
+
+def not_of_a_kubelet(usages: frozenset[str], parsed: x509.CertificateSigningRequest) -> str:
+    """Return why this is no request of a kubelet for its own certificate; empty: it is."""
+    if _organizations(parsed) != [NODES_GROUP]:
+        return "subject organization is not system:nodes"
+    names = _alternatives(parsed)
+    for kind in ("DNS", "Email", "IP", "URI"):
+        if kind in names:
+            return f"{kind} subjectAltNames are not allowed"
+    if not common_name(parsed).startswith(NODE_PREFIX):
+        return "subject common name does not begin with system:node:"
+    return _other_usages(usages, CLIENT)
+
+
+def _not_served_by_a_kubelet(usages: frozenset[str], parsed: x509.CertificateSigningRequest) -> str:
+    if _organizations(parsed) != [NODES_GROUP]:
+        return "subject organization is not system:nodes"
+    names = _alternatives(parsed)
+    if not names & {"DNS", "IP"}:
+        return "DNS or IP subjectAltName is required"
+    for kind in ("Email", "URI"):
+        if kind in names:
+            return f"{kind} subjectAltNames are not allowed"
+    why = _other_usages(usages, SERVER)
+    if not why and not common_name(parsed).startswith(NODE_PREFIX):
+        return "subject common name does not begin with system:node:"
+    return why
+
+
+def _other_usages(usages: frozenset[str], wanted: frozenset[str]) -> str:
+    """Keys that cannot encipher, as all but RSA's, need not claim to."""
+    if usages in (wanted, wanted - {"key encipherment"}):
         return ""
-    purpose = "server auth" if allowed is _SERVER else "client auth"
-    if usages - allowed or purpose not in usages:
-        return f"usages did not match {sorted(allowed)}"
-    return not_of_a_node(request, parsed) if signer != "kubernetes.io/kube-apiserver-client" else ""
+    return f"usages did not match [{' '.join(sorted(wanted))}]"
 
 
-def not_of_a_node(request: Object, parsed: x509.CertificateSigningRequest) -> str:
-    """Return why the certificate asked for is not a node's; empty: it is."""
-    from cryptography import x509  # noqa: PLC0415 - costs start-up time, and most clusters have no requests
+def _organizations(parsed: x509.CertificateSigningRequest) -> list[str]:
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415 - costs start-up time, and most clusters have none
+
+    return [str(a.value) for a in parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+
+
+def common_name(parsed: x509.CertificateSigningRequest) -> str:
+    """Return the subject's common name; the last, should there be several."""
     from cryptography.x509.oid import NameOID  # noqa: PLC0415
 
-    groups = [str(a.value) for a in parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
     names = [str(a.value) for a in parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    if groups != [NODES_GROUP]:
-        return "subject organization is not system:nodes"
-    if not names or not names[0].startswith(NODE_PREFIX):
-        return "subject common name does not begin with system:node:"
-    serving = request["spec"]["signerName"] == "kubernetes.io/kubelet-serving"
+    return names[-1] if names else ""
+
+
+def _alternatives(parsed: x509.CertificateSigningRequest) -> frozenset[str]:
+    """Return which kinds of alternative names are asked for."""
+    from cryptography import x509  # noqa: PLC0415
+
+    kinds: dict[type, str] = {
+        x509.DNSName: "DNS",
+        x509.RFC822Name: "Email",
+        x509.IPAddress: "IP",
+        x509.UniformResourceIdentifier: "URI",
+    }
     try:
-        alternatives = list(parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+        names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        alternatives = []
-    if not serving:
-        return "subject alternative names are not allowed" if alternatives else ""
-    if request["spec"].get("username") != names[0]:
-        return "subject common name is not the requestor's name"
-    if any(not isinstance(name, x509.DNSName | x509.IPAddress) for name in alternatives):
-        return "only DNS and IP subject alternative names are allowed"
-    return "" if alternatives else "DNS or IP subjectAltName is required"
+        return frozenset()
+    return frozenset(kinds.get(type(name), "other") for name in names)
 
 
 def lifetime(request: Object, limit_s: float) -> timedelta:
