@@ -372,8 +372,11 @@ def test_a_namespace_takes_all_with_it_and_pods_first(api: Api, namespace: str) 
     api.post(collection("v1", "services", name), service("s"))
     api.delete(f"/api/v1/namespaces/{name}")
     api.until(
-        f"/api/v1/namespaces/{name}", lambda o: condition(o, "NamespaceContentRemaining"), "what is left"
+        f"/api/v1/namespaces/{name}",
+        lambda o: o["status"]["phase"] == "Terminating" and condition(o, "NamespaceDeletionContentFailure"),
+        "a look at what is there",
     )
+    api.until(f"{pods}/p", lambda o: o["metadata"].get("deletionTimestamp"), "the pod's deletion")
     assert api.get(f"{maps}/kept-for-now")
     refusal = api.refused(403, "POST", maps, config_map("late"))
     assert refusal["details"]["causes"][0]["reason"] == "NamespaceTerminating"

@@ -125,6 +125,73 @@ def test_nothing_else_goes_before_pods_that_could_not_be_deleted() -> None:
     asyncio.run(go())
 
 
+def test_a_namespace_waits_for_what_nobody_knows_of() -> None:
+    """A server that is away may have objects in it."""
+
+    async def go() -> None:
+        api = FakeApi()
+        api.put(NAMESPACES, namespace())
+        api.served = SERVED
+        api.stale = [("wardle.example.com", "v1")]
+        api.put(CONFIGMAPS, {"metadata": {"name": "c", "namespace": "ns"}})
+        async with running(api, [NAMESPACE]):
+            api.change(NAMESPACES, "ns", going)
+            await api.clock.advance(5)
+            assert api.table(CONFIGMAPS) == {}
+            assert conditions(api)["NamespaceDeletionDiscoveryFailure"] == (
+                "True",
+                "Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server "
+                "APIs: wardle.example.com/v1: stale GroupVersion discovery: wardle.example.com/v1",
+            )
+            api.stale = ()
+            await api.clock.advance(20)
+            assert "ns" not in api.table(NAMESPACES)
+
+    asyncio.run(go())
+
+
+def test_pods_that_take_too_long_are_told_of() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(NAMESPACES, namespace())
+        api.served = SERVED
+        slow = pod("p")
+        slow["metadata"]["namespace"] = "ns"
+        slow["spec"]["terminationGracePeriodSeconds"] = 30
+        api.put(PODS, slow)
+        async with running(api, [NAMESPACE]):
+            api.change(NAMESPACES, "ns", going)
+            await api.clock.advance(20)
+            assert conditions(api)["NamespaceDeletionContentFailure"][0] == "False"
+            await api.clock.advance(30)
+            assert conditions(api)["NamespaceDeletionContentFailure"] == (
+                "True",
+                "Failed to delete all resource types, 1 remaining: unexpected items still remain in "
+                "namespace: ns for gvr: /v1, Resource=pods",
+            )
+
+    asyncio.run(go())
+
+
+def test_a_namespace_that_somebody_else_holds_says_that_it_is_empty() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        held = namespace()
+        held["spec"]["finalizers"] += ["example.com/other"]
+        api.put(NAMESPACES, held)
+        api.served = SERVED
+        async with running(api, [NAMESPACE]):
+            api.change(NAMESPACES, "ns", going)
+            await api.clock.advance(5)
+            assert api.table(NAMESPACES)["ns"]["spec"]["finalizers"] == ["example.com/other"]
+            assert conditions(api)["NamespaceContentRemaining"] == (
+                "False",
+                "All content successfully removed",
+            )
+
+    asyncio.run(go())
+
+
 def test_account_and_ca_come_and_come_back() -> None:
     async def go() -> None:
         api = FakeApi()
@@ -173,5 +240,30 @@ def test_token_secrets_are_filled_in_and_go_with_their_account() -> None:
             api.remove(SERVICEACCOUNTS, "default/robot")
             await api.clock.advance(1)
             assert "default/t" not in api.table(SECRETS)
+
+    asyncio.run(go())
+
+
+def test_an_account_names_no_secret_that_is_gone() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        account = {"metadata": {"name": "robot"}, "secrets": [{"name": "t"}, {"name": "other"}]}
+        api.put(SERVICEACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", **account})
+        api.put(
+            SECRETS,
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "type": "kubernetes.io/service-account-token",
+                "metadata": {"name": "t", "annotations": {"kubernetes.io/service-account.name": "robot"}},
+            },
+        )
+        async with running(api, [serviceaccount_token(pki.create_signing_key().decode(), "")]):
+            await api.clock.advance(1)
+            data = api.table(SECRETS)["default/t"]["data"]
+            assert sorted(data) == ["namespace", "token"], "the namespace is said without a CA as well"
+            api.remove(SECRETS, "default/t")
+            await api.clock.advance(1)
+            assert api.table(SERVICEACCOUNTS)["default/robot"]["secrets"] == [{"name": "other"}]
 
     asyncio.run(go())

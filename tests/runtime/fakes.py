@@ -85,6 +85,8 @@ class FakeApi:
         self.changed = asyncio.Event()
         self.served: Sequence[Resource] = ()
         """What discovery shows."""
+        self.stale: Sequence[tuple[str, str]] = ()
+        """Groups and versions of other servers that have not been heard of."""
         self.answers: dict[str, tuple[int, Object]] = {}
         """What GETs of these paths are answered: status and body."""
         self.epoch = 0
@@ -285,7 +287,7 @@ class _FakeTransport:
                 resource.group,
                 {
                     "metadata": {"name": resource.group},
-                    "versions": [{"version": resource.version, "resources": []}],
+                    "versions": [{"version": resource.version, "resources": [], "freshness": "Current"}],
                 },
             )
             group["versions"][0]["resources"].append(
@@ -296,7 +298,13 @@ class _FakeTransport:
                     "verbs": list(resource.verbs),
                 }
             )
-        return {"kind": "APIGroupDiscoveryList", "items": list(groups.values())}
+        items = list(groups.values())
+        if not core:
+            items += [
+                {"metadata": {"name": group}, "versions": [{"version": version, "freshness": "Stale"}]}
+                for group, version in self._client.api.stale
+            ]
+        return {"kind": "APIGroupDiscoveryList", "items": items}
 
 
 async def _chunks(body: bytes) -> AsyncIterator[bytes]:
@@ -541,6 +549,7 @@ class FakeClient(Client):
         *,
         label_selector: str = "",
         field_selector: str = "",
+        propagation: str | None = None,
     ) -> Object:
         for obj in self.api.all(resource):
             if namespace is None or meta.namespace(obj) == namespace:

@@ -214,8 +214,11 @@ class Client:
         *,
         label_selector: str = "",
         field_selector: str = "",
+        propagation: str | None = None,
     ) -> Object:
         query = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        if propagation is not None:
+            query["propagationPolicy"] = propagation
         return await self._call("DELETE", resource.path(namespace), query)
 
     async def raw(

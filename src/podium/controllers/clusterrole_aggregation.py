@@ -13,6 +13,9 @@ from podium.resources.rbac.clusterroles import CLUSTERROLES
 from podium.runtime.controller import Caches, Context, Controller, Watch
 from podium.runtime.informer import Delta
 
+NAME = "clusterrole-aggregation-controller"
+"""Also the manager of the rules: who applies a role without any leaves them alone."""
+
 
 def plan(role: Object, roles: Iterable[Object]) -> list[Object]:
     """Return the rules of the aggregated `role`: of each selected role in order of names, each rule once."""
@@ -42,12 +45,19 @@ async def _reconcile(context: Context, key: str) -> float | None:
     rules = plan(role, context.caches[CLUSTERROLES].list())
     if rules == (role.get("rules") or []):
         return None
-    await context.client.update(CLUSTERROLES, {**role, "rules": rules})
+    applied: Object = {
+        "apiVersion": CLUSTERROLES.api_version,
+        "kind": CLUSTERROLES.kind,
+        "metadata": {"name": key},
+    }
+    if rules:
+        applied["rules"] = rules
+    await context.client.patch(CLUSTERROLES, key, applied, type="apply", field_manager=NAME, force=True)
     return None
 
 
 CLUSTERROLE_AGGREGATION = Controller(
-    name="clusterrole-aggregation-controller",
+    name=NAME,
     watches=(Watch(resource=CLUSTERROLES, keys_of=_keys_of_role),),
     reconcile=_reconcile,
 )

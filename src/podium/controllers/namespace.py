@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from podium.base.clock import parse_rfc3339
+from podium.controllers.common import pods as podlib
 from podium.machinery import meta
 from podium.machinery.errors import ApiError, MethodNotAllowed, NotFound, Object
 from podium.machinery.resource import Resource
 from podium.resources.core.namespaces import NAMESPACES
 from podium.resources.core.pods import PODS
 from podium.runtime.controller import Caches, Context, Controller, Watch
-from podium.runtime.discovery import discover
+from podium.runtime.discovery import discover_all
 from podium.runtime.informer import Delta
 from podium.runtime.metadata import MetadataClient
 
@@ -40,12 +41,12 @@ class Remains:
     finalizers: Counter[str] = field(default_factory=Counter)
     pods_end: bool = False
     """Pods remain, and all that is left to do about them is to wait."""
-    discovery_errors: list[str] = field(default_factory=list)
+    discovery_error: str = ""
     deletion_errors: list[str] = field(default_factory=list)
 
     @property
     def done(self) -> bool:
-        return not self.counts and not self.discovery_errors and not self.deletion_errors
+        return not self.counts and not self.discovery_error and not self.deletion_errors
 
 
 def conditions(before: Sequence[Object], remains: Remains, now: datetime) -> list[Object]:
@@ -53,11 +54,10 @@ def conditions(before: Sequence[Object], remains: Remains, now: datetime) -> lis
     wanted = [
         _condition(
             "NamespaceDeletionDiscoveryFailure",
-            "; ".join(remains.discovery_errors),
+            remains.discovery_error,
             "DiscoveryFailed",
             "ResourcesDiscovered",
             "All resources successfully discovered",
-            prefix="Discovery failed for some groups, ",
         ),
         _condition(
             "NamespaceDeletionGroupVersionParsingFailure",
@@ -106,17 +106,26 @@ def _condition(type: str, trouble: str, bad: str, good: str, fine: str, *, prefi
 async def _delete_content(context: Context, namespace: str) -> Remains:
     remains = Remains()
     try:
-        resources = await discover(context.client)
+        found = await discover_all(context.client)
     except ApiError as error:
-        remains.discovery_errors.append(error.message)
+        remains.discovery_error = error.message
         return remains
-    deletable = [r for r in resources if r.namespaced and {"delete", "list"} <= set(r.verbs)]
+    if found.unknown:  # what is known goes; the namespace stays until the rest can be
+        failed = ", ".join(sorted(f"{gv}: stale GroupVersion discovery: {gv}" for gv in found.unknown))
+        remains.discovery_error = (
+            f"Discovery failed for some groups, {len(found.unknown)} failing: "
+            f"unable to retrieve the complete list of server APIs: {failed}"
+        )
+    deletable = [r for r in found.resources if r.namespaced and {"delete", "list"} <= set(r.verbs)]
     client = MetadataClient(context.client)
     gate = asyncio.Semaphore(PARALLEL_MAX)
 
     async def delete(resource: Resource) -> None:
         async with gate:
-            await _delete_resource(context, client, resource, namespace, remains)
+            await _delete_resource(context, client, resource, namespace, remains, ends_later(resource))
+
+    def ends_later(resource: Resource) -> bool:
+        return resource in pods and _may_take_time(context, namespace)
 
     pods = [r for r in deletable if r.group_plural == PODS.group_plural]
     for resource in pods:
@@ -132,9 +141,14 @@ async def _delete_content(context: Context, namespace: str) -> Remains:
 
 
 async def _delete_resource(
-    context: Context, client: MetadataClient, resource: Resource, namespace: str, remains: Remains
+    context: Context,
+    client: MetadataClient,
+    resource: Resource,
+    namespace: str,
+    remains: Remains,
+    ends_later: bool,
 ) -> None:
-    """Delete all objects of one resource and note what is left."""
+    """Delete all objects of one resource and note what is left. With `ends_later` that is no surprise."""
     try:
         items = (await client.list(resource, namespace)).get("items") or []
         staying = [item for item in items if not meta.deleting(item)]
@@ -150,6 +164,23 @@ async def _delete_resource(
         remains.counts[f"{resource.plural}.{resource.group}"] = len(items)
         for item in items:
             remains.finalizers.update(meta.finalizers(item))
+        if not ends_later and not any(meta.finalizers(item) for item in items):
+            remains.deletion_errors.append(
+                f"unexpected items still remain in namespace: {namespace} for gvr: "
+                f"{resource.group}/{resource.version}, Resource={resource.plural}"
+            )
+
+
+def _may_take_time(context: Context, namespace: str) -> bool:
+    """Tell whether some pod may still be within the time that it has to end."""
+    pods = [pod for pod in context.caches[PODS].list(namespace) if not podlib.is_finished(pod)]
+    grace_s = max(
+        (int(meta.dig(p, "spec", "terminationGracePeriodSeconds", default=0)) for p in pods), default=0
+    )
+    since = meta.metadata(context.caches[NAMESPACES].get(namespace) or {}).get("deletionTimestamp")
+    if not since:
+        return False
+    return (context.clock.now() - parse_rfc3339(since)).total_seconds() < grace_s
 
 
 async def _delete_items(
@@ -157,13 +188,13 @@ async def _delete_items(
 ) -> None:
     if "deletecollection" in resource.verbs:
         try:
-            await context.client.delete_collection(resource, namespace)
+            await context.client.delete_collection(resource, namespace, propagation="Background")
             return
         except (NotFound, MethodNotAllowed):
             pass
     for item in items:
         try:
-            await context.client.delete(resource, meta.name(item), namespace)
+            await context.client.delete(resource, meta.name(item), namespace, propagation="Background")
         except NotFound:
             continue
 
@@ -188,16 +219,17 @@ async def _reconcile(context: Context, key: str) -> float | None:
     remains = await _delete_content(context, key)
     before = (namespace.get("status") or {}).get("conditions") or []
     after = conditions(before, remains, context.clock.now())
+    stays = not remains.done or bool(set(finalizers) - {FINALIZER} or meta.finalizers(namespace))
+    if after != before and stays:
+        new = meta.copy_path(namespace, "status")
+        new["status"]["conditions"] = after
+        namespace = await context.client.update(NAMESPACES, new, subresource="status")
     if remains.done:
         if FINALIZER in finalizers:
             new = meta.copy_path(namespace, "spec")
             new["spec"]["finalizers"] = [name for name in finalizers if name != FINALIZER]
             await context.client.update(NAMESPACES, new, subresource="finalize")
         return None
-    if after != before:
-        new = meta.copy_path(namespace, "status")
-        new["status"]["conditions"] = after
-        await context.client.update(NAMESPACES, new, subresource="status")
     return PODS_LOOK_AGAIN_S if remains.pods_end else look_again_s(namespace, context.clock.now())
 
 

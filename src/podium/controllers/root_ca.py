@@ -37,7 +37,7 @@ def plan(existing: Object | None, namespace: str, ca: str) -> Object | None:
             },
             "data": {"ca.crt": ca},
         }
-    described = meta.annotations(existing).get(DESCRIPTION) is not None
+    described = bool(meta.annotations(existing).get(DESCRIPTION))
     if existing.get("data") == {"ca.crt": ca} and described:
         return None
     new = meta.copy_path(existing, "metadata", "annotations")

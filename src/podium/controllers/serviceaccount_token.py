@@ -15,7 +15,7 @@ from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
 from podium.resources.core.secrets import SECRETS
 from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
-from podium.runtime.controller import AS_PROCESS, Caches, Context, Controller, Watch, own_key
+from podium.runtime.controller import AS_PROCESS, Caches, Context, Controller, Watch
 from podium.runtime.informer import Delta
 
 TYPE = "kubernetes.io/service-account-token"
@@ -27,11 +27,11 @@ ISSUER = "kubernetes/serviceaccount"
 def plan(secret: Object, account: Object, token: str, ca: str) -> Object | None:
     """Return the Secret with what it lacks, None when it lacks nothing. `token` is used if it has none."""
     data = dict(secret.get("data") or {})
-    wanted = {"ca.crt": _encoded(ca), "namespace": _encoded(meta.namespace(secret))} if ca else {}
-    data.update({key: value for key, value in wanted.items() if data.get(key) != value})
-    if not data.get("token"):
-        data["token"] = _encoded(token)
-    if data == secret.get("data") and meta.annotations(secret).get(ACCOUNT_UID) == meta.uid(account):
+    if ca:
+        data["ca.crt"] = _encoded(ca)
+    for key, text in (("namespace", meta.namespace(secret)), ("token", token)):
+        data[key] = data.get(key) or _encoded(text)
+    if data == secret.get("data"):
         return None
     new = meta.copy_path(secret, "metadata", "annotations")
     new["metadata"]["annotations"][ACCOUNT_UID] = meta.uid(account)
@@ -79,7 +79,18 @@ def _keys_of_account(delta: Delta, caches: Caches) -> Iterable[str]:
 def serviceaccount_token(key_pem: str, ca: str) -> Controller:
     """Return the controller that signs with `key_pem` and hands out `ca`."""
 
+    gone: dict[str, Object] = {}
+    """Secrets that have been deleted, until their accounts name them no longer."""
+
+    def keys_of_secret(delta: Delta, _caches: Caches) -> Iterable[str]:
+        if delta.new is None:
+            gone[meta.key(delta.object)] = delta.object
+        return (meta.key(delta.object),)
+
     async def reconcile(context: Context, key: str) -> float | None:
+        if key in gone:
+            await _forget(context, gone[key])
+            gone.pop(key, None)
         secret = context.caches[SECRETS].get(key)
         name = meta.annotations(secret).get(ACCOUNT_NAME) if secret is not None else None
         if secret is None or not name or meta.deleting(secret):
@@ -99,11 +110,30 @@ def serviceaccount_token(key_pem: str, ca: str) -> Controller:
         name="serviceaccount-token-controller",
         service_account=AS_PROCESS,
         watches=(
-            Watch(resource=SECRETS, keys_of=own_key, field_selector=f"type={TYPE}"),
+            Watch(resource=SECRETS, keys_of=keys_of_secret, field_selector=f"type={TYPE}"),
             Watch(resource=SERVICEACCOUNTS, keys_of=_keys_of_account),
         ),
         reconcile=reconcile,
     )
+
+
+async def _forget(context: Context, secret: Object) -> None:
+    """Take a Secret that is gone out of the list that its account keeps."""
+    name, uid = (meta.annotations(secret).get(key) for key in (ACCOUNT_NAME, ACCOUNT_UID))
+    key = f"{meta.namespace(secret)}/{name}"
+    if meta.name(secret) not in _listed(context.caches[SERVICEACCOUNTS].get(key)):
+        return
+    try:
+        account = await context.client.get(SERVICEACCOUNTS, str(name), meta.namespace(secret))
+        if uid in (None, "", meta.uid(account)) and meta.name(secret) in _listed(account):
+            left = [one for one in account["secrets"] if one.get("name") != meta.name(secret)]
+            await context.client.update(SERVICEACCOUNTS, {**account, "secrets": left})
+    except NotFound:
+        return
+
+
+def _listed(account: Object | None) -> list[str]:
+    return [str(one.get("name")) for one in (account or {}).get("secrets") or ()]
 
 
 async def _delete_if_orphan(context: Context, secret: Object, name: str, uid: str | None) -> None:

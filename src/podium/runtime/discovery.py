@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import orjson
@@ -15,18 +16,38 @@ from podium.runtime.informer import Delta
 _ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 
 
-async def discover(client: Client) -> list[Resource]:
-    """Return every resource served, each in the version its group prefers. Raises ApiError.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovered:
+    """What is served, as far as is known."""
 
-    The values carry names, scope and verbs; they know nothing of defaults and validation.
-    """
+    resources: list[Resource]
+    """Each in the version its group prefers. They know names, scope and verbs, no defaults and validation."""
+    unknown: list[str]
+    """Group versions whose servers have not been heard of."""
+
+
+async def discover(client: Client) -> list[Resource]:
+    """Return every resource known to be served. Raises ApiError."""
+    return (await discover_all(client)).resources
+
+
+async def discover_all(client: Client) -> Discovered:
+    """Return every resource known to be served, and of what it is not known. Raises ApiError."""
     asking = Client(client.transport, user_agent=client.user_agent, accept=_ACCEPT)
     found: list[Resource] = []
+    unknown: list[str] = []
     for path in ("/api", "/apis"):
         document = cast(Object, orjson.loads(await asking.raw("GET", path)))
         for group in document.get("items") or ():
             found += resources_of_group(group)
-    return found
+            unknown += _unknown_versions(group)
+    return Discovered(resources=found, unknown=unknown)
+
+
+def _unknown_versions(group: Object) -> list[str]:
+    name = (group.get("metadata") or {}).get("name") or ""
+    versions = group.get("versions") or ()
+    return [f"{name}/{v['version']}" for v in versions if v.get("freshness") == "Stale"]
 
 
 def changes_what_is_served(delta: Delta) -> bool:
@@ -43,6 +64,8 @@ def resources_of_group(group: Object) -> list[Resource]:
     name = (group.get("metadata") or {}).get("name") or ""
     found: dict[str, Resource] = {}
     for version in group.get("versions") or ():
+        if version.get("freshness") == "Stale":
+            continue
         for entry in version.get("resources") or ():
             plural = entry["resource"]
             kind = entry.get("responseKind") or {}

@@ -225,9 +225,14 @@ class TrackedClient(Client):
         *,
         label_selector: str = "",
         field_selector: str = "",
+        propagation: str | None = None,
     ) -> Object:
         write = self._client.delete_collection(
-            resource, namespace, label_selector=label_selector, field_selector=field_selector
+            resource,
+            namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            propagation=propagation,
         )
         return await self._tracked(resource, write)
 
