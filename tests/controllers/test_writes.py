@@ -107,7 +107,9 @@ def test_a_namespace_goes_with_one_deletion_of_its_pods_and_few_words() -> None:
         api.put(NAMESPACES, namespace())
         api.put(CONFIGMAPS, {"metadata": {"name": "c", "namespace": "ns"}})
         for number in range(20):
-            api.put(PODS, pod(f"p{number}", namespace="ns"))
+            ending = pod(f"p{number}", namespace="ns")
+            ending["spec"]["terminationGracePeriodSeconds"] = 30
+            api.put(PODS, ending)
         async with running(api, [NAMESPACE]):
             await api.clock.advance(1)
             before = len(api.writes)
