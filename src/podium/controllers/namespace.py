@@ -130,7 +130,7 @@ async def _delete_content(context: Context, namespace: str) -> Remains:
     pods = [r for r in deletable if r.group_plural == PODS.group_plural]
     for resource in pods:
         await delete(resource)
-    if not remains.done:
+    if remains.counts or remains.deletion_errors:
         remains.pods_end = not remains.deletion_errors
         return remains  # the rest outlives the pods
     async with asyncio.TaskGroup() as group:
