@@ -27,10 +27,9 @@ BOOTSTRAPPING = {"kubernetes.io/bootstrapping": "rbac-defaults"}
 _AGGREGATE_LABEL = "rbac.authorization.k8s.io/aggregate-to-"
 _CONTROLLER_PREFIX = "system:controller:"
 
-# Podium's controllers work as one user, where upstream's each have a service account: that user holds the sum
-# of their roles. (The roles and bindings of the single controllers are there for those who use them.)
+# For those who run a controller manager without --use-service-account-credentials: the sum of what its
+# controllers need. It is theirs to bind; nobody has it by default.
 CONTROLLERS_ROLE = "system:podium-controllers"
-_CONTROLLERS_USER = "User:system:kube-controller-manager"
 
 
 def _controllers(gates: FeatureGates) -> Mapping[str, tuple[Object, ...]]:
@@ -75,7 +74,6 @@ def cluster_role_bindings(gates: FeatureGates) -> list[Object]:
         bindings.append(
             _binding("ClusterRole", _CONTROLLER_PREFIX + name, _CONTROLLER_PREFIX + name, subject)
         )
-    bindings.append(_binding("ClusterRole", CONTROLLERS_ROLE, CONTROLLERS_ROLE, _CONTROLLERS_USER))
     return bindings
 
 
