@@ -431,6 +431,9 @@ def quota(api: Api, namespace: str, hard: dict[str, str], **spec: Any) -> str:
     return f"{path}/q"
 
 
+DONGLES = "requests.example.com/dongle"
+
+
 def used(api: Api, path: str, **expected: str) -> None:
     api.until(path, lambda o: o["status"]["used"].items() >= expected.items(), f"the use {expected}")
 
@@ -442,7 +445,6 @@ def used(api: Api, path: str, **expected: str) -> None:
         case(
             f"{QUOTA} capture the life of a secret.", "secrets", "v1", "secrets", {"metadata": {"name": "o"}}
         ),
-        case(f"{QUOTA} capture the life of a service.", "services", "v1", "services", service("o")),
         case(
             f"{QUOTA} capture the life of a replica set.",
             "count/replicasets.apps",
@@ -478,19 +480,55 @@ def test_quotas_count(
 @covers(f"{QUOTA} capture the life of a pod.", f"{QUOTA} ensure its status is promptly calculated.")
 def test_quotas_count_what_pods_ask_for(api: Api, namespace: str) -> None:
     pods = collection("v1", "pods", namespace)
-    of = quota(api, namespace, {"pods": "2", "requests.cpu": "1", "requests.memory": "1Gi"})
+    hard = {"pods": "5", "cpu": "1", "memory": "500Mi", "ephemeral-storage": "50Gi", DONGLES: "3"}
+    of = quota(api, namespace, hard)
 
-    def asking(name: str, cpu: str) -> Object:
+    def asking(name: str, cpu: str = "100m", dongles: str = "1") -> Object:
         made = pod(name, schedulerName="nobody")
-        made["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu, "memory": "252Mi"}}
+        amounts = {"cpu": cpu, "memory": "252Mi", "ephemeral-storage": "30Gi", "example.com/dongle": dongles}
+        resources = {"requests": amounts, "limits": {"example.com/dongle": dongles}}
+        made["spec"]["containers"][0]["resources"] = resources
         return made
 
-    api.post(pods, asking("p", "500m"))
-    used(api, of, **{"pods": "1", "requests.cpu": "500m", "requests.memory": "252Mi"})
-    assert "exceeded quota: q" in api.refused(403, "POST", pods, asking("too-much", "600m"))["message"]
-    assert "must specify" in api.refused(403, "POST", pods, pod("none"))["message"]
+    taken = {"pods": "1", "cpu": "500m", "memory": "252Mi", "ephemeral-storage": "30Gi", DONGLES: "2"}
+    api.post(pods, asking("p", "500m", "2"))
+    used(api, of, **taken)
+    for name, asked, exceeded in (
+        ("too-much", asking("too-much", "600m"), "cpu=600m"),
+        ("too-many", asking("too-many", "100m", "2"), f"{DONGLES}=2"),
+    ):
+        refusal = api.refused(403, "POST", pods, asked)["message"]
+        assert refusal.startswith(f'pods "{name}" is forbidden: exceeded quota: q, requested: ')
+        assert exceeded in refusal
+    assert "must specify cpu for: " in api.refused(403, "POST", pods, pod("none"))["message"]
+    api.patch(f"{pods}/p", {"metadata": {"labels": {"a": "b"}}})
+    used(api, of, **taken)
     api.delete(f"{pods}/p", {"gracePeriodSeconds": 0})
-    used(api, of, **{"pods": "0", "requests.cpu": "0"})
+    used(api, of, **dict.fromkeys(hard, "0"))
+
+
+@covers(f"{QUOTA} capture the life of a service.")
+def test_quotas_count_what_services_open(api: Api, namespace: str) -> None:
+    path = collection("v1", "services", namespace)
+    hard = {"services": "10", "services.nodeports": "1", "services.loadbalancers": "1"}
+    of = quota(api, namespace, hard)
+
+    def of_type(name: str, type: str, **more: Any) -> Object:
+        made = service(name)
+        made["spec"].update(type=type, **more)
+        return made
+
+    api.post(path, of_type("plain", "ClusterIP"))
+    api.post(path, of_type("open", "NodePort"))
+    used(api, of, **{"services": "2", "services.nodeports": "1", "services.loadbalancers": "0"})
+    refusal = api.refused(403, "POST", path, of_type("balanced", "LoadBalancer"))["message"]
+    assert "exceeded quota: q, requested: services.nodeports=1" in refusal
+    without_ports = of_type("balanced", "LoadBalancer", allocateLoadBalancerNodePorts=False)
+    api.post(path, without_ports)
+    used(api, of, **{"services": "3", "services.nodeports": "1", "services.loadbalancers": "1"})
+    for name in ("plain", "open", "balanced"):
+        api.delete(f"{path}/{name}")
+    used(api, of, **dict.fromkeys(hard, "0"))
 
 
 @covers("[sig-api-machinery] ResourceQuota should be able to update and delete ResourceQuota.")

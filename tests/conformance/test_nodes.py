@@ -286,7 +286,7 @@ def test_host_ports_conflict(api: Api, namespace: str) -> None:
 def test_taints_evict(api: Api, namespace: str) -> None:
     pods = collection("v1", "pods", namespace)
     node = api.get("/api/v1/nodes")["items"][-1]["metadata"]["name"]
-    tolerations = {"soon": 1, "late": 600}
+    tolerations = {"soon": 1, "next": 3, "late": 600}
     for name, seconds in tolerations.items():
         toleration = {
             "key": "evict",
@@ -300,7 +300,14 @@ def test_taints_evict(api: Api, namespace: str) -> None:
         f"/api/v1/nodes/{node}", {"spec": {"taints": [{"key": "evict", "value": "1", "effect": "NoExecute"}]}}
     )
     api.until_gone(f"{pods}/soon")
+    api.until_gone(f"{pods}/next")
     api.patch(f"/api/v1/nodes/{node}", {"spec": {"taints": None}})
+    said = f"Cancelling deletion of Pod {namespace}/late"
+    api.until(
+        collection("v1", "events", namespace),
+        lambda found: any(event["message"] == said for event in found["items"]),
+        "word of the cancellation",
+    )
     assert api.get(f"{pods}/late")["metadata"].get("deletionTimestamp") is None
 
 
