@@ -314,3 +314,27 @@ def test_jobs_come_in_time() -> None:
             assert status["lastSuccessfulTime"] == "2026-01-01T01:00:01Z"
 
     asyncio.run(go())
+
+
+def test_a_job_says_what_was_served_where_the_status_does_not() -> None:
+    """As after an end of the process between making the Job and saying so."""
+    made = job("c-29453775", end="Complete")
+    made["metadata"]["annotations"] = {
+        "batch.kubernetes.io/cronjob-scheduled-timestamp": "2026-01-01T00:15:00Z"
+    }
+    decided = plan(cron_job(successfulJobsHistoryLimit=0), [made], at("2026-01-01T00:17:00"))
+    assert decided.status["lastScheduleTime"] == "2026-01-01T00:15:00Z"
+    assert (decided.create, decided.delete) == (None, [])
+    known = {**cron_job(successfulJobsHistoryLimit=0), "status": decided.status}
+    assert plan(known, [made], at("2026-01-01T00:17:00")).delete == [made]
+
+
+def test_a_job_that_was_forgotten_is_active() -> None:
+    made = job("c-29453770")
+    made["metadata"]["annotations"] = {
+        "batch.kubernetes.io/cronjob-scheduled-timestamp": "2026-01-01T00:10:00Z"
+    }
+    decided = plan(cron_job(concurrencyPolicy="Forbid"), [made], at("2026-01-01T00:16:00"))
+    assert decided.create is None
+    assert [one["name"] for one in decided.status["active"]] == ["c-29453770"]
+    assert [reason for _, reason, _ in decided.events] == ["JobAlreadyActive"]

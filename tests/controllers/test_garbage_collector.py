@@ -193,3 +193,30 @@ def test_orphans_stay() -> None:
             assert not meta.owner_references(api.table(CONFIGMAPS)["ns/b"])
 
     asyncio.run(go())
+
+
+def test_an_owner_in_another_namespace_is_none() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        owner = api.put(CONFIGMAPS, config("a"))
+        api.put(CONFIGMAPS, config("b", owner, namespace="other"))
+        async with collecting(api):
+            await api.clock.advance(5)
+            assert names(api) == ["a"]
+
+    asyncio.run(go())
+
+
+def test_both_of_a_circle_may_be_deleted_in_the_foreground_and_one_that_owns_itself() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.put(CONFIGMAPS, config("a", config("b")))
+        api.put(CONFIGMAPS, config("b", config("a")))
+        api.put(CONFIGMAPS, config("self", config("self")))
+        for name in ("a", "b", "self"):
+            await api.client().delete(CONFIGMAPS, name, "ns", propagation="Foreground")
+        async with collecting(api):
+            await api.clock.advance(30)
+            assert names(api) == []
+
+    asyncio.run(go())

@@ -516,6 +516,10 @@ class FakeClient(Client):
             raise NotFound.of(resource.plural, resource.group, name)
         if uid and uid != meta.uid(old):
             raise Conflict.of(resource.plural, resource.group, name, "the UID in the precondition differs")
+        if resource_version and resource_version != meta.metadata(old)["resourceVersion"]:
+            raise Conflict.of(
+                resource.plural, resource.group, name, "the version in the precondition differs"
+            )
         graceful = (
             resource.kind == "Pod"
             and old.get("spec", {}).get("nodeName")

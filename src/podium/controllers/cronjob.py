@@ -58,10 +58,11 @@ def plan(cron_job: Object, jobs: Sequence[Object], now: datetime, elsewhere: Seq
     """
     result = Plan()
     status = dict(cron_job.get("status") or {})
-    _clear_history(cron_job["spec"], jobs, result)
+    _clear_history(cron_job, jobs, result)
+    _remember(status, jobs)
     _follow_active(status, jobs, elsewhere, result)
     if not meta.deleting(cron_job):
-        _start(cron_job, status, now, result)
+        _start({**cron_job, "status": status}, status, now, result)
     result.status = {key: value for key, value in status.items() if value not in ([], None)}
     return result
 
@@ -76,7 +77,11 @@ def _follow_active(status: Object, jobs: Sequence[Object], elsewhere: Sequence[s
     for job in jobs:
         end = end_of(job)
         if end is None:
-            if meta.uid(job) not in active:
+            if meta.uid(job) in active:
+                continue
+            if scheduled_at(job) is not None:  # the status that knew of it was never written
+                active[meta.uid(job)] = _reference(job)
+            else:
                 message = f"Saw a job that the controller did not create or forgot: {meta.name(job)}"
                 result.events.append(("Warning", "UnexpectedJob", message))
             continue
@@ -106,11 +111,33 @@ def _reference(job: Object) -> Object:
     }
 
 
-def _clear_history(spec: Object, jobs: Sequence[Object], result: Plan) -> None:
+def scheduled_at(job: Object) -> datetime | None:
+    """Return the time of the schedule that a Job serves; None for one that was made by hand."""
+    text = meta.annotations(job).get(SCHEDULED_AT)
+    return parse_rfc3339(text) if text else None
+
+
+def _served(status: Object) -> datetime | None:
+    text = status.get("lastScheduleTime")
+    return parse_rfc3339(text) if text else None
+
+
+def _remember(status: Object, jobs: Sequence[Object]) -> None:
+    """A time has been served when its Job is there, also if the status that said so was never written."""
+    times = [time for job in jobs if (time := scheduled_at(job)) is not None]
+    before = _served(status)
+    if times and (before is None or max(times) > before):
+        status["lastScheduleTime"] = rfc3339(max(times))
+
+
+def _clear_history(cron_job: Object, jobs: Sequence[Object], result: Plan) -> None:
+    spec, served = cron_job["spec"], _served(cron_job.get("status") or {})
     for end, limit_name in (("Complete", "successfulJobsHistoryLimit"), ("Failed", "failedJobsHistoryLimit")):
         if spec.get(limit_name) is None:
             continue
         ended = [job for job in jobs if end_of(job) == end and not meta.deleting(job)]
+        # What the stored status does not know of must stay: it is all that says its time was served.
+        ended = [job for job in ended if (time := scheduled_at(job)) is None or (served and time <= served)]
         ended.sort(key=_by_start)
         result.delete += ended[: max(0, len(ended) - int(spec[limit_name]))]
 

@@ -107,6 +107,14 @@ class _Node:
     resource: Resource
     obj: Object
 
+    def is_meant(self, dependent: Object, reference: Object) -> bool:
+        """Tell whether a reference to this object's uid also has its name, kind and namespace."""
+        group, _ = meta.split_api_version(str(reference.get("apiVersion") or ""))
+        return (
+            (group, reference.get("kind"), reference.get("name"))
+            == (self.resource.group, self.resource.kind, meta.name(self.obj))
+        ) and (not self.resource.namespaced or meta.namespace(self.obj) == meta.namespace(dependent))
+
 
 class Graph:
     """Who there is, and who depends on whom. Kept current by deltas; says which uids deserve a look."""
@@ -139,7 +147,7 @@ class Graph:
         self.nodes[uid] = _Node(resource, delta.new)
         self._link(uid, old_owners, owners)
         look: list[str] = []
-        if owners and (delta.old is None or owners != old_owners) and self._has_doubtful_owner(owners):
+        if owners and (delta.old is None or owners != old_owners) and self._has_doubtful_owner(delta.new):
             look.append(uid)
         if meta.deleting(delta.new) and (delta.old is None or _stage(delta.old) != _stage(delta.new)):
             look.append(uid)
@@ -152,16 +160,56 @@ class Graph:
             look += [o for o in old_owners if o in self.nodes and waits_for_dependents(self.nodes[o].obj)]
         return look
 
-    def _has_doubtful_owner(self, owners: set[str]) -> bool:
-        """An owner is not known, or waits for its dependents to go."""
-        return any(o not in self.nodes or waits_for_dependents(self.nodes[o].obj) for o in owners)
+    def _has_doubtful_owner(self, obj: Object) -> bool:
+        """An owner is not known, is not where the reference says, or waits for its dependents to go."""
+        return any(self._is_doubtful(obj, reference) for reference in meta.owner_references(obj))
+
+    def _is_doubtful(self, obj: Object, reference: Object) -> bool:
+        owner = self.nodes.get(str(reference.get("uid")))
+        return owner is None or not owner.is_meant(obj, reference) or waits_for_dependents(owner.obj)
+
+    def blocking(self, uid: str) -> list[_Node]:
+        """Return the dependents without whose end the owner with `uid` may not go.
+
+        Those that wait for the owner themselves do not count, else nobody in a circle would ever go. Neither
+        do references to an owner that is elsewhere: their objects may never be collected.
+        """
+        return [node for node in self._blocking(uid) if not self._waits_for(node, uid)]
+
+    def _blocking(self, uid: str) -> list[_Node]:
+        owner = self.nodes.get(uid)
+        return [
+            node
+            for node in self.dependents(uid)
+            if any(
+                r.get("uid") == uid
+                and r.get("blockOwnerDeletion")
+                and (owner is None or owner.is_meant(node.obj, r))
+                for r in meta.owner_references(node.obj)
+            )
+        ]
+
+    def _waits_for(self, node: _Node, uid: str) -> bool:
+        """Tell whether `node` waits, by way of others that wait, for the object with `uid`."""
+        seen: set[str] = set()
+        left = [node]
+        while left:
+            current = left.pop()
+            if not waits_for_dependents(current.obj):
+                continue
+            if meta.uid(current.obj) == uid:
+                return True
+            if meta.uid(current.obj) not in seen:
+                seen.add(meta.uid(current.obj))
+                left += self._blocking(meta.uid(current.obj))
+        return False
 
     def doubtful(self) -> list[str]:
         """Return all uids that deserve a look as things stand, once everything has been listed."""
         return [
             uid
             for uid, node in self.nodes.items()
-            if self._has_doubtful_owner(_owner_uids(node.obj)) or any(_stage(node.obj)[1:])
+            if self._has_doubtful_owner(node.obj) or any(_stage(node.obj)[1:])
         ]
 
     def _link(self, uid: str, old: set[str], new: set[str]) -> None:
@@ -411,15 +459,7 @@ class _Run:
         raise Conflict("references have changed; look again")
 
     async def _foreground(self, node: _Node) -> None:
-        uid = meta.uid(node.obj)
-        blocking = [
-            dependent
-            for dependent in self._graph.dependents(uid)
-            if any(
-                r.get("uid") == uid and r.get("blockOwnerDeletion")
-                for r in meta.owner_references(dependent.obj)
-            )
-        ]
+        blocking = self._graph.blocking(meta.uid(node.obj))
         if not blocking:
             await self._remove_finalizer(node, FOREGROUND)
             return

@@ -19,7 +19,7 @@ from podium.machinery import labels, meta
 from podium.machinery.errors import NotFound, Object
 from podium.resources.batch.jobs import JOBS
 from podium.resources.core.pods import PODS
-from podium.runtime.controller import Caches, Context, Controller, Watch, own_key
+from podium.runtime.controller import Caches, Context, Controller, Watch
 from podium.runtime.informer import Delta
 
 OURS = "kubernetes.io/job-controller"
@@ -174,6 +174,15 @@ def _is_job(reference: Object) -> bool:
     return bool(reference.get("kind") == JOBS.kind and reference.get("apiVersion") == JOBS.api_version)
 
 
+def _keys_of_job(delta: Delta, caches: Caches) -> Iterable[str]:
+    """The Job's key; of one that is gone also its pods, as another one may have its name already."""
+    keys = [meta.key(delta.object)]
+    if delta.new is None:
+        pods = caches[PODS].by_index(ORPHANS, meta.uid(delta.object))
+        keys += [_ORPHAN + meta.key(pod) for pod in pods if TRACKING in meta.finalizers(pod)]
+    return keys
+
+
 def _keys_of_pod(delta: Delta, caches: Caches) -> Iterable[str]:
     keys: set[str] = set()
     for pod in (delta.old, delta.new):
@@ -202,7 +211,7 @@ def job_controller() -> Controller:
     return Controller(
         name="job-controller",
         watches=(
-            Watch(resource=JOBS, keys_of=own_key),
+            Watch(resource=JOBS, keys_of=_keys_of_job),
             Watch(resource=PODS, keys_of=_keys_of_pod, indexes={ORPHANS: controlled_by}),
         ),
         reconcile=reconcile,
