@@ -45,10 +45,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         f"{_STORAGE} Subpath *",
         "[sig-auth] ServiceAccounts should mount *",
         "[sig-apps] Job should run a job to completion when tasks sometimes fail and are locally restarted",
-        "[sig-apps] Daemon set [Serial] should retry creating failed daemon pods",
-        "[sig-apps] StatefulSet * Burst scaling should run to completion even with unhealthy pods *",
-        "[sig-apps] StatefulSet * Scaling should happen in predictable order and halt if any stateful pod is unhealthy *",
-        "[sig-apps] StatefulSet * Should recreate evicted statefulset",
     ),
     "needs packets between pods, nodes and services: tests/e2e, tests/proxy, tests/dns": (
         f"{_NETWORK} DNS *",
@@ -74,11 +70,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "needs an extension API server: tests/apiserver/aggregation": (f"{_MACHINERY} Aggregator *",),
     "waits for compaction, five minutes: tests/store, tests/apiserver/registry": (
         f"{_MACHINERY} Servers with support for API chunking should support continue listing *",
-    ),
-    "waits for full minutes; fake time instead: tests/controllers": (
-        "[sig-apps] CronJob should not schedule new jobs when ForbidConcurrent [Slow]",
-        "[sig-apps] CronJob should replace jobs when ReplaceConcurrent",
-        "[sig-apps] CronJob should schedule multiple jobs concurrently",
     ),
     "kubectl itself: tests/clients/test_kubectl.py, tests/e2e": (f"{_CLI} *", "[sig-cli] Kubectl logs *"),
     "the scheduler evicts no pods for others of a higher priority": (

@@ -11,7 +11,7 @@ import pytest
 
 from podium.base.clock import rfc3339
 from podium.controllers.common import cron
-from podium.controllers.cronjob import Plan, cronjob, plan
+from podium.controllers.cronjob import CRONJOB, Plan, plan
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.resources.batch.cronjobs import CRONJOBS
@@ -236,7 +236,7 @@ def test_a_changed_schedule_makes_up_for_nothing() -> None:
     async def go() -> None:
         api = FakeApi()
         api.put(CRONJOBS, cron_job(schedule="0 0 1 1 *"))
-        async with running(api, [cronjob()]):
+        async with running(api, [CRONJOB]):
             await api.clock.advance(3601)
             api.change(CRONJOBS, "default/c", lambda c: c["spec"].update(schedule="30 * * * *"))
             await api.clock.advance(10)
@@ -253,7 +253,7 @@ def test_a_job_that_was_made_before_the_status_could_say_so_is_taken_in() -> Non
         mine = api.put(CRONJOBS, cron_job())
         made = plan(mine, [], at("2026-01-01T00:05:00")).create
         assert made is not None
-        async with running(api, [cronjob()]):
+        async with running(api, [CRONJOB]):
             await api.clock.advance(200)
             api.put(JOBS, made)
             await api.clock.advance(200)
@@ -275,7 +275,7 @@ def test_what_could_not_be_started_was_not_served() -> None:
         api.fail = lambda verb, resource, obj: (
             api_error(500) if (verb, resource) == ("create", JOBS) else None
         )
-        async with running(api, [cronjob()]):
+        async with running(api, [CRONJOB]):
             await api.clock.advance(301)
             assert "lastScheduleTime" not in api.table(CRONJOBS)["default/c"]["status"]
             api.fail = lambda verb, resource, obj: None
@@ -290,7 +290,7 @@ def test_jobs_come_in_time() -> None:
     async def go() -> None:
         api = FakeApi()
         api.put(CRONJOBS, cron_job(successfulJobsHistoryLimit=3, failedJobsHistoryLimit=1))
-        async with running(api, [cronjob()]):
+        async with running(api, [CRONJOB]):
             await api.clock.advance(3601)
             assert len(api.all(JOBS)) == 12
             status = api.table(CRONJOBS)["default/c"]["status"]

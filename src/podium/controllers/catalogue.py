@@ -12,7 +12,7 @@ from podium.controllers.autoscaler_plan import Options as AutoscalerOptions
 from podium.controllers.bootstrap_signer import BOOTSTRAP_SIGNER
 from podium.controllers.clusterrole_aggregation import CLUSTERROLE_AGGREGATION
 from podium.controllers.clustertrustbundle_publisher import clustertrustbundle_publisher
-from podium.controllers.cronjob import cronjob
+from podium.controllers.cronjob import CRONJOB
 from podium.controllers.csr_approving import CSR_APPROVING
 from podium.controllers.csr_cleaner import CSR_CLEANER
 from podium.controllers.csr_signing import DEFAULT_DURATION_S, csr_signing
@@ -157,7 +157,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         daemonset(),
         statefulset(max_unavailable=settings.gates.enabled("MaxUnavailableStatefulSet")),
         job_controller(),
-        cronjob(),
+        CRONJOB,
         TTL_AFTER_FINISHED,
         endpointslice(settings.endpoints_per_slice_max),
         endpoints(),

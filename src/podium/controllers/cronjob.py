@@ -26,7 +26,6 @@ from podium.runtime.controller import (
     Failed,
     Watch,
     namespace_is_terminating,
-    own_key,
 )
 from podium.runtime.informer import Delta
 
@@ -291,19 +290,18 @@ def job_for(cron_job: Object, due: datetime) -> Object:
     }
 
 
-_Seen = dict[str, tuple[object, ...]]
-"""The schedules by which CronJobs were last looked at."""
+_CHANGED = "changed:"
+"""Keys of CronJobs whose schedule was changed."""
 
 
-async def _reconcile(context: Context, key: str, seen: _Seen) -> float | None:
+async def _reconcile(context: Context, key: str) -> float | None:
+    if key.startswith(_CHANGED):
+        _await_changed_schedule(context, key.removeprefix(_CHANGED))
+        return None
     cron_job = context.caches[CRONJOBS].get(key)
     if cron_job is None:
-        seen.pop(key, None)
         return None
     now = context.clock.now()
-    wait = _wait_for_changed_schedule(cron_job, seen, now)
-    if wait is not None:
-        return wait
     jobs = context.caches[JOBS].by_index(ORPHANS, meta.uid(cron_job))
     decided = plan(cron_job, jobs, now, await _elsewhere(context, cron_job, jobs))
     for type_, reason, message in decided.events:
@@ -320,19 +318,24 @@ async def _reconcile(context: Context, key: str, seen: _Seen) -> float | None:
     return decided.again_s
 
 
-def _wait_for_changed_schedule(cron_job: Object, seen: _Seen, now: datetime) -> float | None:
-    """Return how long a CronJob waits whose schedule was changed; None when it was not.
+def _await_changed_schedule(context: Context, key: str) -> None:
+    """Have a CronJob looked at when its changed schedule has a time.
 
-    The times that the new schedule would have had before the change are not made up for.
+    The times that it would have had before the change are not made up for.
     """
-    spec, key = cron_job["spec"], meta.key(cron_job)
-    schedule = (meta.uid(cron_job), spec["schedule"], spec.get("timeZone"))
-    before = seen.get(key, schedule)
-    seen[key] = schedule
-    if before == schedule or before[0] != schedule[0]:
-        return None
-    parsed = _schedule(spec, Plan())
-    return wait_s(cron_job, parsed, now) if parsed is not None else None
+    cron_job = context.caches[CRONJOBS].get(key)
+    if cron_job is None:
+        return
+    spec = cron_job["spec"]
+    try:
+        schedule = cron.parse(str(spec["schedule"]), cron.zone_called(spec.get("timeZone") or ""))
+    except ValueError:
+        message = f"unparseable schedule for cronjob: {spec['schedule']}"
+        context.recorder.event(cron_job, "Warning", "UnParseableCronJobSchedule", message)
+        return
+    wait = wait_s(cron_job, schedule, context.clock.now())
+    if wait is not None:
+        context.queue.add_after(key, max(0.0, wait))
 
 
 async def _elsewhere(context: Context, cron_job: Object, jobs: Sequence[Object]) -> list[str]:
@@ -415,6 +418,17 @@ async def _delete(context: Context, cron_job: Object, job: Object) -> bool:
     return True
 
 
+def _keys_of_cron_job(delta: Delta, _caches: Caches) -> Iterable[str]:
+    key = meta.key(delta.object)
+    if delta.old is not None and delta.new is not None and _times(delta.old) != _times(delta.new):
+        return (_CHANGED + key,)
+    return (key,)
+
+
+def _times(cron_job: Object) -> tuple[object, ...]:
+    return cron_job["spec"].get("schedule"), cron_job["spec"].get("timeZone")
+
+
 def _keys_of_job(delta: Delta, _caches: Caches) -> Iterable[str]:
     reference = meta.controller_ref(delta.object)
     if reference is None or reference.get("kind") != CRONJOBS.kind:
@@ -422,18 +436,11 @@ def _keys_of_job(delta: Delta, _caches: Caches) -> Iterable[str]:
     return (f"{meta.namespace(delta.object)}/{reference['name']}",)
 
 
-def cronjob() -> Controller:
-    """Return the controller."""
-    seen: _Seen = {}
-
-    async def reconcile(context: Context, key: str) -> float | None:
-        return await _reconcile(context, key, seen)
-
-    return Controller(
-        name="cronjob-controller",
-        watches=(
-            Watch(resource=CRONJOBS, keys_of=own_key),
-            Watch(resource=JOBS, keys_of=_keys_of_job, indexes={ORPHANS: controlled_by}),
-        ),
-        reconcile=reconcile,
-    )
+CRONJOB = Controller(
+    name="cronjob-controller",
+    watches=(
+        Watch(resource=CRONJOBS, keys_of=_keys_of_cron_job),
+        Watch(resource=JOBS, keys_of=_keys_of_job, indexes={ORPHANS: controlled_by}),
+    ),
+    reconcile=_reconcile,
+)
