@@ -11,7 +11,7 @@ from pathlib import Path
 from podium.base.metrics import Registry
 from podium.base.process_metrics import add_process_metrics
 from podium.client.client import Client
-from podium.client.kubeconfig import client_from_kubeconfig, transport_without_identity
+from podium.client.kubeconfig import client_from_kubeconfig
 from podium.cloud.interface import Cloud, Setup
 from podium.cloud.loading import factory
 from podium.cloud.metrics import CloudMetrics
@@ -23,19 +23,17 @@ from podium.cloud.route import RECONCILIATION_PERIOD_S, node_route
 from podium.cloud.route_plan import Network
 from podium.cloud.service import service_lb
 from podium.cmd import component_serving, leading, log_flags, unused_flags
-from podium.cmd.component_serving import Served, serving
+from podium.cmd.component_serving import Served
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.cmd.flag_types import boolean
-from podium.cmd.managing import run_controllers
+from podium.cmd.managing import accounts_of, manage, run_controllers
 from podium.runtime import choice
 from podium.runtime.controller import Controller, Environment
 from podium.runtime.health import Checks
 from podium.runtime.informer import Informers
-from podium.runtime.leader import LeaderMetrics
 from podium.runtime.metrics import QueueMetrics, RunningMetrics
 from podium.runtime.process import run_component
-from podium.runtime.service_account_clients import ServiceAccountClients
 
 NAME = "cloud-controller-manager"
 PORT = 10258
@@ -227,14 +225,11 @@ def controllers(
 async def _run(arguments: argparse.Namespace) -> None:
     registry = Registry()
     add_process_metrics(registry)
-    metrics, leadership = QueueMetrics(registry), LeaderMetrics(registry)
+    metrics = QueueMetrics(registry)
     running, checks = RunningMetrics(registry, NAME), Checks()
     cloud_metrics = CloudMetrics(registry)
     client = client_from_kubeconfig(arguments.kubeconfig, user_agent=NAME, metrics=registry)
-    accounts: ServiceAccountClients | None = None
-    if arguments.use_service_account_credentials:
-        accounts = ServiceAccountClients(client, transport_without_identity(arguments.kubeconfig))
-
+    accounts = accounts_of(arguments, client)
     try:
         cloud = _cloud(arguments, client)
     except ValueError as error:
@@ -253,13 +248,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 
     flags = log_flags.as_told(parser(), arguments)
     served = Served(registry=registry, checks=checks, documents={}, flags=flags)
-    try:
-        async with serving(arguments, NAME, client, served):
-            await leading.lead(arguments, client, NAME, work, metrics=leadership, checks=checks)
-    finally:
-        if accounts is not None:
-            await accounts.close()
-        await client.close()
+    await manage(arguments, NAME, client, accounts, work, served)
 
 
 def _cloud(arguments: argparse.Namespace, client: Client) -> Cloud:

@@ -12,7 +12,7 @@ from podium.base.log import Log
 from podium.base.metrics import Registry
 from podium.base.pki import KeyPair
 from podium.base.process_metrics import add_process_metrics
-from podium.client.kubeconfig import client_from_kubeconfig, transport_without_identity
+from podium.client.kubeconfig import client_from_kubeconfig
 from podium.client.throttled import throttled
 from podium.cmd import (
     autoscaler_flags,
@@ -25,13 +25,13 @@ from podium.cmd import (
     unused_flags,
     volume_flags,
 )
-from podium.cmd.component_serving import Served, serving
+from podium.cmd.component_serving import Served
 from podium.cmd.controller_configz import configz
 from podium.cmd.controller_unused_flags import UNUSED
 from podium.cmd.durations import duration_s
 from podium.cmd.feature_gates import add_feature_gates, chosen_gates
 from podium.cmd.flag_types import boolean, names
-from podium.cmd.managing import run_controllers
+from podium.cmd.managing import accounts_of, manage, run_controllers
 from podium.controllers.catalogue import Settings, catalogue, chosen, without_settings
 from podium.controllers.csr_signing import DEFAULT_DURATION_S
 from podium.controllers.endpointslice_mirroring import ENDPOINTS_PER_SUBSET_MAX
@@ -40,10 +40,8 @@ from podium.controllers.pod_gc import ENDED_MAX
 from podium.runtime.controller import Environment
 from podium.runtime.health import Checks
 from podium.runtime.informer import Informers
-from podium.runtime.leader import LeaderMetrics
 from podium.runtime.metrics import MetricSets, QueueMetrics, RunningMetrics
 from podium.runtime.process import run_component
-from podium.runtime.service_account_clients import ServiceAccountClients
 
 NAME = "kube-controller-manager"
 PORT = 10257
@@ -224,14 +222,9 @@ async def _run(arguments: argparse.Namespace) -> None:
     _log.info("skipped for want of flags or gates", controllers=",".join(sorted(idle)))
 
     checks = Checks()
-    leadership = LeaderMetrics(registry)
     running = RunningMetrics(registry, NAME)
     queues, sets = QueueMetrics(registry), MetricSets(registry)
-    accounts: ServiceAccountClients | None = None
-    if arguments.use_service_account_credentials:
-        accounts = ServiceAccountClients(
-            client, transport_without_identity(arguments.kubeconfig, server=arguments.master)
-        )
+    accounts = accounts_of(arguments, client, server=arguments.master)
 
     async def lead() -> None:
         environment = Environment(
@@ -253,13 +246,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         documents={"/configz": lambda: configz(arguments)},
         flags=log_flags.as_told(parser(), arguments),
     )
-    try:
-        async with serving(arguments, NAME, client, served):
-            await leading.lead(arguments, client, NAME, lead, metrics=leadership, checks=checks)
-    finally:
-        if accounts is not None:
-            await accounts.close()
-        await client.close()
+    await manage(arguments, NAME, client, accounts, lead, served)
 
 
 def _pair(certificate: str, key: str) -> KeyPair:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from podium.base.pki import KeyPair
 from podium.controllers.attach_detach import FORCE_AFTER_S, attach_detach
@@ -65,18 +64,7 @@ from podium.controllers.volume_protection import CLAIM_PROTECTION, CLASS_PROTECT
 from podium.controllers.volume_provisioning import Provisioner
 from podium.machinery.feature_gates import FeatureGates
 from podium.runtime import choice
-from podium.runtime.controller import Environment
-
-
-class Runnable(Protocol):
-    """A controller, or anything that runs like one."""
-
-    @property
-    def name(self) -> str: ...
-
-    async def run(self, environment: Environment) -> None:
-        """Run until cancelled."""
-        ...
+from podium.runtime.controller import Runnable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

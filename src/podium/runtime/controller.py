@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from podium.base.backoff import Backoff
 from podium.base.clock import Clock, WallClock
@@ -149,6 +150,17 @@ class Environment:
         if self.client_for is None or service_account == AS_PROCESS:
             return self.client
         return self.client_for(service_account)
+
+
+class Runnable(Protocol):
+    """A controller, or anything that runs like one."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def run(self, environment: Environment) -> None:
+        """Run until cancelled."""
+        ...
 
 
 @dataclass(slots=True)
