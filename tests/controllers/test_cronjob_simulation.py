@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from podium.base.clock import parse_rfc3339
+from podium.controllers import cronjob
 from podium.controllers.common import cron
-from podium.controllers.cronjob import SCHEDULED_AT, cronjob, end_of
+from podium.controllers.cronjob import SCHEDULED_AT, end_of
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.resources.batch.cronjobs import CRONJOBS
@@ -63,7 +64,7 @@ class Ticks(World):
         """The names of all Jobs there ever were: each is one time of the schedule."""
 
     def controllers(self) -> Sequence[Controller]:
-        return (cronjob(),)
+        return (cronjob.CRONJOB,)
 
     def begin(self) -> None:
         choose = self.random.choice
