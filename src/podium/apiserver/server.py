@@ -18,6 +18,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from podium.apiserver import bootstrap
+from podium.apiserver.address_repair import AddressRepair
 from podium.apiserver.authn.certificate import read_identity
 from podium.apiserver.authn.issuer import JWKS, KEY_SET_TYPE, KEYS_KEPT_S, OPENID_CONFIGURATION
 from podium.apiserver.authz.messages import Undecided, forbidden
@@ -297,6 +298,8 @@ class ApiServer:
         written = await bootstrap.run(self._store, self.reader, options, clock=self._clock)
         await self._cacher.wait_for(written)
         await mend(self.registry, self.catalog.of(IPADDRESSES), self.catalog.of(SERVICES))
+        repair = AddressRepair(self.registry, self.catalog.of(IPADDRESSES), self.catalog.of(SERVICES))
+        self._spawn(repair.run(), "apiserver-addresses")
         keeping = bootstrap.keep(self._store, self.reader, options, clock=self._clock)
         self._tasks.append(asyncio.create_task(keeping, name="apiserver-bootstrap"))
         schemas, levels = self.catalog.of(FLOWSCHEMAS), self.catalog.of(PRIORITYLEVELCONFIGURATIONS)
