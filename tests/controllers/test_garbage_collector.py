@@ -12,8 +12,10 @@ import pytest
 from podium.controllers.garbage_collector import FOREGROUND, ORPHAN, GarbageCollector, OwnerState, Plan, plan
 from podium.machinery import meta
 from podium.machinery.errors import Object
+from podium.machinery.resource import Resource
 from podium.resources.apiextensions.customresourcedefinitions import CUSTOMRESOURCEDEFINITIONS
 from podium.resources.core.configmaps import CONFIGMAPS
+from podium.resources.core.events import EVENTS
 from podium.resources.core.secrets import SECRETS
 from podium.runtime.controller import Environment
 from podium.runtime.informer import Informers
@@ -203,6 +205,34 @@ def test_an_owner_in_another_namespace_is_none() -> None:
         async with collecting(api):
             await api.clock.advance(5)
             assert names(api) == ["a"]
+            (event,) = api.all(EVENTS)
+            assert (event["type"], event["reason"]) == ("Warning", "OwnerRefInvalidNamespace")
+            assert event["message"] == (
+                "ownerRef [v1/ConfigMap, namespace: other, name: a, uid: uid-a] "
+                'does not exist in namespace "other"'
+            )
+
+    asyncio.run(go())
+
+
+def test_what_is_written_over_and_over_is_collected_all_the_same() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        a = api.put(CONFIGMAPS, config("a"))
+        api.put(CONFIGMAPS, config("busy", a))
+
+        def write_before(verb: str, resource: Resource, obj: Object) -> Exception | None:
+            if verb == "delete" and meta.name(obj) == "busy":
+                api.change(
+                    CONFIGMAPS, "ns/busy", lambda o: o.setdefault("data", {}).update(n=str(api.revision))
+                )
+            return None
+
+        async with collecting(api):
+            api.fail = write_before
+            api.remove(CONFIGMAPS, "ns/a")
+            await api.clock.advance(2)
+            assert names(api) == []
 
     asyncio.run(go())
 

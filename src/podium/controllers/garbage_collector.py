@@ -404,12 +404,7 @@ class _Run:
             return OwnerState.SOLID
         namespace = meta.namespace(dependent)
         if resource.namespaced and not namespace:
-            kind = f"{reference.get('apiVersion')}/{reference.get('kind')}"
-            message = (
-                f"ownerRef [{kind}, namespace: , name: {reference.get('name')}, uid: {uid}] "
-                'does not exist in namespace ""'
-            )
-            self._recorder.event(dependent, "Warning", "OwnerRefInvalidNamespace", message)
+            self._tell_of_namespace(dependent, reference)
             return OwnerState.SOLID
         if (uid, namespace) in self._absent:
             return OwnerState.DANGLING
@@ -418,10 +413,39 @@ class _Run:
             self._absent[uid, namespace] = None
             while len(self._absent) > ABSENT_OWNERS_MAX:
                 self._absent.popitem(last=False)
+            known = self._graph.nodes.get(uid)
+            if known is not None and known.resource.namespaced and meta.namespace(known.obj) != namespace:
+                self._tell_of_namespace(dependent, reference)
             return OwnerState.DANGLING
         return OwnerState.WAITING if waits_for_dependents(owner) else OwnerState.SOLID
 
+    def _tell_of_namespace(self, dependent: Object, reference: Object) -> None:
+        """Say on a dependent that its owner is not where owners of it can be."""
+        namespace = meta.namespace(dependent)
+        kind = f"{reference.get('apiVersion')}/{reference.get('kind')}"
+        message = (
+            f"ownerRef [{kind}, namespace: {namespace}, name: {reference.get('name')}, "
+            f'uid: {reference.get("uid")}] does not exist in namespace "{namespace}"'
+        )
+        self._recorder.event(dependent, "Warning", "OwnerRefInvalidNamespace", message)
+
     async def _delete(self, resource: Resource, obj: Object, propagation: Propagation) -> None:
+        """Delete `obj`, as it was read just now. Raises Conflict when its owners have changed since."""
+        version = meta.metadata(obj).get("resourceVersion")
+        try:
+            await self._delete_as_read(resource, obj, propagation, version)
+        except Conflict:
+            live = await self._live(resource, meta.name(obj), meta.namespace(obj))
+            if live is None:
+                return
+            if meta.uid(live) != meta.uid(obj) or meta.owner_references(live) != meta.owner_references(obj):
+                raise
+            # Something else of it is written over and over: that must not keep it for ever.
+            await self._delete_as_read(resource, obj, propagation, None)
+
+    async def _delete_as_read(
+        self, resource: Resource, obj: Object, propagation: Propagation, version: str | None
+    ) -> None:
         try:
             await self._client.delete(
                 resource,
@@ -429,7 +453,7 @@ class _Run:
                 meta.namespace(obj) or None,
                 propagation=propagation,
                 uid=meta.uid(obj),
-                resource_version=meta.metadata(obj).get("resourceVersion"),
+                resource_version=version,
             )
         except NotFound:
             return
