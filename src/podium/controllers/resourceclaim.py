@@ -1,7 +1,8 @@
 """Resource claims from templates: a pod that names a template gets a claim of its own.
 
 The claim's name is generated, so the pod's status says which it is. A claim that was made for a pod which has
-ended, or which reserves devices for pods that are gone, is let go. Upstream: pkg/controller/resourceclaim.
+ended, or which reserves devices for pods that are gone, is let go; one that nobody uses any more gives its
+devices back. Upstream: pkg/controller/resourceclaim.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ from podium.runtime.controller import Caches, Context, Controller, Watch
 from podium.runtime.informer import Delta
 
 POD_CLAIM_NAME = "resource.kubernetes.io/pod-claim-name"
+FINALIZER = "resource.kubernetes.io/delete-protection"
+"""The scheduler's, on claims that it has allocated."""
+RESERVED_MAX = 256
+_BASE_MAX = 57
+"""What a name may have before its own five characters and their hyphen."""
 _CLAIM = "claim:"
 
 
@@ -46,7 +52,7 @@ def claim_for(pod: Object, name: str, template: Object) -> Object:
     reference = meta.owner_reference(pod)
     del reference["blockOwnerDeletion"]  # as upstream: the pod need not wait for its claims
     metadata: Object = {
-        "generateName": f"{meta.name(pod)}-{name}-",
+        "generateName": base_name(meta.name(pod), name),
         "namespace": meta.namespace(pod),
         "annotations": {**(of_template.get("annotations") or {}), POD_CLAIM_NAME: name},
         "ownerReferences": [reference],
@@ -61,13 +67,32 @@ def claim_for(pod: Object, name: str, template: Object) -> Object:
     }
 
 
-def plan_reserved(claim: Object, pods: Sequence[Object]) -> list[Object] | None:
-    """Return whom the claim should still be reserved for; None when that is whom it is. `pods` are all
-    pods of the namespace."""
-    reserved: list[Object] = meta.dig(claim, "status", "reservedFor", default=[])
-    live = {meta.uid(pod) for pod in pods if not podlib.is_finished(pod)}
-    left = [user for user in reserved if user.get("resource") != "pods" or user.get("uid") in live]
-    return left if left != reserved else None
+def base_name(pod: str, claim: str) -> str:
+    """Return what the claim's name begins with: of names too long, something of both."""
+    base = f"{pod}-{claim}-"
+    if len(base) <= _BASE_MAX:
+        return base
+    shorter = pod[: len(pod) * _BASE_MAX // len(base)] + "-"
+    return shorter + claim[: len(claim) * _BASE_MAX // len(base)]
+
+
+def is_done(pod: Object) -> bool:
+    """Tell whether the pod will not run any more, or never."""
+    return podlib.is_finished(pod) or (meta.deleting(pod) and not podlib.node_name(pod))
+
+
+def let_go(claim: Object, left: Sequence[Object]) -> Object:
+    """Return the claim's status when only `left` use it.
+
+    Without a user it is allocated no longer, so that its devices are free for others, and it for another
+    node. What others than the scheduler have allocated stays.
+    """
+    status: Object = {name: value for name, value in claim["status"].items() if name != "reservedFor"}
+    if left:
+        status["reservedFor"] = list(left)
+    elif FINALIZER in meta.finalizers(claim):
+        status.pop("allocation", None)
+    return status
 
 
 async def _reconcile(context: Context, key: str) -> float | None:
@@ -77,8 +102,14 @@ async def _reconcile(context: Context, key: str) -> float | None:
     if pod is None or meta.deleting(pod) or podlib.is_finished(pod):
         return None
     asked = wanted(pod)
-    if not asked:
-        return None
+    if asked:
+        await _make_claims(context, pod, asked)
+    if podlib.node_name(pod):
+        await _reserve(context, pod)
+    return None
+
+
+async def _make_claims(context: Context, pod: Object, asked: Sequence[tuple[str, str]]) -> None:
     made = existing(pod, context.caches[RESOURCECLAIMS].list(meta.namespace(pod)))
     for name, template_name in asked:
         if name in made:
@@ -97,33 +128,76 @@ async def _reconcile(context: Context, key: str) -> float | None:
     if statuses and meta.dig(pod, "status", "resourceClaimStatuses", default=[]) != statuses:
         patch = {"metadata": {"uid": meta.uid(pod)}, "status": {"resourceClaimStatuses": statuses}}
         await context.client.patch(PODS, meta.name(pod), patch, meta.namespace(pod), subresource="status")
-    return None
+
+
+async def _reserve(context: Context, pod: Object) -> None:
+    """Reserve claims for a pod that somebody has bound past the scheduler."""
+    generated = {
+        one.get("name"): one.get("resourceClaimName")
+        for one in meta.dig(pod, "status", "resourceClaimStatuses", default=())
+    }
+    for one in (pod.get("spec") or {}).get("resourceClaims") or ():
+        name = one.get("resourceClaimName") or generated.get(one.get("name"))
+        claim = context.caches[RESOURCECLAIMS].get(f"{meta.namespace(pod)}/{name}") if name else None
+        if claim is None or not meta.dig(claim, "status", "allocation"):
+            continue
+        users = meta.dig(claim, "status", "reservedFor", default=[])
+        if len(users) < RESERVED_MAX and all(user.get("uid") != meta.uid(pod) for user in users):
+            user = {"resource": "pods", "name": meta.name(pod), "uid": meta.uid(pod)}
+            status = {**claim["status"], "reservedFor": [*users, user]}
+            await context.client.update(RESOURCECLAIMS, {**claim, "status": status}, subresource="status")
+
+
+async def _is_used(context: Context, namespace: str, user: Object) -> bool:
+    """Tell whether a claim is still reserved for this one. What is no pod is left alone."""
+    if user.get("resource") != "pods" or user.get("apiGroup"):
+        return True
+    pod = context.caches[PODS].get(f"{namespace}/{user.get('name')}")
+    if pod is None:
+        # It may be so new that the scheduler knows it and this cache does not.
+        try:
+            pod = await context.client.get(PODS, str(user.get("name")), namespace)
+        except NotFound:
+            return False
+    return meta.uid(pod) == user.get("uid") and not is_done(pod)
 
 
 async def _reconcile_claim(context: Context, key: str) -> float | None:
     claim = context.caches[RESOURCECLAIMS].get(key)
-    if claim is None or meta.deleting(claim):
+    if claim is None:
         return None
-    pods = context.caches[PODS].list(meta.namespace(claim))
-    left = plan_reserved(claim, pods)
-    if left is not None:
-        status = {name: value for name, value in claim["status"].items() if name != "reservedFor"}
-        if left:
-            status["reservedFor"] = left
-        await context.client.update(RESOURCECLAIMS, {**claim, "status": status}, subresource="status")
-    owner = meta.controller_ref(claim)
-    if owner is None or owner.get("kind") != "Pod" or meta.dig(claim, "status", "reservedFor"):
-        return None
-    pod = next((pod for pod in pods if meta.uid(pod) == owner.get("uid")), None)
-    if pod is not None and podlib.is_finished(pod):
-        # Its pod will not use it any more; who wants the devices need not wait until the pod is deleted.
-        try:
-            await context.client.delete(
-                RESOURCECLAIMS, meta.name(claim), meta.namespace(claim), uid=meta.uid(claim)
-            )
-        except NotFound:
-            return None
+    namespace = meta.namespace(claim)
+    users = meta.dig(claim, "status", "reservedFor", default=[])
+    left = [user for user in users if await _is_used(context, namespace, user)]
+    allocated = meta.dig(claim, "status", "allocation") is not None
+    if left != users or (meta.deleting(claim) and allocated and not left):
+        new = {**claim, "status": let_go(claim, left)}
+        if new["status"] != claim["status"]:
+            claim = await context.client.update(RESOURCECLAIMS, new, subresource="status")
+    free = not left and not meta.dig(claim, "status", "allocation")
+    if free and FINALIZER in meta.finalizers(claim) and (users or meta.deleting(claim)):
+        new = meta.copy_path(claim, "metadata")
+        new["metadata"]["finalizers"] = [name for name in meta.finalizers(claim) if name != FINALIZER]
+        claim = await context.client.update(RESOURCECLAIMS, new)
+    if not left and not meta.deleting(claim):
+        await _delete_if_unused(context, claim)
     return None
+
+
+async def _delete_if_unused(context: Context, claim: Object) -> None:
+    """Delete a claim whose pod will not use it any more; nobody need wait until the pod is deleted."""
+    owner = meta.controller_ref(claim)
+    if owner is None or owner.get("kind") != "Pod":
+        return
+    pod = context.caches[PODS].get(f"{meta.namespace(claim)}/{owner.get('name')}")
+    if pod is None or (meta.uid(pod) == owner.get("uid") and not is_done(pod)):
+        return
+    try:
+        await context.client.delete(
+            RESOURCECLAIMS, meta.name(claim), meta.namespace(claim), uid=meta.uid(claim)
+        )
+    except NotFound:
+        return
 
 
 def _keys_of_pod(delta: Delta, caches: Caches) -> Iterable[str]:
@@ -131,7 +205,7 @@ def _keys_of_pod(delta: Delta, caches: Caches) -> Iterable[str]:
     if not (pod.get("spec") or {}).get("resourceClaims"):
         return ()
     keys = [meta.key(pod)]
-    if delta.new is None or podlib.is_finished(pod):
+    if delta.new is None or is_done(pod):
         for claim in caches[RESOURCECLAIMS].list(meta.namespace(pod)):
             users = meta.dig(claim, "status", "reservedFor", default=())
             if meta.controlled_by(claim, pod) or any(user.get("uid") == meta.uid(pod) for user in users):
