@@ -255,7 +255,7 @@ def main() -> None:
     upstream = {
         "large": rollout(1, round(5000 * scale)),
         "many": rollout(count, 5),
-        "namespace": namespace_deletion(max(1, round(225 * scale)), max(1, round(100 * scale))),
+        "namespace": namespace_deletion(max(1, round(225 * scale)), 10, max(1, round(100 * scale))),
     }
     works: Mapping[str, Callable[[ControlPlane], Sequence[tuple[str, Spent]]]] = {
         "large": lambda plane: [("", deployments(plane, 1, round(5000 * scale)))],

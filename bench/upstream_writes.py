@@ -34,6 +34,8 @@ EVENTS_COMBINED_FROM = 10
 EVENTS_OF_ONE_OBJECT = 25
 NAMESPACED_RESOURCES = 31
 REQUESTS_A_SECOND = 20
+NAMESPACE_LOOK_S = 5
+"""How long the namespace controller waits after an event of a namespace, such as its own status update."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +46,13 @@ class Expected:
     what: str
     """A verb and a resource, as `bench.control_plane.Asked` has them."""
     least: int
-    follows: bool = False
-    """It is written as things progress: once for each look that sees a difference."""
+    changes: int = 0
+    """How often there is something else to say, for what is written as things progress: a write for each at
+    most, as far as the client's rate allows."""
+    a_second: float = REQUESTS_A_SECOND
 
     def most(self, seconds: float) -> int:
-        return self.least + round(REQUESTS_A_SECOND * seconds) if self.follows else self.least
+        return max(self.least, min(self.changes, self.least + round(self.a_second * seconds)))
 
 
 def rollout(deployments: int, replicas: int) -> Sequence[Expected]:
@@ -56,13 +60,14 @@ def rollout(deployments: int, replicas: int) -> Sequence[Expected]:
     pods, bursts = deployments * replicas, -(-replicas // BURST)
     told = min(replicas, EVENTS_OF_ONE_OBJECT)
     made = min(told, EVENTS_COMBINED_FROM)
+    each_is_made_and_ready = deployments + 2 * pods
     return (
         Expected(who="deployment-controller", what="create replicasets", least=deployments),
         Expected(
             who="deployment-controller",
             what="update deployments/status",
             least=deployments * (2 + bursts + 1),
-            follows=True,
+            changes=deployments + each_is_made_and_ready,
         ),
         Expected(who="deployment-controller", what="create events", least=deployments),
         Expected(who="replicaset-controller", what="create pods", least=pods),
@@ -70,7 +75,7 @@ def rollout(deployments: int, replicas: int) -> Sequence[Expected]:
             who="replicaset-controller",
             what="update replicasets/status",
             least=deployments * (bursts + 2),
-            follows=True,
+            changes=each_is_made_and_ready,
         ),
         Expected(who="replicaset-controller", what="create events", least=deployments * made),
         Expected(who="replicaset-controller", what="patch events", least=deployments * (told - made)),
@@ -79,34 +84,55 @@ def rollout(deployments: int, replicas: int) -> Sequence[Expected]:
     )
 
 
-def namespace_deletion(deployments: int, services: int) -> Sequence[Expected]:
-    """A namespace that goes with its Deployments, their pods, and Services that select them."""
-    collected = ("pods", "replicasets", "endpointslices")
+def namespace_deletion(deployments: int, replicas: int, services: int) -> Sequence[Expected]:
+    """A namespace that goes with its Deployments, their pods, and Services that each select one of them."""
+    pods = deployments * replicas
+    each_ends_and_goes = 2 * pods
+    looks_a_second = 1 / NAMESPACE_LOOK_S
     return (
-        *(
-            Expected(who="generic-garbage-collector", what=f"delete {resource}", least=0, follows=True)
-            for resource in collected
+        Expected(
+            who="namespace-controller",
+            what="update namespaces/status",
+            least=2,
+            changes=pods,
+            a_second=looks_a_second,
         ),
-        Expected(who="namespace-controller", what="update namespaces/status", least=2, follows=True),
         Expected(who="namespace-controller", what="update namespaces/finalize", least=1),
         Expected(
-            who="namespace-controller", what="deletecollection", least=1 + NAMESPACED_RESOURCES, follows=True
+            who="namespace-controller",
+            what="deletecollection",
+            least=1 + NAMESPACED_RESOURCES,
+            changes=pods,
+            a_second=looks_a_second,
         ),
         Expected(who="replicaset-controller", what="create pods", least=deployments),
         Expected(
             who="replicaset-controller",
             what="update replicasets/status",
             least=2 * deployments,
-            follows=True,
+            changes=each_ends_and_goes,
         ),
         Expected(
             who="deployment-controller",
             what="update deployments/status",
             least=2 * deployments,
-            follows=True,
+            changes=each_ends_and_goes,
         ),
-        Expected(who="endpoint-controller", what="update endpoints", least=services, follows=True),
         Expected(
-            who="endpointslice-controller", what="update endpointslices", least=2 * services, follows=True
+            who="endpoint-controller", what="update endpoints", least=services, changes=services * replicas
+        ),
+        Expected(
+            who="endpointslice-controller",
+            what="update endpointslices",
+            least=2 * services,
+            changes=2 * services * replicas,
+        ),
+        *(
+            Expected(who="generic-garbage-collector", what=f"delete {resource}", least=0, changes=count)
+            for resource, count in (
+                ("pods", pods),
+                ("replicasets", deployments),
+                ("endpointslices", services),
+            )
         ),
     )
