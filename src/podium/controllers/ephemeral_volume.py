@@ -47,14 +47,12 @@ async def _reconcile(context: Context, key: str) -> float | None:
     if pod is None or meta.deleting(pod) or podlib.is_finished(pod):
         return None
     for claim in claims_for(pod):
-        name = meta.name(claim)
+        volume = meta.name(claim).removeprefix(f"{meta.name(pod)}-")
         existing = context.caches[PERSISTENTVOLUMECLAIMS].get(meta.key(claim))
         if existing is not None:
             if not meta.controlled_by(existing, pod):
-                message = (
-                    f'PVC "{meta.key(claim)}" was not created for pod "{meta.key(pod)}" (pod is not owner)'
-                )
-                context.recorder.event(pod, "Warning", "FailedBinding", f"ephemeral volume: {message}")
+                why = f"PVC {meta.key(claim)} was not created for pod {meta.key(pod)} (pod is not owner)"
+                _tell(context, pod, volume, why)
             continue
         try:
             await context.client.create(PERSISTENTVOLUMECLAIMS, claim)
@@ -62,10 +60,13 @@ async def _reconcile(context: Context, key: str) -> float | None:
             return 1.0  # made by somebody else meanwhile: look whose it is
         except ApiError as error:
             if not namespace_is_terminating(error):
-                message = f"ephemeral volume {name}: create PVC {name}: {error.message}"
-                context.recorder.event(pod, "Warning", "FailedBinding", message)
+                _tell(context, pod, volume, f"create PVC {meta.name(claim)}: {error.message}")
             raise
     return None
+
+
+def _tell(context: Context, pod: Object, volume: str, why: str) -> None:
+    context.recorder.event(pod, "Warning", "FailedBinding", f"ephemeral volume {volume}: {why}")
 
 
 def _keys_of_pod(delta: Delta, _caches: Caches) -> Iterable[str]:

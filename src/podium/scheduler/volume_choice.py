@@ -99,7 +99,7 @@ def claims_of(pod: PodInfo, volumes: Volumes) -> PodClaims:
         if meta.deleting(claim):
             return PodClaims(problem=f'persistentvolumeclaim "{wanted.name}" is being deleted')
         if wanted.ephemeral and not meta.controlled_by(claim, pod.pod):
-            text = f'PVC "{meta.key(claim)}" was not created for pod "{pod.key}" (pod is not owner)'
+            text = f"PVC {meta.key(claim)} was not created for pod {pod.key} (pod is not owner)"
             return PodClaims(problem=text)
         if is_fully_bound(claim):
             bound.append(claim)
