@@ -178,8 +178,12 @@ def _deployment(cluster: Cluster, name: str) -> str:
         },
     }
     cluster.kubectl("apply", "-f", "-", stdin=deployment)
-    cluster.kubectl("wait", "--for=create", "pod", f"--selector=app={name}", "--timeout=30s")
-    pod = cluster.kubectl("get", "pods", f"--selector=app={name}", "-o", "name").split()[0]
+    # `kubectl wait` waits for no pods of a selector that has none yet.
+    for _ in range(TRIES_MAX):
+        found = cluster.kubectl("get", "pods", f"--selector=app={name}", "-o", "name").split()
+        if found:
+            break
+    pod = found[0]
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": LONG_AGO}
     status = {"phase": "Running", "startTime": LONG_AGO, "conditions": [ready]}
     cluster.kubectl("patch", pod, "--subresource=status", "-p", json.dumps({"status": status}))
