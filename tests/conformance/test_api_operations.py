@@ -203,12 +203,6 @@ WALKS = [
         {"spec": {"hard": {"configmaps": "100"}}},
     ),
     walk(
-        "[sig-apps] ControllerRevision [Serial] should manage the lifecycle of a ControllerRevision",
-        "apps/v1",
-        "controllerrevisions",
-        {"revision": 1, "data": {"spec": {}}},
-    ),
-    walk(
         "[sig-apps] CronJob should support CronJob API operations",
         "batch/v1",
         "cronjobs",
@@ -237,7 +231,6 @@ WALKS = [
         "apps/v1",
         "replicasets",
         workload("walk", 0),
-        also=("[sig-apps] ReplicaSet Replace and Patch tests",),
     ),
     walk(
         "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic]"

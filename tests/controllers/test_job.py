@@ -261,6 +261,28 @@ def test_pods_that_cannot_be_made_are_not_active() -> None:
     asyncio.run(go())
 
 
+def test_what_a_success_policy_leaves_over_is_no_failure() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        policy = {"rules": [{"succeededCount": 1}]}
+        api.put(JOBS, job(completionMode="Indexed", parallelism=3, completions=3, successPolicy=policy))
+        async with running(api, [job_controller()]):
+            await api.clock.advance(1)
+            first, *others = unfinished(api)
+            for key in others:  # so that they are deleted with grace
+                api.change(PODS, key, lambda p: p["spec"].update(nodeName="n1"))
+            end(api, first, "Succeeded")
+            await api.clock.advance(1)
+            assert not any(TRACKING in meta.finalizers(p) for p in api.all(PODS))
+            for key in others:
+                api.remove(PODS, key)
+            await api.clock.advance(1)
+            assert conditions(api)["Complete"] == "SuccessPolicy"
+            assert "failed" not in api.table(JOBS)[KEY]["status"]
+
+    asyncio.run(go())
+
+
 def test_fewer_pods_at_a_time_are_no_failures() -> None:
     async def go() -> None:
         api = FakeApi()

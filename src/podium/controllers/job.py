@@ -86,7 +86,7 @@ async def _act(context: Context, job: Object, decided: Plan) -> _Done:
         done.gone.append(pod)
 
     async def remove(pod: Object) -> None:
-        await _release(context, pod)
+        await _release(context, pod, as_seen=True)  # one that has ended meanwhile is to be counted
         await delete(pod)
 
     async def create(index: int | None) -> None:
@@ -124,18 +124,15 @@ def is_finished(job: Object) -> bool:
     return any(meta.condition_true(job, type) for type in ("Complete", "Failed"))
 
 
-async def _release(context: Context, pod: Object) -> None:
-    """Remove our finalizer from the pod."""
-    left = [name for name in meta.finalizers(pod) if name != TRACKING]
-    patch = {
-        "metadata": {
-            "uid": meta.uid(pod),
-            "resourceVersion": meta.metadata(pod)["resourceVersion"],
-            "finalizers": left or None,
-        }
-    }
+async def _release(context: Context, pod: Object, *, as_seen: bool = False) -> None:
+    """Remove our finalizer from the pod. `as_seen`: raises Conflict when the pod has changed since."""
+    metadata: Object = {"uid": meta.uid(pod), "$deleteFromPrimitiveList/finalizers": [TRACKING]}
+    if as_seen:
+        metadata["resourceVersion"] = meta.metadata(pod)["resourceVersion"]
     try:
-        await context.client.patch(PODS, meta.name(pod), patch, meta.namespace(pod))
+        await context.client.patch(
+            PODS, meta.name(pod), {"metadata": metadata}, meta.namespace(pod), type="strategic"
+        )
     except NotFound:
         return
 
@@ -152,7 +149,7 @@ async def _release_orphans(context: Context, key: str) -> None:
 async def _release_orphan(context: Context, key: str) -> None:
     pod = context.caches[PODS].get(key)
     if pod is not None and is_orphan(pod, context.caches):
-        await _release(context, pod)
+        await _release(context, pod, as_seen=True)  # it may be adopted just now
 
 
 def is_orphan(pod: Object, caches: Caches) -> bool:
