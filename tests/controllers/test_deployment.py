@@ -177,6 +177,14 @@ def test_recreate_waits_for_the_last_old_pod() -> None:
     assert made["spec"]["replicas"] == 2
 
 
+def test_a_rollout_that_was_scaled_half_way_can_still_be_recreated() -> None:
+    """Paused, scaled from 4 to 1, then told to recreate: the sizes noted on the ReplicaSets are old."""
+    wish = deployment(replicas=1, image="b", strategy={"type": "Recreate"})
+    old = sized(replica_set("old", of=wish, replicas=1, image="a"), 4, 5, 1)
+    new = sized(replica_set("new", of=wish, replicas=4, image="b"), 4, 5, 2)
+    assert sizes(plan(wish, [old, new], frozenset({"uid-old", "uid-new"}), NOW)) == {"old": 0}
+
+
 def test_going_back_to_an_old_template_gives_it_a_new_revision() -> None:
     wish = deployment(replicas=1, image="a")
     first = sized(replica_set("first", of=wish, replicas=0, image="a"), 1, 2, 1)

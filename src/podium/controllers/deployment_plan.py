@@ -103,7 +103,7 @@ class _Step:
             self._scale_proportionally()
             self._clean_up()
             self._status()
-        elif self._is_being_scaled():
+        elif self._is_being_scaled() and not self._has_to_be_recreated():
             self._sync_revision(create=False)
             self._scale_proportionally()
             self._status()
@@ -113,6 +113,15 @@ class _Step:
             self._roll()
         self.result.update = list(self.changed.values())
         return self.result
+
+    def _has_to_be_recreated(self) -> bool:
+        """Several ReplicaSets have pods, and none may get more: only recreating ends that.
+
+        Such are left when a rollout is paused, scaled, and told to recreate. Upstream waits for ever: it takes
+        this for a change of size, which it then does not follow.
+        """
+        recreate = (self.spec.get("strategy") or {}).get("type") == "Recreate"
+        return recreate and sum(_size(rs) > 0 for rs in self._all()) > 1
 
     # The two strategies
 

@@ -52,16 +52,20 @@ async def _reconcile(context: Context, key: str, *, max_unavailable: bool) -> fl
         _claims_by_name(context, stateful_set),
         max_unavailable=max_unavailable,
     )
+    error: Exception | None = None
     try:
         await _carry_out(context, stateful_set, decided, current=current, update=update)
-    finally:
-        if decided.status != stateful_set.get("status"):
-            await context.client.update(
-                STATEFULSETS, {**stateful_set, "status": decided.status}, subresource="status"
-            )
-        in_use = {meta.labels(pod).get(HASH, "") for pod in pods}
-        kept = {meta.name(update), meta.name(current)}
-        await revisions_io.drop(context, expendable(stateful_set, revisions, in_use, kept))
+    except (ApiError, Failed, OSError) as failure:
+        error = failure  # and no `finally`: one that is cancelled must not write any more
+    if decided.status != stateful_set.get("status"):
+        await context.client.update(
+            STATEFULSETS, {**stateful_set, "status": decided.status}, subresource="status"
+        )
+    in_use = {meta.labels(pod).get(HASH, "") for pod in pods}
+    kept = {meta.name(update), meta.name(current)}
+    await revisions_io.drop(context, expendable(stateful_set, revisions, in_use, kept))
+    if error is not None:
+        raise error
     return decided.again_s
 
 

@@ -76,7 +76,9 @@ class Troubles:
 
     def stale_cache(self) -> None:
         """One resource's watchers see nothing new for a while."""
-        resource = self.random.choice(self._resources())
+        self._hold(self.random.choice(self._resources()))
+
+    def _hold(self, resource: Resource) -> None:
         self.api.hold(resource)
         asyncio.get_running_loop().call_later(self.random.choice((1, 10, 60)), self.api.release, resource)
 
@@ -101,10 +103,17 @@ class Troubles:
         self._restart_after = self.random.randint(1, 4)
 
     def lost_answer(self) -> None:
-        """The next write is done or not, and its answer is lost in either case."""
+        """A coming write is done or not, and its answer is lost in either case; perhaps right when the cache
+        cannot tell either."""
+        verbs = self.random.choice((("create",), ("create", "update", "patch", "delete")))
+        stale = self.random.random() < 0.5
 
-        def lose(_verb: str, _resource: Resource, _obj: Object) -> Exception | None:
+        def lose(verb: str, resource: Resource, _obj: Object) -> Exception | None:
+            if verb not in verbs:
+                return None
             self.api.fail = self.api.fail_after = lambda verb, resource, obj: None
+            if stale:
+                self._hold(resource)
             return self.random.choice(ERRORS)()
 
         if self.random.random() < 0.6:

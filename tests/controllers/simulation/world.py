@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import ClassVar
 
 from podium.machinery import meta
@@ -34,6 +35,8 @@ QUIET_S = 100.0
 """A world in which nothing is written for so long is at rest."""
 REST_S_MAX = 20_000.0
 IDLE_S = 3600.0
+STOP_S_MAX = 60.0
+"""Controllers that are told to stop write nothing more, and have ended by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,7 @@ class World:
         self.troubles = Troubles(self.api, lambda: self._watched, self.restart)
         self._watched: list[Resource] = []
         self._knew: dict[tuple[str, str], dict[str, int]] = {}
+        self._looked_at: dict[tuple[str, str], datetime] = {}
         self._stopped = asyncio.Event()
 
     # What a simulation fills in
@@ -99,6 +103,9 @@ class World:
     def check_rest(self) -> None:
         """Assert that the world at rest agrees with the last commands."""
 
+    async def epilogue(self) -> None:
+        """What comes after all this: a deletion, say, that leaves nothing to check the rest of."""
+
     def place(self, pod: Object) -> str | None:
         """Return the node for a new pod; None: it waits."""
         return self.random.choice(self.NODES)
@@ -117,6 +124,15 @@ class World:
     def knew(self, controller: str, key: str, resource: Resource) -> int:
         """Return the revision of the cache of `resource` when `controller` last began to look at `key`."""
         return self._knew.get((controller, key), {}).get(resource.group_plural, 0)
+
+    def looked_at(self, controller: str, key: str) -> datetime:
+        """Return when that was."""
+        return self._looked_at[controller, key]
+
+    def known(self, controller: str, key: str, resource: Resource, obj: Object) -> Object:
+        """Return `obj` as the cache showed it then."""
+        known_at = self.knew(controller, key, resource)
+        return self.api.versions(resource, meta.uid(obj), known_at=known_at)[0]
 
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability
@@ -141,6 +157,8 @@ class World:
             self.check_rest()
             self._check_no_orphans()
             await self.stay_at_rest()
+            await self.epilogue()
+            self._assert_no_violation()
         finally:
             for task in tasks:
                 task.cancel()
@@ -200,7 +218,19 @@ class World:
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(running(self.api, controllers))
                 await self._stopped.wait()
+                await self._stop(stack)
             await asyncio.sleep(0 if self.calm else self.random.choice((0, 1, 20)))
+
+    async def _stop(self, stack: AsyncExitStack) -> None:
+        before = len(self.api.writes)
+        try:
+            async with asyncio.timeout(STOP_S_MAX):
+                await stack.aclose()
+        except TimeoutError:
+            self.require(False, "the controllers do not stop")
+            raise
+        sent = self.api.writes[before:]
+        self.require(not sent, f"written by controllers that were told to stop: {sent[:3]}")
 
     def _followed(self, controller: Controller) -> Controller:
         """Return `controller` with an ear on what it knows, and with nothing left to the order of sets."""
@@ -216,6 +246,7 @@ class World:
                 watch.resource.group_plural: context.caches[watch.resource].version
                 for watch in controller.watches
             }
+            self._looked_at[controller.name, key] = self.api.clock.now()
             try:
                 return await controller.reconcile(context, key)
             except EXPECTED_FAILURES:
@@ -231,7 +262,8 @@ class World:
         while True:
             before = self.api.revision
             self.kubelets.work(1.0 if self.calm else 0.4)
-            self.garbage.work()
+            if self.calm or self.chance(0.4):
+                self.garbage.work()
             # Nobody has to look often where nothing happens.
             pause_s = 1.0 if self.api.revision != before else min(pause_s * 2, 40)
             await asyncio.sleep(pause_s if self.calm else self.random.choice((0.1, 1, 5)))
