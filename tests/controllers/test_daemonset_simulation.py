@@ -1,4 +1,4 @@
-"""DaemonSets, simulated: one pod on every node that fits, while nodes come and go and the template changes."""
+"""DaemonSets, simulated: one pod on every node that fits, while nodes and templates change."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class DaemonSets(World):
         )
         return {"type": "RollingUpdate", "rollingUpdate": rolling}
 
-    def set(self) -> Object:
+    def daemon_set(self) -> Object:
         return self.api.table(DAEMONSETS)[KEY]
 
     # The user
@@ -142,7 +142,7 @@ class DaemonSets(World):
     def versions(self) -> list[Object]:
         """Return what the controller may take the set for."""
         known_at = self.knew(CONTROLLER, KEY, DAEMONSETS)
-        return self.api.versions(DAEMONSETS, meta.uid(self.set()), known_at=known_at)
+        return self.api.versions(DAEMONSETS, meta.uid(self.daemon_set()), known_at=known_at)
 
     def check_creation(self, pod: Object) -> None:
         node = node_of(pod)
@@ -159,7 +159,7 @@ class DaemonSets(World):
             self.require(surging <= max(most), f"{surging} nodes have two pods, at most {max(most)} may")
 
     def surging(self) -> set[str]:
-        """Return the nodes on which a second pod is beside one that served when the controller looked. (Beside
+        """Return the nodes with a second pod beside one that served when the controller looked. (Beside
         one that does not, as upstream, any number are made.)"""
         pods = Counter(node_of(pod) for pod in self.active())
         return {node_of(pod) for pod in self.active() if pods[node_of(pod)] > 1 and self.was_available(pod)}
@@ -189,7 +189,7 @@ class DaemonSets(World):
 
     def served_before(self, deleted: Object) -> bool:
         """Tell whether `deleted` was the pod by which its node was served."""
-        seconds, now = self.set()["spec"].get("minReadySeconds", 0), self.api.clock.now()
+        seconds, now = self.daemon_set()["spec"].get("minReadySeconds", 0), self.api.clock.now()
         others = [p for p in self.active() if node_of(p) == node_of(deleted)]
         return is_available(deleted, seconds, now) and not any(is_available(p, seconds, now) for p in others)
 
@@ -202,7 +202,7 @@ class DaemonSets(World):
     # What must hold at the end
 
     def check_rest(self) -> None:
-        now = self.set()
+        now = self.daemon_set()
         fit = {meta.name(node): (starts(node), stays(node)) for node in self.api.all(NODES)}
         pods = Counter(node_of(pod) for pod in self.active())
         for name, (start, stay) in fit.items():

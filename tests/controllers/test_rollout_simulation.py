@@ -41,8 +41,10 @@ class Rollouts(World):
 
     def begin(self) -> None:
         replicas = self.random.randint(1, 6)
-        strategy = {"strategy": {"type": "Recreate"}} if self.always_recreate else {}
-        self.api.put(DEPLOYMENTS, deployment(replicas=replicas, revisionHistoryLimit=2, **strategy))
+        obj = deployment(replicas=replicas, revisionHistoryLimit=2)
+        if self.always_recreate:
+            obj["spec"]["strategy"] = {"type": "Recreate"}
+        self.api.put(DEPLOYMENTS, obj)
         self.note_bounds(anew=True)
 
     def deployment(self) -> Object:

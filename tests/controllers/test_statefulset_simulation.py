@@ -1,4 +1,4 @@
-"""StatefulSets, simulated: pods keep their names and claims, come and go in order, and are replaced in order."""
+"""StatefulSets, simulated: pods keep their names and claims, come, go, and are replaced in order."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class StatefulSets(World):
             },
         )
 
-    def set(self) -> Object:
+    def stateful_set(self) -> Object:
         return self.api.table(STATEFULSETS)[KEY]
 
     # The user
@@ -146,7 +146,7 @@ class StatefulSets(World):
     def require_for_some(self, may: Callable[[Object, Object], bool], pod: Object, message: str) -> None:
         """Require that the act is right for one of the versions that the controller may take the set for."""
         known_at = self.knew(CONTROLLER, KEY, STATEFULSETS)
-        versions = self.api.versions(STATEFULSETS, meta.uid(self.set()), known_at=known_at)
+        versions = self.api.versions(STATEFULSETS, meta.uid(self.stateful_set()), known_at=known_at)
         self.require(any(may(version, pod) for version in versions), f"{meta.name(pod)} {message}")
 
     def may_create(self, version: Object, pod: Object) -> bool:
@@ -194,7 +194,7 @@ class StatefulSets(World):
     # What must hold at the end
 
     def check_rest(self) -> None:
-        now = self.set()
+        now = self.stateful_set()
         assert sorted(self.pods()) == list(wanted(now))
         self.check_revisions(now)
         self.check_claims(now)
@@ -227,9 +227,9 @@ class StatefulSets(World):
 
     async def epilogue(self) -> None:
         """The set is deleted: its pods go with it, and its claims if they should."""
-        uid = meta.uid(self.set())
+        uid = meta.uid(self.stateful_set())
         before = len(self.api.all(PERSISTENTVOLUMECLAIMS))
-        needed = {f"data-web-{n}" for n in wanted(self.set())}
+        needed = {f"data-web-{n}" for n in wanted(self.stateful_set())}
         self.api.remove(STATEFULSETS, KEY)
         await self.come_to_rest()
         assert not self.api.all(PODS)

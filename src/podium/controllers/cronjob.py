@@ -309,12 +309,16 @@ async def _reconcile(context: Context, key: str) -> float | None:
     for job in decided.delete:
         await _delete(context, cron_job, job)
     status = decided.status if decided.create is None else _unserved(cron_job, decided)
+    error: Exception | None = None
     try:
         if decided.create is not None:
             status = await _serve(context, cron_job, decided, decided.create) or status
-    finally:
-        if status != (cron_job.get("status") or {}):
-            await context.client.update(CRONJOBS, {**cron_job, "status": status}, subresource="status")
+    except (ApiError, OSError) as failure:
+        error = failure  # and no `finally`: one that is cancelled must not write any more
+    if status != (cron_job.get("status") or {}):
+        await context.client.update(CRONJOBS, {**cron_job, "status": status}, subresource="status")
+    if error is not None:
+        raise error
     return decided.again_s
 
 

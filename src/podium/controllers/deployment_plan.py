@@ -117,8 +117,8 @@ class _Step:
     def _has_to_be_recreated(self) -> bool:
         """Several ReplicaSets have pods, and none may get more: only recreating ends that.
 
-        Such are left when a rollout is paused, scaled, and told to recreate. Upstream waits for ever: it takes
-        this for a change of size, which it then does not follow.
+        Such are left when a rollout is paused, scaled, and told to recreate. Upstream waits for ever: it
+        takes this for a change of size, which it then does not follow.
         """
         recreate = (self.spec.get("strategy") or {}).get("type") == "Recreate"
         return recreate and sum(_size(rs) > 0 for rs in self._all()) > 1
