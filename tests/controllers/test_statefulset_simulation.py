@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from podium.controllers.common.history import HASH
 from podium.controllers.common.percent import scaled
-from podium.controllers.common.pods import is_active, is_available
+from podium.controllers.common.pods import is_active, is_available, is_finished
 from podium.controllers.statefulset import statefulset
 from podium.controllers.statefulset_plan import ordinal, replicas_of, start_of
 from podium.machinery import meta
@@ -42,6 +42,8 @@ class StatefulSets(World):
             "whenScaled": self.random.choice(("Retain", "Delete")),
         }
         self.ordinals_made: set[int] = set()
+        self.used: set[str] = set()
+        """The uids of claims that pods were made with."""
 
     def controllers(self) -> Sequence[Controller]:
         return (statefulset(max_unavailable=self.several),)
@@ -126,6 +128,13 @@ class StatefulSets(World):
             else:
                 self.api.remove(PODS, key)
 
+    def finish(self) -> None:
+        """Somebody takes away ended pods that are too many: for two of them the controller waits for ever, as
+        upstream's."""
+        for number, pod in self.pods().items():
+            if is_finished(pod) and number not in wanted(self.stateful_set()):
+                self.api.remove(PODS, meta.key(pod))
+
     # What must hold at each write
 
     def check_write(self, write: Write) -> None:
@@ -140,6 +149,7 @@ class StatefulSets(World):
         """A claim that belongs to an earlier pod of this name goes with that pod."""
         claim = self.api.get(PERSISTENTVOLUMECLAIMS, f"default/data-{meta.name(pod)}")
         owners = meta.owner_references(claim) if claim is not None else ()
+        self.used.add(meta.uid(claim) if claim is not None else "")
         gone = [owner for owner in owners if owner["kind"] == "Pod" and owner["uid"] != meta.uid(pod)]
         self.require(not gone, f"{meta.name(pod)} was made with a claim that is about to go")
 
@@ -223,7 +233,10 @@ class StatefulSets(World):
         if self.policy["whenScaled"] == "Retain":
             assert {f"data-web-{n}" for n in self.ordinals_made} <= claims, "a claim is lost"
         elif not self.pods_fail:
-            assert claims == needed, "the claim of a pod that was scaled away is kept"
+            # (One that was made for a pod that was not is nobody's, as upstream.)
+            spare = [c for c in self.api.all(PERSISTENTVOLUMECLAIMS) if meta.name(c) not in needed]
+            kept = [meta.name(claim) for claim in spare if meta.uid(claim) in self.used]
+            assert not kept, f"claims of pods that were scaled away are kept: {kept}"
 
     async def epilogue(self) -> None:
         """The set is deleted: its pods go with it, and its claims if they should."""

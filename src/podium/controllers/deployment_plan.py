@@ -145,7 +145,11 @@ class _Step:
         self._rollout_status()
 
     def _old_pods_alive(self) -> bool:
-        if any(_reported(rs, "replicas") for rs in self.old):
+        # (Upstream does not ask whether a report is of the present size. So it may miss pods made just now.)
+        if any(
+            _reported(rs, "replicas") or _reported(rs, "observedGeneration") < meta.generation(rs)
+            for rs in self.old
+        ):
             return True
         new_uid = meta.uid(self.new) if self.new is not None else None
         return any(uid != new_uid for uid in self.pods_alive)
