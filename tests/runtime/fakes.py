@@ -148,7 +148,9 @@ class FakeApi:
         if resource.namespaced:
             md.setdefault("namespace", "default")
         if "name" not in md:
-            md["name"] = md["generateName"] + self.new_suffix()
+            # As the server does, which tries again: of a thousand suffixes two are alike now and then.
+            while "name" not in md or meta.key(stored) in self.table(resource):
+                md["name"] = md["generateName"] + self.new_suffix()
         old = self.table(resource).get(meta.key(stored))
         self.revision += 1
         md["resourceVersion"] = str(self.revision)

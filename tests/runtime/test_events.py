@@ -19,8 +19,10 @@ POD: Object = {
 
 
 @asynccontextmanager
-async def recording(api: FakeApi) -> AsyncIterator[Recorder]:
-    recorder = Recorder(api.client(), component="kubelet", host="n1", clock=api.clock)
+async def recording(api: FakeApi, *, writers: int = 1, queue_max: int = QUEUE_MAX) -> AsyncIterator[Recorder]:
+    recorder = Recorder(
+        api.client(), component="kubelet", host="n1", clock=api.clock, writers=writers, queue_max=queue_max
+    )
     task = asyncio.ensure_future(recorder.run())
     try:
         yield recorder
@@ -139,5 +141,26 @@ def test_a_refused_event_is_given_up_and_a_failed_one_tried_again() -> None:
             api.fail = lambda verb, resource, obj: None
             await api.clock.advance(2)
         assert [event["reason"] for event in api.all(EVENTS)] == ["Later"]
+
+    asyncio.run(go())
+
+
+def test_several_writers_write_at_a_time_and_the_counts_of_one_event_in_order() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        pods = [
+            {**POD, "metadata": {"name": f"p{n}", "namespace": "ns", "uid": f"u{n}"}} for n in range(1500)
+        ]
+        async with recording(api, writers=16, queue_max=20_000) as recorder:
+            for _ in range(3):
+                for pod in pods:
+                    recorder.event(pod, "Normal", "Scheduled", "Successfully assigned")
+            turns = 0
+            while len(api.writes) < 3 * len(pods):
+                await settle(1)
+                turns += 1
+        assert recorder.dropped == 0
+        assert {event["count"] for event in api.all(EVENTS)} == {3}
+        assert turns < len(api.writes), "one after the other, each takes some turns"
 
     asyncio.run(go())

@@ -20,6 +20,8 @@ from podium.runtime.event_correlator import Correlator, Said, Told
 _log = Log("podium.events")
 
 QUEUE_MAX = 1000
+LANE_MAX = 4
+"""Events that one writer has before it; all others wait in the queue."""
 WRITE_TRIES_MAX = 12
 WRITE_BACKOFF = Backoff(initial_s=0.5, max_s=10.0)
 MESSAGE_BYTES_MAX = 1024
@@ -52,14 +54,18 @@ class Recorder:
         host: str = "",
         clock: Clock | None = None,
         is_going: Callable[[str], bool] | None = None,
+        writers: int = 1,
+        queue_max: int = QUEUE_MAX,
     ) -> None:
-        """`is_going` tells of a namespace that it is being deleted: no event can be written there."""
+        """`is_going` tells of a namespace that it is being deleted: no event can be written there. `writers`
+        is how many events are written at a time, `queue_max` how many may wait."""
         self._client = client
         self._is_going = is_going
         self._component = component
         self._host = host
         self._clock = clock or WallClock()
-        self._queue: asyncio.Queue[Said] = asyncio.Queue(maxsize=QUEUE_MAX)
+        self._queue: asyncio.Queue[Said] = asyncio.Queue(maxsize=queue_max)
+        self._lanes: list[asyncio.Queue[Told]] = [asyncio.Queue(maxsize=LANE_MAX) for _ in range(writers)]
         self._correlator = Correlator()
         self.dropped = 0
         """Events lost to the full queue or the spam limit."""
@@ -77,18 +83,27 @@ class Recorder:
 
     async def run(self) -> None:
         """Write events until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for lane in self._lanes:
+                group.create_task(self._write_all(lane))
+            while True:
+                said = await self._queue.get()
+                told = self._correlator.correlate(said, self._clock.monotonic_s())
+                if told is None:
+                    self.dropped += 1
+                    continue
+                # One event's later counts are written behind it.
+                await self._lanes[hash(told.name) % len(self._lanes)].put(told)
+
+    async def _write_all(self, lane: asyncio.Queue[Told]) -> None:
         while True:
-            said = await self._queue.get()
-            told = self._correlator.correlate(said, self._clock.monotonic_s())
-            if told is None:
-                self.dropped += 1
-                continue
-            if self._is_going is not None and self._is_going(said.reference.get("namespace", "")):
+            told = await lane.get()
+            if self._is_going is not None and self._is_going(told.namespace):
                 continue
             try:
                 await self._write(told)
             except (ApiError, ConnectionError, TimeoutError, OSError) as error:
-                _log.warning("event not written", reason=said.reason, error=repr(error))
+                _log.warning("event not written", reason=told.said.reason, error=repr(error))
 
     async def _write(self, told: Told) -> None:
         for attempt in range(1, WRITE_TRIES_MAX + 1):

@@ -39,6 +39,9 @@ from podium.scheduler.volumes import Volumes
 
 DEFAULT_SCHEDULER_NAME = "default-scheduler"
 WRITES_MAX = 64
+EVENT_WRITERS = 16
+EVENTS_WAITING_MAX = 20_000
+"""Each pod is told about once. Upstream starts a routine for each event."""
 WRITE_TIMEOUT_S = 30.0
 EVENT_MESSAGE_MAX = 1024
 
@@ -66,7 +69,9 @@ class Scheduler:
         self._random = random or Random()
         self._pods = Informer(client, PODS, clock=self._clock, keep=kept_pod)
         self._nodes = Informer(client, NODES, clock=self._clock, keep=kept_node)
-        self._recorder = Recorder(client, component=name, clock=self._clock)
+        self._recorder = Recorder(
+            client, component=name, clock=self._clock, writers=EVENT_WRITERS, queue_max=EVENTS_WAITING_MAX
+        )
         self.snapshot = Snapshot()
         events: dict[str, frozenset[ClusterEvent]] = {}
         for plugin in self._profile.filters:
