@@ -9,18 +9,10 @@ from typing import Any, Literal
 
 from podium.machinery.cel import checker, syntax
 from podium.machinery.cel.checker import Checked
+from podium.machinery.cel.conversion import converter
 from podium.machinery.cel.errors import CelError, CelRuntimeError, CostExceeded, compile_error
-from podium.machinery.cel.evaluate import (
-    COST,
-    FIRST,
-    LIMIT,
-    SURPRISES,
-    UNBOUND,
-    Compiler,
-    Convert,
-    Run,
-    converter,
-)
+from podium.machinery.cel.evaluate import Compiler
+from podium.machinery.cel.frame import COST, FIRST, LIMIT, SURPRISES, UNBOUND, Convert, Run
 from podium.machinery.cel.literals import literal_issues
 from podium.machinery.cel.types import Type
 
