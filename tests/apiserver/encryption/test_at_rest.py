@@ -13,6 +13,7 @@ import pytest
 from podium.apiserver.chain import Decision, RequestInfo, User
 from podium.apiserver.encryption.encryption import Encryption
 from podium.apiserver.server import Config
+from podium.apiserver.server_id import hashed, server_id
 from podium.base.clock import WallClock
 from podium.machinery.feature_gates import FeatureGates
 from podium.store.protocol import Record
@@ -306,7 +307,8 @@ def test_the_configuration_is_followed(tmp_path: Path) -> None:
 
             await until(rewritten)
             text = await page(running, "/metrics")
-            assert 'automatic_reloads_total{status="success",apiserver_id_hash=""}' in text
+            server = hashed(server_id())
+            assert f'automatic_reloads_total{{status="success",apiserver_id_hash="{server}"}}' in text
             assert (
                 'apiserver_storage_transformation_operations_total{resource="secrets",'
                 'transformation_type="to_storage",transformer_prefix="k8s:enc:secretbox:v1:",status="OK"}'

@@ -7,7 +7,6 @@ Upstream: apiserver/pkg/storage/value/encrypt/envelope/kmsv2.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -130,8 +129,3 @@ def decode_annotation(entry: bytes) -> tuple[str, bytes]:
             elif number == 2:
                 content = value
     return name, content
-
-
-def hashed(text: str) -> str:
-    """Return how upstream shows a key id in messages and figures."""
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" if text else ""

@@ -15,6 +15,7 @@ from podium.apiserver.encryption.encrypted_store import EncryptedStore, Resource
 from podium.apiserver.encryption.metrics import EncryptionMetrics
 from podium.apiserver.encryption.providers import Providers, build, see_available
 from podium.apiserver.encryption.transformers import TransformError
+from podium.apiserver.server_id import server_id
 from podium.base.clock import Clock
 from podium.base.file_changes import follow, stamp
 from podium.base.log import Log
@@ -64,7 +65,7 @@ class Encryption:
         self, store: Store, registry: Registry, root_of: Callable[[str], str], resource_of: ResourceOf
     ) -> EncryptedStore:
         """Return the store that encrypts what goes into `store`."""
-        self._metrics = EncryptionMetrics(registry)
+        self._metrics = EncryptionMetrics(registry, server_id())
         self._metrics.configured(self._hash)
         self._providers = build(self._rules, self._metrics, self._clock)
         self._store = EncryptedStore(store, self._providers, root_of, resource_of)

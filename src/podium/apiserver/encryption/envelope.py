@@ -23,12 +23,12 @@ from podium.apiserver.encryption.encrypted_object import (
     Source,
     decode,
     encode,
-    hashed,
     wrong_key_id,
 )
 from podium.apiserver.encryption.kms_service import ASKED_AT_ONCE, Encrypted, Status
 from podium.apiserver.encryption.metrics import EncryptionMetrics
 from podium.apiserver.encryption.transformers import Context, TransformError
+from podium.apiserver.server_id import hashed
 from podium.base.clock import Clock, rfc3339
 from podium.base.ids import new_uid
 from podium.base.log import Log

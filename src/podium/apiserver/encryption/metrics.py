@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from podium.apiserver.encryption.encrypted_object import hashed
 from podium.apiserver.encryption.transformers import TransformError
+from podium.apiserver.server_id import hashed
 from podium.base.metrics import Registry, exponential
 
 _KEY_ID = ("transformation_type", "provider_name", "key_id_hash", "apiserver_id_hash")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Literal, TypeVar
 
-from podium.apiserver.chain import AuditRecord, User
+from podium.apiserver.chain import AuditRecord, RequestInfo, User
 from podium.apiserver.registry.served import Served
 from podium.machinery.errors import Object
 
@@ -50,6 +50,22 @@ class Call:
             return await work
         finally:
             self.audit.took("etcd", perf_counter() - started)
+
+    def as_verb(self, verb: str) -> RequestInfo:
+        """Return what an authorizer is asked when the caller does `verb` to the same object."""
+        resource = self.served.resource
+        return RequestInfo(
+            verb=verb,
+            path="",
+            is_resource=True,
+            api_prefix="apis" if resource.group else "api",
+            api_group=resource.group,
+            api_version=resource.version,
+            namespace=self.namespace,
+            resource=resource.plural,
+            subresource=self.subresource,
+            name=self.name,
+        )
 
     def annotate(self, key: str, text: str) -> None:
         """Leave a note for the audit log; what has been said under `key` stays."""

@@ -14,6 +14,7 @@ from podium.apiserver.chain import (
     Answers,
     Attributes,
     Authorizer,
+    Decision,
     Operation,
     RequestInfo,
     TokenIssuer,
@@ -107,24 +108,16 @@ class Registry:
         entry = self.entry(served, namespace, name)
         return None if entry is None else entry.shared(resource.kind, resource.api_version)
 
+    async def may(self, call: Call, info: RequestInfo) -> Decision:
+        """Ask whether the caller may do something besides what was authorized before."""
+        if self.authorizer is None:
+            return Decision(allowed=True)
+        return await self.authorizer.authorize(call.user, info)
+
     async def authorize_create(self, call: Call) -> None:
         """See that a caller who came by another verb may create too. Raises `Forbidden`."""
-        if self.authorizer is None:
-            return
-        resource = call.served.resource
-        info = RequestInfo(
-            verb="create",
-            path="",
-            is_resource=True,
-            api_prefix="apis" if resource.group else "api",
-            api_group=resource.group,
-            api_version=resource.version,
-            namespace=call.namespace,
-            resource=resource.plural,
-            subresource=call.subresource,
-            name=call.name,
-        )
-        decision = await self.authorizer.authorize(call.user, info)
+        info = call.as_verb("create")
+        decision = await self.may(call, info)
         if not decision.allowed:
             raise forbidden(call.user, info, decision.reason)
 

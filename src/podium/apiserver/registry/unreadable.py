@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from podium.apiserver.chain import RequestInfo
 from podium.apiserver.registry.call import Call
 from podium.base.log import Log
 from podium.machinery.errors import (
@@ -98,21 +97,8 @@ async def delete(registry: Registry, call: Call) -> None:
 
 
 async def _authorize(registry: Registry, call: Call) -> None:
-    if registry.authorizer is None:
-        return
+    decision = await registry.may(call, call.as_verb(_VERB))
     resource = call.served.resource
-    info = RequestInfo(
-        verb=_VERB,
-        path="",
-        is_resource=True,
-        api_prefix="apis" if resource.group else "api",
-        api_group=resource.group,
-        api_version=resource.version,
-        namespace=call.namespace,
-        resource=resource.plural,
-        name=call.name,
-    )
-    decision = await registry.authorizer.authorize(call.user, info)
     if not decision.allowed:
         named = qualified(resource.plural, resource.group)
         raise Forbidden(
