@@ -100,8 +100,11 @@ def test_a_v1_target_becomes_a_metric() -> None:
 
 
 def test_an_annotation_that_cannot_be_read_is_no_metric() -> None:
+    """And without any, the CPU is what counts."""
     autoscaler: Object = {"metadata": {"name": "h", "annotations": {METRICS: "{"}}, "spec": {}}
-    assert "metrics" not in to_v2(autoscaler)["spec"]
+    target = {"type": "Utilization", "averageUtilization": 80}
+    cpu = {"type": "Resource", "resource": {"name": "cpu", "target": target}}
+    assert to_v2(autoscaler)["spec"]["metrics"] == [cpu]
 
 
 @pytest.mark.parametrize("scenario", ["kinds-cluster/event-new", "kinds-core/event-core"])

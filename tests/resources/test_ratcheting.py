@@ -21,7 +21,6 @@ from podium.resources.core.replicationcontrollers import REPLICATIONCONTROLLERS
 from podium.resources.events.events import EVENTS as NEW_EVENTS
 from podium.resources.networking.networkpolicies import NETWORKPOLICIES
 from podium.resources.policy.poddisruptionbudgets import PODDISRUPTIONBUDGETS
-from podium.resources.rbac.clusterroles import CLUSTERROLES
 from tests.resources.refusals import changed, faults
 
 LABELS = {"app": "x"}
@@ -109,11 +108,6 @@ CASES: list[tuple[str, Resource, Object]] = [
     ("daemon set", DAEMONSETS, templated(pod_spec(**SPECS["affinity"]))),
     ("budget", PODDISRUPTIONBUDGETS, named(spec={"minAvailable": 1, "selector": in_("!")})),
     ("network policy", NETWORKPOLICIES, named(spec={"podSelector": in_("!"), "policyTypes": ["Ingress"]})),
-    (
-        "role",
-        CLUSTERROLES,
-        {"metadata": {"name": "x"}, "rules": [], "aggregationRule": {"clusterRoleSelectors": [in_("!")]}},
-    ),
     *(
         (f"webhook: {next(iter(more), 'twice')}", VALIDATINGWEBHOOKCONFIGURATIONS, named(webhooks=hooks))
         for more, hooks in (

@@ -26,6 +26,8 @@ class Gated:
     """Dropped together, unless the stored object has any of them."""
     emptied: tuple[str, ...] = ()
     """What goes too when nothing else is left in it."""
+    dropped: tuple[str, ...] = ()
+    """What is dropped, and looked for in the stored object, instead of the paths themselves."""
 
 
 Drop = Callable[[Object, Object | None], None]
@@ -53,14 +55,17 @@ def compiled(gated: Iterable[Gated], gates: FeatureGates) -> Drops:
 def _dropping(off: list[Gated]) -> Drop | None:
     if not off:
         return None
-    plans = [([_steps(path) for path in one.paths], [_steps(path) for path in one.emptied]) for one in off]
+    plans = [
+        [[_steps(path) for path in paths] for paths in (one.paths, one.dropped or one.paths, one.emptied)]
+        for one in off
+    ]
 
     def drop(new: Object, old: Object | None) -> None:
-        for paths, emptied in plans:
+        for paths, dropped, emptied in plans:
             if any(has(new, path) for path in paths) and not (
-                old is not None and any(has(old, path) for path in paths)
+                old is not None and any(has(old, path) for path in dropped)
             ):
-                for path in paths:
+                for path in dropped:
                     _remove(new, path, lambda _value: True)
                 for path in emptied:
                     _remove(new, path, lambda value: not value)

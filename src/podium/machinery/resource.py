@@ -62,7 +62,7 @@ def _nothing(_object: Object) -> None:
     """Leave an object as it is."""
 
 
-def _nothing_on_update(_new: Object, _old: Object) -> None:
+def _nothing_on_update(_new: Object, _old: Object | None) -> None:
     """Leave both objects as they are."""
 
 
@@ -141,6 +141,8 @@ class Resource:
     """Reset what a creator may not set (status, generation), in place, before validation. The system's
     metadata (uid, creationTimestamp, final name) is set already, for what derives from it."""
     prepare_update: Callable[[Object, Object], None] = _nothing_on_update
+    prepare_own: Callable[[Object, Object | None], None] = _nothing_on_update
+    """What is done besides, before either, to writes in this version itself: (new, old)."""
     """(new, old): carry over what an updater of the object itself may not change, in place. Not for writes
     through subresources, each of which has its own rule of what it may change."""
     stamp: Callable[[Object, Object | None, str], None] | None = None
@@ -168,6 +170,8 @@ class Resource:
     deprecation: str = ""
     """A warning that goes with every answer about this resource."""
     name_errors: Callable[[str], list[str]] | None = None
+    core_finalizers: bool = True
+    """Finalizers in one word have to be upstream's own."""
     """Return what is wrong with a name; None means a DNS subdomain (RFC 1123)."""
 
     generation: bool = False

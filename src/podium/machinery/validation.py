@@ -26,9 +26,12 @@ SUBDOMAIN_LENGTH_MAX = 253
 IMMUTABLE = "field is immutable"
 FINALIZER_ORPHAN = "orphan"
 FINALIZER_FOREGROUND = "foregroundDeletion"
+CORE_FINALIZERS = ("kubernetes", FINALIZER_ORPHAN, FINALIZER_FOREGROUND)
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_UNDERSCORED_LABEL = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_UNDERSCORED_SUBDOMAIN = rf"{_UNDERSCORED_LABEL}(\.{_UNDERSCORED_LABEL})*"
 _LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _WILDCARD = rf"\*\.{_SUBDOMAIN}"
 _LABEL_KEY = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
@@ -52,6 +55,7 @@ def _full(pattern: str) -> Callable[[str], object]:
 
 _is_label = _full(_LABEL)
 _is_subdomain = _full(_SUBDOMAIN)
+_is_underscored_subdomain = _full(_UNDERSCORED_SUBDOMAIN)
 _is_label_1035 = _full(_LABEL_1035)
 _is_wildcard = _full(_WILDCARD)
 _is_label_key = _full(_LABEL_KEY)
@@ -127,6 +131,20 @@ def dns1123_subdomain_errors(text: str, *, unit: str = "characters") -> list[str
             "and must start and end with an alphanumeric character"
         )
         errors.append(regex_message(rule, _SUBDOMAIN, "example.com"))
+    return errors
+
+
+def underscored_subdomain_errors(text: str) -> list[str]:
+    """As DNS names in search paths, which may have underscores."""
+    errors = []
+    if len(text.encode()) > SUBDOMAIN_LENGTH_MAX:
+        errors.append(too_long_message(SUBDOMAIN_LENGTH_MAX))
+    if not _is_underscored_subdomain(text):
+        rule = (
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or "
+            "'.', and must start and end with an alphanumeric character"
+        )
+        errors.append(regex_message(rule, _UNDERSCORED_SUBDOMAIN, "example.com"))
     return errors
 
 
@@ -448,6 +466,19 @@ def validate_finalizers(finalizers: Sequence[str], field: str) -> list[FieldErro
     return errors
 
 
+def validate_core_finalizers(meta: Object, field: str = "metadata") -> list[FieldError]:
+    """Ask of a finalizer in one word that it be one of upstream's own, as most built-in kinds do."""
+    return [
+        FieldError.invalid(
+            f"{field}.finalizers[{index}]",
+            finalizer,
+            "name is neither a standard finalizer name nor is it fully qualified",
+        )
+        for index, finalizer in enumerate(meta.get("finalizers") or ())
+        if "/" not in finalizer and finalizer not in CORE_FINALIZERS
+    ]
+
+
 def validate_field_manager(manager: str, field: str = "fieldManager") -> list[FieldError]:
     errors = []
     if len(manager.encode()) > FIELD_MANAGER_LENGTH_MAX:
@@ -545,9 +576,9 @@ def validate_object_meta(obj: Object, resource: Resource) -> list[FieldError]:
 
     A generated name must be in place already.
     """
-    return validate_metadata(
-        obj.get("metadata") or {}, namespaced=resource.namespaced, name_errors=_name_errors(resource)
-    )
+    meta = obj.get("metadata") or {}
+    errors = validate_metadata(meta, namespaced=resource.namespaced, name_errors=_name_errors(resource))
+    return errors + validate_core_finalizers(meta) if resource.core_finalizers else errors
 
 
 def validate_metadata(

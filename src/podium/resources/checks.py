@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 import orjson
@@ -42,7 +43,8 @@ def nonnegative(obj: Object, field: str, *keys: str) -> Errors:
     """Ask for numbers under `keys` that are not below zero, where there are any."""
     errors: Errors = []
     for key in keys:
-        errors += validation.validate_nonnegative(obj.get(key) or 0, f"{field}.{key}")
+        path = f"{field}.{key}" if field else key
+        errors += validation.validate_nonnegative(obj.get(key) or 0, path)
     return errors
 
 
@@ -76,8 +78,12 @@ def not_above_100_percent(field: str, value: Json) -> Errors:
 
 
 def int_or_percent_value(value: Json) -> int:
-    """Return the number in a count or percentage, 0 where there is none."""
-    return value if isinstance(value, int) else percent(value) or 0
+    """Return the number in a count or percentage, 0 where there is none. A text may be a count too."""
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+", value, re.ASCII):
+        return int(value)
+    return percent(value) or 0
 
 
 def parse_quantity(value: Json) -> quantity.Quantity:

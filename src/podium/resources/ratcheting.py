@@ -44,9 +44,8 @@ _KINDS = (
     ),
     _kind(r"\.volumeDevices: .* when `hostUsers` is false"),
     _kind(r"\[controller\.kubernetes\.io/pod-deletion-cost\]: "),
-    # Disruption budgets and roles that are joined.
+    # Disruption budgets.
     _kind(r"^spec\.selector\.matchExpressions\[\d+\]\.values\[", r"^spec\.selector\."),
-    _kind(r"^aggregationRule\..*\.matchExpressions\[\d+\]\.values\[", r"^aggregationRule\..*\.match"),
     # Network policies: of all their selectors, when the first of them was wrong.
     _kind(
         r"^spec\.(podSelector|(in|e)gress\[.*Selector)\.matchExpressions\[\d+\]\.values\[",

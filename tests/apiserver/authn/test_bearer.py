@@ -13,7 +13,7 @@ from podium.apiserver.authn.bearer import WEBSOCKET_PREFIX, take_token
 from podium.apiserver.authn.bootstrap_token import BootstrapTokenAuthenticator
 from podium.apiserver.authn.token_file import TokenFileAuthenticator
 from podium.apiserver.chain import Question, User
-from podium.machinery.errors import Invalid, Object, Unauthorized
+from podium.machinery.errors import BadRequest, Object, Unauthorized
 from podium.machinery.resource import Resource
 from podium.resources.authentication.selfsubjectreviews import SELFSUBJECTREVIEWS
 from podium.resources.authentication.tokenreviews import TOKENREVIEWS
@@ -239,7 +239,7 @@ def test_token_review_for_other_audiences() -> None:
 
 def test_token_review_of_nonsense() -> None:
     assert ask(TOKENREVIEWS, {"token": "x"})["status"] == {"user": {}, "error": "invalid bearer token"}
-    with pytest.raises(Invalid):
+    with pytest.raises(BadRequest, match="token is required for TokenReview in authentication"):
         ask(TOKENREVIEWS, {"token": ""})
 
 

@@ -1,4 +1,4 @@
-"""StorageObjectInUseProtection: volumes and claims carry a finalizer, so that none vanishes while in use."""
+"""StorageObjectInUseProtection: volumes, claims and classes of attributes carry finalizers while in use."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from podium.apiserver.admission.writes import concerns
 from podium.apiserver.chain import Attributes
 from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
 from podium.resources.core.persistentvolumes import PERSISTENTVOLUMES
+from podium.resources.storage.volumeattributesclasses import VOLUMEATTRIBUTESCLASSES
 
 _FINALIZERS = (
     (PERSISTENTVOLUMES, "kubernetes.io/pv-protection"),
     (PERSISTENTVOLUMECLAIMS, "kubernetes.io/pvc-protection"),
+    (VOLUMEATTRIBUTESCLASSES, "kubernetes.io/vac-protection"),
 )
 
 
 class StorageObjectInUseProtection(Plugin):
     name = "StorageObjectInUseProtection"
-    resources = (PERSISTENTVOLUMES, PERSISTENTVOLUMECLAIMS)
+    resources = (PERSISTENTVOLUMES, PERSISTENTVOLUMECLAIMS, VOLUMEATTRIBUTESCLASSES)
 
     async def admit(self, attributes: Attributes) -> None:
         for resource, finalizer in _FINALIZERS:

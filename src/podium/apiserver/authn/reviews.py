@@ -5,7 +5,7 @@ from __future__ import annotations
 from podium.apiserver.authn.bearer import BearerAuthenticator, Refused
 from podium.apiserver.chain import Answers, Question, User
 from podium.base.clock import Clock, WallClock, rfc3339
-from podium.machinery.errors import FieldError, Invalid, Object, Unauthorized
+from podium.machinery.errors import BadRequest, Object, Unauthorized
 from podium.resources.authentication.selfsubjectreviews import SELFSUBJECTREVIEWS
 from podium.resources.authentication.tokenreviews import TOKENREVIEWS
 
@@ -19,8 +19,7 @@ def answers(bearer: BearerAuthenticator, *, clock: Clock | None = None) -> Answe
         spec = review.get("spec") or {}
         token = spec.get("token") or ""
         if not token:
-            wrong = FieldError.required("spec.token", "")
-            raise Invalid.of("TokenReview", question.resource.group, "", [wrong])
+            raise BadRequest("token is required for TokenReview in authentication")
         asked = spec.get("audiences") or bearer.audiences
         try:
             identified = await bearer.identify(token, asked)

@@ -59,6 +59,7 @@ def resource_of(definition: Object, version: Object, schema: StructuralSchema) -
         plural=str(names["plural"]),
         singular=str(names.get("singular") or ""),
         list_kind_name=str(names.get("listKind") or ""),
+        core_finalizers=False,
         namespaced=spec["scope"] == "Namespaced",
         short_names=tuple(names.get("shortNames") or ()),
         categories=tuple(names.get("categories") or ()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from podium.apiserver.cacher.entry import Entry
 from podium.apiserver.chain import Attributes
 from podium.apiserver.registry.call import Call
@@ -9,11 +11,20 @@ from podium.apiserver.registry.checking import checked
 from podium.apiserver.registry.fields import track_create
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
+from podium.apiserver.registry.special import devices
 from podium.apiserver.registry.special.certificates import is_certificate_request, stamp_requester
 from podium.apiserver.registry.special.services import is_service
 from podium.base.clock import rfc3339
 from podium.base.ids import new_uid, random_suffix
-from podium.machinery.errors import AlreadyExists, ApiError, BadRequest, Invalid, Object, PlainError
+from podium.machinery.errors import (
+    AlreadyExists,
+    ApiError,
+    BadRequest,
+    FieldError,
+    Invalid,
+    Object,
+    PlainError,
+)
 from podium.machinery.meta import deep_copy
 from podium.machinery.validation import validate_object_meta
 from podium.store.protocol import KeyExists
@@ -79,7 +90,8 @@ async def _finish(registry: Registry, call: Call, stored: Object, attributes: At
     for warning in call.served.storage.warnings_as_sent(stored, None):
         call.warn(warning)
     prepare_create(registry, call, stored)
-    await checked(call.served.storage, lambda: check_create(call, stored))
+    refused = devices.not_by_creator(registry, call, stored)
+    await checked(call.served.storage, lambda: check_create(call, stored, refused))
     for warning in call.served.storage.warnings(stored, None):
         call.warn(warning)
     registry.schema_of(call.served.storage.schema).seal(stored)
@@ -113,15 +125,17 @@ def prepare_create(registry: Registry, call: Call, stored: Object) -> None:
         call.served.drops.main(stored, None)
     if storage.stamp is not None:
         storage.stamp(stored, None, metadata["creationTimestamp"])
+    if not call.served.converted:
+        storage.prepare_own(stored, None)
     storage.prepare_create(stored)
     if is_certificate_request(storage):
         stamp_requester(stored, call.user)
 
 
-def check_create(call: Call, stored: Object) -> None:
-    """Raise `Invalid` with everything that is wrong."""
+def check_create(call: Call, stored: Object, refused: Sequence[FieldError] = ()) -> None:
+    """Raise `Invalid` with everything that is wrong, and with what was found so before."""
     storage = call.served.storage
-    errors = validate_object_meta(stored, storage) + storage.validate(stored)
+    errors = [*refused, *validate_object_meta(stored, storage), *storage.validate(stored)]
     for check in call.served.while_off:
         errors += check(stored, None)
     if call.served.converted:

@@ -8,7 +8,7 @@ gets its Conflict then, one that did not never notices.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from podium.apiserver.cacher.entry import Entry
 from podium.apiserver.chain import Attributes
@@ -21,6 +21,7 @@ from podium.apiserver.registry.fields import track_update
 from podium.apiserver.registry.narrow import CHECKS, NARROW, narrow_to_status, narrow_to_status_alone
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
+from podium.apiserver.registry.special import devices
 from podium.apiserver.registry.special.services import is_service
 from podium.base.clock import rfc3339
 from podium.machinery.errors import (
@@ -34,7 +35,7 @@ from podium.machinery.errors import (
     PlainError,
 )
 from podium.machinery.meta import deep_copy
-from podium.machinery.validation import validate_object_meta_update
+from podium.machinery.validation import validate_core_finalizers, validate_object_meta_update
 from podium.store.protocol import KeyMissing, RevisionMismatch
 
 RACES_MAX = 64
@@ -143,7 +144,8 @@ async def _finish(
 ) -> Result:
     prepare_update(registry, call, stored, stored_old)
     storage = call.served.storage
-    await checked(storage, lambda: check_update(call, stored, stored_old))
+    refused = devices.not_by_status(registry, call, stored, stored_old)
+    await checked(storage, lambda: check_update(call, stored, stored_old, refused))
     if not call.subresource or (call.subresource == "status" and storage.warns_of_status):
         for warning in storage.warnings(stored, stored_old):
             call.warn(warning)
@@ -200,6 +202,8 @@ def prepare_update(registry: Registry, call: Call, stored: Object, stored_old: O
             _carry(stored, stored_old, "status")
         if storage.stamp is not None and not call.subresource:
             storage.stamp(stored, stored_old, rfc3339(registry.clock.now()))
+        if not call.served.converted:
+            storage.prepare_own(stored, stored_old)
         storage.prepare_update(stored, stored_old)
     metadata = stored["metadata"]
     metadata.pop("selfLink", None)
@@ -240,13 +244,16 @@ def _spec_changed(call: Call, stored: Object, stored_old: Object) -> bool:
     return False
 
 
-def check_update(call: Call, stored: Object, stored_old: Object) -> None:
-    """Raise `Invalid` with everything that is wrong."""
+def check_update(call: Call, stored: Object, stored_old: Object, refused: Sequence[FieldError] = ()) -> None:
+    """Raise `Invalid` with everything that is wrong, and with what was found so before."""
     storage = call.served.storage
     # Upstream checks metadata twice, in the generic and in the specific strategy, and lists both as causes.
     errors = validate_object_meta_update(stored, stored_old)
     if errors:
         errors = errors + errors
+    errors = [*errors, *refused]
+    if storage.core_finalizers:
+        errors += validate_core_finalizers(stored["metadata"])
     check = CHECKS.get(_place(call))
     if check is not None:
         errors += check(stored, stored_old)

@@ -12,6 +12,7 @@ from podium.resources.twins import deprecated, twin
 MUTATINGADMISSIONPOLICIES = Resource(
     group="admissionregistration.k8s.io",
     version="v1",
+    core_finalizers=False,
     kind="MutatingAdmissionPolicy",
     plural="mutatingadmissionpolicies",
     namespaced=False,

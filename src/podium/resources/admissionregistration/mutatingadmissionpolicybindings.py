@@ -12,6 +12,7 @@ from podium.resources.twins import deprecated, twin
 MUTATINGADMISSIONPOLICYBINDINGS = Resource(
     group="admissionregistration.k8s.io",
     version="v1",
+    core_finalizers=False,
     kind="MutatingAdmissionPolicyBinding",
     plural="mutatingadmissionpolicybindings",
     namespaced=False,

@@ -10,6 +10,7 @@ from podium.resources.printing import AGE, NAME, column
 MUTATINGWEBHOOKCONFIGURATIONS = Resource(
     group="admissionregistration.k8s.io",
     version="v1",
+    core_finalizers=False,
     kind="MutatingWebhookConfiguration",
     plural="mutatingwebhookconfigurations",
     namespaced=False,

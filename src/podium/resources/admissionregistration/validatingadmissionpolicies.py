@@ -23,6 +23,7 @@ def _prepare_create(policy: Object) -> None:
 VALIDATINGADMISSIONPOLICIES = Resource(
     group="admissionregistration.k8s.io",
     version="v1",
+    core_finalizers=False,
     kind="ValidatingAdmissionPolicy",
     plural="validatingadmissionpolicies",
     namespaced=False,

@@ -11,6 +11,7 @@ from podium.resources.printing import AGE, NAME, column, spec
 VALIDATINGADMISSIONPOLICYBINDINGS = Resource(
     group="admissionregistration.k8s.io",
     version="v1",
+    core_finalizers=False,
     kind="ValidatingAdmissionPolicyBinding",
     plural="validatingadmissionpolicybindings",
     namespaced=False,

@@ -133,8 +133,10 @@ def _url(url: str, path: str) -> Errors:
 
 
 def _service(service: Object, path: str) -> Errors:
+    # Upstream hands the two to its check in the wrong order, and so blames the other one.
+    blamed = {"name": "namespace", "namespace": "name"}
     errors: Errors = [
-        FieldError.required(f"{path}.{key}") for key in ("name", "namespace") if not service.get(key)
+        FieldError.required(f"{path}.{other}") for key, other in blamed.items() if not service.get(key)
     ]
     port = service.get("port")
     faults = validation.port_number_errors(port) if port is not None else []
@@ -194,6 +196,10 @@ def rule_errors(rule: Object, path: str) -> Errors:
         if len(values) > 1 and "*" in values:
             detail = f"if '*' is present, must not specify other {what}"
             errors.append(FieldError.invalid(f"{path}.{key}", values, detail))
+        if key == "apiVersions":
+            errors += [
+                FieldError.required(f"{path}.{key}[{index}]") for index, one in enumerate(values) if not one
+            ]
     errors += _resources(rule.get("resources") or [], f"{path}.resources")
     scope = rule.get("scope")
     scopes = ("*", "Cluster", "Namespaced")

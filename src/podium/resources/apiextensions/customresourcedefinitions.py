@@ -80,6 +80,7 @@ def _prepare_delete(definition: Object, now: datetime) -> None:
 CUSTOMRESOURCEDEFINITIONS = Resource(
     group="apiextensions.k8s.io",
     version="v1",
+    core_finalizers=False,
     kind="CustomResourceDefinition",
     plural="customresourcedefinitions",
     namespaced=False,

@@ -55,6 +55,7 @@ def _available(api_service: Object) -> str:
 APISERVICES = Resource(
     group="apiregistration.k8s.io",
     version="v1",
+    core_finalizers=False,
     kind="APIService",
     plural="apiservices",
     namespaced=False,

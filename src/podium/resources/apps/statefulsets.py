@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.gated import Gated
 from podium.machinery.resource import Resource, Scale
+from podium.machinery.validation import dns1123_label_errors
 from podium.resources import deferred
 from podium.resources.core import pod_spec, volumes
 from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF
@@ -68,6 +69,7 @@ STATEFULSETS = Resource(
     group="apps",
     version="v1",
     kind="StatefulSet",
+    name_errors=dns1123_label_errors,
     plural="statefulsets",
     namespaced=True,
     short_names=("sts",),

@@ -359,7 +359,8 @@ def _stateful_set_policies(spec: Object) -> Errors:
 
 def _template_with_claims(template: Object, spec: Object) -> Object:
     """Return the template as the controller will complete it: claims as volumes, names of its own."""
-    claims = {str(metadata_of(claim).get("name")) for claim in objects(spec.get("volumeClaimTemplates"))}
+    given_claims = objects(spec.get("volumeClaimTemplates"))
+    claims = {str(metadata_of(claim).get("name") or "") for claim in given_claims}
     pod = {
         key: value
         for key, value in (given(template, "spec") or {}).items()

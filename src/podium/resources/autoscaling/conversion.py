@@ -19,6 +19,7 @@ BEHAVIOR = "autoscaling.alpha.kubernetes.io/behavior"
 ANNOTATIONS = (METRICS, STATUSES, CONDITIONS, BEHAVIOR)
 
 _CPU_FIELD = "targetCPUUtilizationPercentage"
+_CPU_DEFAULT = 80
 
 
 def to_v2(obj: Object) -> Object:
@@ -30,10 +31,9 @@ def to_v2(obj: Object) -> Object:
     cpu = spec.pop(_CPU_FIELD, None)
     metrics = [metric_to_v2(m) for m in _loaded(annotations.pop(METRICS, ""), list)]
     if cpu is not None:
-        target = {"type": "Utilization", "averageUtilization": cpu}
-        metrics.insert(0, {"type": "Resource", "resource": {"name": "cpu", "target": target}})
-    if metrics:
-        spec["metrics"] = metrics
+        metrics.append(_cpu_metric(cpu))
+    # What v1 leaves to the controller, v2 says.
+    spec["metrics"] = metrics or [_cpu_metric(_CPU_DEFAULT)]
     behavior = behavior_to_v2(annotations.pop(BEHAVIOR, ""))
     if behavior:
         spec["behavior"] = behavior
@@ -49,6 +49,11 @@ def to_v2(obj: Object) -> Object:
     if not status.get("currentReplicas"):
         status.pop("currentReplicas", None)
     return assembled(obj, "autoscaling/v2", metadata, annotations, spec, status)
+
+
+def _cpu_metric(percentage: Json) -> Object:
+    target = {"type": "Utilization", "averageUtilization": percentage}
+    return {"type": "Resource", "resource": {"name": "cpu", "target": target}}
 
 
 def from_v2(obj: Object) -> Object:

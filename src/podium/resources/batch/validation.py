@@ -507,7 +507,7 @@ def _time_zone(zone: object) -> Errors:
     if zone.lower() == "local":
         detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
         errors.append(FieldError.invalid(path, zone, detail))
-    if not _known_time_zone(zone):
+    if zone != "Local" and not _known_time_zone(zone):
         errors.append(FieldError.invalid(path, zone, f"unknown time zone {zone}"))
     return errors
 

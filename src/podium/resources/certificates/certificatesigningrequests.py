@@ -5,6 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Subresource
 from podium.machinery.table import duration
+from podium.machinery.validation import path_segment_errors
 from podium.resources import deferred
 from podium.resources.defaulting import child, items
 from podium.resources.printing import AGE, NAME, NONE, column
@@ -45,6 +46,7 @@ CERTIFICATESIGNINGREQUESTS = Resource(
     group="certificates.k8s.io",
     version="v1",
     kind="CertificateSigningRequest",
+    name_errors=path_segment_errors,
     plural="certificatesigningrequests",
     namespaced=False,
     short_names=("csr",),

@@ -19,6 +19,7 @@ LEASECANDIDATES = Resource(
     group="coordination.k8s.io",
     version="v1beta1",
     kind="LeaseCandidate",
+    core_finalizers=False,
     plural="leasecandidates",
     namespaced=True,
     schema="io.k8s.api.coordination.v1beta1.LeaseCandidate",

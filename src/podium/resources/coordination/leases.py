@@ -11,6 +11,7 @@ LEASES = Resource(
     group="coordination.k8s.io",
     version="v1",
     kind="Lease",
+    core_finalizers=False,
     plural="leases",
     namespaced=True,
     schema="io.k8s.api.coordination.v1.Lease",

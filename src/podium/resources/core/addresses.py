@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import ipaddress
-
+from podium.machinery.addresses import parse_ip
 from podium.machinery.errors import FieldError
 from podium.resources.checks import Errors
 
 
 def endpoint_errors(field: str, text: str) -> Errors:
     """Check that an address is not one of a node itself or of nobody."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
+    address = parse_ip(text)
+    if address is None:
         return []
     errors: Errors = []
     if address.is_unspecified:
-        errors.append(FieldError.invalid(field, text, f"may not be unspecified ({address})"))
+        errors.append(FieldError.invalid(field, text, f"may not be unspecified ({text})"))
     if address.is_loopback:
         detail = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
         errors.append(FieldError.invalid(field, text, detail))
     if address.is_link_local:
         detail = "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
         errors.append(FieldError.invalid(field, text, detail))
-    if address.is_multicast and (address.version == 4 and str(address).startswith("224.0.0.")):
+    if address.is_multicast and str(address).startswith(("224.0.0.", "ff02:")):
         detail = "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
         errors.append(FieldError.invalid(field, text, detail))
     return errors

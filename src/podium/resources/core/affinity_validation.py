@@ -41,7 +41,8 @@ def _node_affinity(affinity: Object, path: str) -> Errors:
         weight = preferred.get("weight") or 0
         if not 1 <= weight <= 100:
             errors.append(FieldError.invalid(f"{here}.weight", weight, _WEIGHT))
-        errors += _term(given(preferred, "preference") or {}, f"{here}.preference")
+        # What no node can have merely makes nodes no better.
+        errors += _term(given(preferred, "preference") or {}, f"{here}.preference", any_values=True)
     return errors
 
 

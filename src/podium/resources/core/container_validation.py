@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from podium.machinery import validation
@@ -55,6 +55,8 @@ _EPHEMERAL_FIELDS = frozenset(
         "targetContainerName",
     )
 )
+_EMPTY_MATTERS = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
+"""An empty object there is one to upstream: these are pointers."""
 _ENV_FIELDS = (
     "metadata.name",
     "metadata.namespace",
@@ -106,7 +108,7 @@ def validate_init_containers(spec: Object, around: Around, path: str) -> Errors:
         here = f"{path}[{index}]"
         errors += _common(container, around, here)
         policy = container.get("restartPolicy")
-        errors += restarts.validate_restarts(container, here)
+        errors += restarts.validate_restarts(container, here, init=True)
         errors += restarts.validate_init_resize_policy(container, here)
         errors += _name_once(container, names, here)
         if policy == "Always":
@@ -140,7 +142,7 @@ def validate_ephemeral_containers(spec: Object, around: Around, path: str) -> Er
         errors += [
             FieldError.forbidden(f"{here}.{key}", _NOT_FOR_EPHEMERAL)
             for key, value in container.items()
-            if key not in _EPHEMERAL_FIELDS and value
+            if key not in _EPHEMERAL_FIELDS and (value or (value == {} and key in _EMPTY_MATTERS))
         ]
         for mount_index, mount in enumerate(objects(container.get("volumeMounts"))):
             errors += [
@@ -387,6 +389,9 @@ def _devices(container: Object, around: Around, path: str) -> Errors:
     errors: Errors = []
     names: set[str] = set()
     paths: set[str] = set()
+    mounts = objects(container.get("volumeMounts"))
+    mounted = {str(mount.get("name") or "") for mount in mounts}
+    mount_paths = {str(mount.get("mountPath") or "") for mount in mounts}
     for index, device in enumerate(objects(container.get("volumeDevices"))):
         here = f"{path}[{index}]"
         name, where = str(device.get("name") or ""), str(device.get("devicePath") or "")
@@ -406,24 +411,36 @@ def _devices(container: Object, around: Around, path: str) -> Errors:
             errors.append(FieldError.invalid(f"{here}.devicePath", where, "must be unique"))
         if where and no_backsteps(path, where):
             errors.append(FieldError.invalid(f"{here}.devicePath", where, "can not contain backsteps ('..')"))
-        paths.add(where)
+        else:
+            paths.add(where)
+        if name in mounted:
+            errors.append(FieldError.invalid(f"{here}.name", name, "must not already exist in volumeMounts"))
+        if where in mount_paths:
+            detail = "must not already exist as a path in volumeMounts"
+            errors.append(FieldError.invalid(f"{here}.devicePath", where, detail))
         names.add(name)
     return errors
 
 
-def validate_resources(resources: Object, path: str, claims: Collection[str] = ()) -> Errors:
+def validate_resources(
+    resources: Object,
+    path: str,
+    claims: Collection[str] = (),
+    *,
+    name_errors: Callable[[str, str], Errors] = resource_names.container_name_errors,
+) -> Errors:
     """Check requests and limits: known names, sane amounts, requests not above limits."""
     errors: Errors = []
     limits = resources.get("limits") or {}
     requests = resources.get("requests") or {}
     for name, value in sorted(limits.items()):
         here = f"{path}.limits[{name}]"
-        errors += resource_names.container_name_errors(here, name)
+        errors += name_errors(here, name)
         errors += resource_names.quantity_errors(here, name, value)
         errors += _whole_pages(here, name, value)
     for name, value in sorted(requests.items()):
         here = f"{path}.requests[{name}]"
-        errors += resource_names.container_name_errors(here, name)
+        errors += name_errors(here, name)
         errors += resource_names.quantity_errors(here, name, value)
         if name in limits:
             request, limit = parse_quantity(value), parse_quantity(limits[name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podium.machinery import validation
-from podium.machinery.addresses import older_ip
+from podium.machinery.addresses import older_ip, parse_ip
 from podium.machinery.errors import FieldError, Object
 from podium.resources.checks import Errors, named, objects, one_of, same
 from podium.resources.core.addresses import endpoint_errors
@@ -40,6 +40,8 @@ def _address(address: Object, path: str) -> Errors:
         errors += named(f"{path}.hostname", address["hostname"], validation.dns1123_label_errors)
     if address.get("nodeName") is not None:
         errors += named(f"{path}.nodeName", address["nodeName"], validation.dns1123_subdomain_errors)
+    if parse_ip(ip) is None:
+        return [*errors, FieldError.invalid(f"{path}.ip", ip, "must be a valid IP address")]
     return errors + endpoint_errors(f"{path}.ip", ip)
 
 

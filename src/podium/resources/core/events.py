@@ -34,6 +34,7 @@ def _source(event: Object) -> str:
 EVENTS = Resource(
     version="v1",
     kind="Event",
+    core_finalizers=False,
     plural="events",
     namespaced=True,
     short_names=("ev",),

@@ -14,6 +14,24 @@ RESOURCES = (
     "requests.ephemeral-storage",
     "requests.memory",
 )
+_SUBSCRIPTED = ("metadata.annotations", "metadata.labels")
+_KNOWN = (
+    *_SUBSCRIPTED,
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.serviceAccountName",
+    "spec.schedulerName",
+    "status.phase",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.podIP",
+    "status.podIPs",
+    "spec.host",
+)
+"""What upstream's pods can be asked for; not all of it everywhere."""
 _HUGE_PAGES = ("limits.hugepages-", "requests.hugepages-")
 _SIZES = ("1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei")
 _OF_SIZES = {"memory": "memory", "ephemeral-storage": "local ephemeral storage"}
@@ -27,14 +45,22 @@ def object_field(selector: Object, path: str, allowed: tuple[str, ...]) -> Error
     if not where:
         return [FieldError.required(f"{path}.fieldPath")]
     head, bracket, rest = where.partition("['")
-    if bracket and rest.endswith("']"):
-        key = rest[:-2]
-        if head == "metadata.annotations":
-            return named(f"{path}.fieldPath", key.lower(), validation.qualified_name_errors)
-        if head == "metadata.labels":
-            return named(f"{path}.fieldPath", key, validation.qualified_name_errors)
-        detail = "does not support subscript"
+    subscripted = bool(bracket) and rest.endswith("']")
+    unknown = ""
+    if selector["apiVersion"] != "v1":
+        unknown = f"unsupported pod version: {selector['apiVersion']}"
+    elif subscripted and head not in _SUBSCRIPTED:
+        unknown = f"field label does not support subscript: {where}"
+    elif not subscripted and where not in _KNOWN:
+        unknown = f"field label not supported: {where}"
+    if unknown:
+        detail = f"error converting fieldPath: {unknown}"
         return [FieldError.invalid(f"{path}.fieldPath", where, detail)]
+    if subscripted:
+        # Upstream names the selector here, not its path.
+        key = rest[:-2]
+        return named(path, key.lower() if head == _SUBSCRIPTED[0] else key, validation.qualified_name_errors)
+    where = "spec.nodeName" if where == "spec.host" else where
     if where not in allowed:
         return [FieldError.not_supported(f"{path}.fieldPath", where, sorted(allowed))]
     return []

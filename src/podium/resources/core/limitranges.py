@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from podium.base.ids import new_uid
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources import deferred
@@ -22,6 +23,13 @@ def _defaults(limit_range: Object) -> None:
         drop_zero(item, "min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
 
 
+def _name(limit_range: Object) -> None:
+    """One without a name gets one, as upstream."""
+    metadata = child(limit_range, "metadata")
+    if not metadata.get("name"):
+        metadata["name"] = new_uid()
+
+
 LIMITRANGES = Resource(
     version="v1",
     kind="LimitRange",
@@ -31,6 +39,7 @@ LIMITRANGES = Resource(
     schema="io.k8s.api.core.v1.LimitRange",
     create_on_update=True,
     defaults=_defaults,
+    prepare_create=_name,
     validate=deferred.check("core.quota_validation", "validate_limit_range"),
     validate_update=deferred.check_new("core.quota_validation", "validate_limit_range"),
 )

@@ -72,7 +72,13 @@ PERSISTENTVOLUMECLAIMS = Resource(
     namespaced=True,
     short_names=("pvc",),
     schema="io.k8s.api.core.v1.PersistentVolumeClaim",
-    gated=(Gated(gate="CrossNamespaceVolumeDataSource", paths=("spec.dataSourceRef.namespace",)),),
+    gated=(
+        Gated(
+            gate="CrossNamespaceVolumeDataSource",
+            paths=("spec.dataSourceRef.namespace",),
+            dropped=("spec.dataSourceRef",),
+        ),
+    ),
     status=True,
     delete_returns_object=True,
     defaults=_defaults,

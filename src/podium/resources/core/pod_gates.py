@@ -51,6 +51,7 @@ POD_FIELDS = (
 )
 TEMPLATE_FIELDS = pod_fields("spec.template.spec")
 TEMPLATE_WHILE_OFF = {
+    "SELinuxMount": deferred.gate_check("core.security_validation", "template_only_recursive"),
     "TaintTolerationComparisonOperators": deferred.gate_check(
         "core.pod_validation", "template_no_comparisons"
     ),

@@ -22,7 +22,7 @@ def validate_pod_resources(spec: Object, path: str) -> Errors:
     if resources.get("claims"):
         detail = "claims may not be set for Resources at pod-level"
         errors.append(FieldError.forbidden(f"{path}.claims", detail))
-    errors += validate_resources(resources, path)
+    errors += validate_resources(resources, path, name_errors=resource_names.pod_name_errors)
     return errors + _consistency(spec, resources, path)
 
 

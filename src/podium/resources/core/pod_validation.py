@@ -16,7 +16,7 @@ from podium.resources.checks import (
     objects,
     one_of,
 )
-from podium.resources.core import claim_references, pod_annotations, resource_names
+from podium.resources.core import claim_references, pod_annotations
 from podium.resources.core import container_validation as containers
 from podium.resources.core import pod_platform_validation as platform
 from podium.resources.core import security_validation as security
@@ -84,10 +84,7 @@ def validate_pod_spec(
     preemption = spec.get("preemptionPolicy")
     if preemption is not None:
         errors += one_of(f"{path}.preemptionPolicy", preemption, ("PreemptLowerPriority", "Never"))
-    for name, value in sorted((spec.get("overhead") or {}).items()):
-        here = f"{path}.overhead[{name}]"
-        errors += resource_names.container_name_errors(here, name)
-        errors += resource_names.quantity_errors(here, name, value)
+    errors += containers.validate_resources({"limits": spec.get("overhead") or {}}, f"{path}.overhead")
     errors += platform.validate_system(spec, path)
     errors += platform.validate_scheduling_group(spec, path)
     return errors + platform.validate_file_volumes(spec, path)
@@ -204,11 +201,8 @@ def _dns_config(spec: Object, path: str) -> Errors:
         errors.append(FieldError.invalid(f"{path}.searches", searches, detail))
     for index, search in enumerate(searches):
         if search != ".":
-            # Underscores are welcome in search paths; the rule below is for the rest.
-            plain = search.removesuffix(".").replace("_", "-x-")
-            if not validation.is_dns1123_subdomain(plain):
-                here = f"{path}.searches[{index}]"
-                errors += named(here, search.removesuffix("."), validation.dns1123_subdomain_errors)
+            here = f"{path}.searches[{index}]"
+            errors += named(here, search.removesuffix("."), validation.underscored_subdomain_errors)
     for index, option in enumerate(objects(config.get("options"))):
         if not option.get("name"):
             errors.append(FieldError.required(f"{path}.options[{index}]", "must not be empty"))

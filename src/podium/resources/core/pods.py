@@ -57,6 +57,7 @@ PODS = Resource(
     gated=POD_FIELDS,
     while_off={
         "TaintTolerationComparisonOperators": deferred.gate_check("core.pod_validation", "no_comparisons"),
+        "SELinuxMount": deferred.gate_check("core.security_validation", "only_recursive"),
         "InPlacePodLevelResourcesVerticalScaling": deferred.gate_check(
             "core.pod_subresources", "without_pod_resources"
         ),

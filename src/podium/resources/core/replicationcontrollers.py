@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource, Scale
+from podium.machinery.validation import dns1123_subdomain_errors
 from podium.resources import deferred
 from podium.resources.core import pod_spec
 from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF
@@ -39,9 +42,14 @@ def _defaults(controller: Object) -> None:
     absent(child(controller, "status"), "replicas", 0)
 
 
+def _prepare_create(controller: Object) -> None:
+    controller["status"] = {"replicas": 0}
+
+
 REPLICATIONCONTROLLERS = Resource(
     version="v1",
     kind="ReplicationController",
+    name_errors=partial(dns1123_subdomain_errors, unit="bytes"),
     plural="replicationcontrollers",
     namespaced=True,
     short_names=("rc",),
@@ -54,6 +62,7 @@ REPLICATIONCONTROLLERS = Resource(
     status=True,
     generation=True,
     defaults=_defaults,
+    prepare_create=_prepare_create,
     columns=(
         NAME,
         column("Desired", lambda obj: count(spec(obj).get("replicas")), type="integer"),

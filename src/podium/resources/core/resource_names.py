@@ -7,6 +7,7 @@ from podium.machinery.validation import qualified_name_errors
 from podium.resources.checks import Errors, named, nonnegative_quantity, parse_quantity
 
 CONTAINER = ("cpu", "memory", "ephemeral-storage")
+POD = ("cpu", "memory")
 INTEGER = (
     "pods",
     "services",
@@ -95,6 +96,14 @@ def container_name_errors(field: str, name: str) -> Errors:
             errors.append(FieldError.invalid(field, name, "must be a standard resource for containers"))
     elif not is_native(name) and not is_extended(name):
         errors.append(FieldError.invalid(field, name, "doesn't follow extended resource name standard"))
+    return errors
+
+
+def pod_name_errors(field: str, name: str) -> Errors:
+    """Check the name of a resource that a pod asks for as a whole."""
+    errors = name_errors(field, name)
+    if not errors and name not in POD and not is_huge_pages(name):
+        errors.append(FieldError.not_supported(field, name, (*POD[:1], HUGE_PAGES, *POD[1:])))
     return errors
 
 

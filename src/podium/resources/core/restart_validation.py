@@ -67,8 +67,11 @@ _SIGNALS = {
 }
 
 
-def validate_restarts(container: Object, path: str) -> Errors:
-    """Check when a container starts again, by its own policy and rules."""
+def validate_restarts(container: Object, path: str, *, init: bool = False) -> Errors:
+    """Check when a container starts again, by its own policy and rules.
+
+    Of an init container without a policy, the rules are not looked at.
+    """
     policy, rules = container.get("restartPolicy"), objects(container.get("restartPolicyRules"))
     errors: Errors = []
     if policy is None:
@@ -76,6 +79,8 @@ def validate_restarts(container: Object, path: str) -> Errors:
             return []
         detail = "must specify restartPolicy when restart rules are used"
         errors.append(FieldError.required(f"{path}.restartPolicy", detail))
+        if init:
+            return errors
     elif policy not in POLICIES:
         errors.append(FieldError.not_supported(f"{path}.restartPolicy", policy, POLICIES))
     if len(rules) > RULES_MAX:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
+from podium.machinery.meta import dig
 from podium.resources.checks import Errors, metadata_of, named
 from podium.resources.core.pod_platform_validation import containers_of, is_windows
 from podium.resources.defaulting import given
@@ -16,6 +17,8 @@ SPEC_SIZE_BYTES_MAX = 64 * 1024
 DOMAIN_LENGTH_MAX = 256
 USER_LENGTH_MAX = 104
 _PROFILES = ("Localhost", "RuntimeDefault", "Unconfined")
+_SE_POLICIES_WHILE_OFF = ("Recursive",)
+"""Of the gate SELinuxMount."""
 _SE_POLICIES = ("MountOption", "Recursive")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NET_BIOS = re.compile(r'[^\\/:*?"<>|.][^\\/:*?"<>|]{0,14}')
@@ -62,7 +65,28 @@ def validate_se_linux_policy(policy: str | None, path: str) -> Errors:
     """Check how volumes get their labels."""
     if policy is None or policy in _SE_POLICIES:
         return []
-    return [FieldError.not_supported(path, policy, _SE_POLICIES)]
+    return [FieldError.not_supported(path, policy, _SE_POLICIES_WHILE_OFF)]
+
+
+def only_recursive(new: Object, old: Object | None) -> Errors:
+    """Refuse labels by mount option while the gate is off, unless the pod has chosen a policy already."""
+    return _only_recursive(new, old, "spec")
+
+
+def template_only_recursive(new: Object, old: Object | None) -> Errors:
+    """Refuse them to the template of a workload."""
+    return _only_recursive(new, old, "spec.template.spec")
+
+
+def _only_recursive(new: Object, old: Object | None, path: str) -> Errors:
+    context = [*path.split("."), "securityContext", "seLinuxChangePolicy"]
+    policy = dig(new, *context)
+    if policy not in _SE_POLICIES or policy in _SE_POLICIES_WHILE_OFF:
+        return []
+    if old is not None and dig(old, *context) is not None:
+        return []
+    here = f"{path}.securityContext.seLinuxChangePolicy"
+    return [FieldError.not_supported(here, str(policy), _SE_POLICIES_WHILE_OFF)]
 
 
 def validate_windows_options(options: Object | None, path: str) -> Errors:

@@ -78,7 +78,7 @@ def _by_type(spec: Object) -> Errors:
     errors: Errors = [
         FieldError.forbidden(f"spec.{key}", "may not be set for ExternalName services")
         for key in ("clusterIPs", "ipFamilies", "ipFamilyPolicy")
-        if spec.get(key)
+        if spec.get(key) or (key == "ipFamilyPolicy" and spec.get(key) is not None)
     ]
     name = str(spec.get("externalName") or "").removesuffix(".")
     return errors + required_name("spec.externalName", name, validation.dns1123_subdomain_errors)

@@ -139,7 +139,7 @@ def _ephemeral(source: Object, path: str, name: str, pod_name: str) -> Errors:
     here = f"{path}.ephemeral.volumeClaimTemplate"
     if template is None:
         return [FieldError.required(here)]
-    errors = _template_metadata(given(template, "metadata") or {}, f"{here}.metadata")
+    errors = template_metadata(given(template, "metadata") or {}, f"{here}.metadata")
     errors += validate_claim_spec(given(template, "spec") or {}, f"{here}.spec")
     if pod_name and name:
         claim = f"{pod_name}-{name}"
@@ -148,16 +148,18 @@ def _ephemeral(source: Object, path: str, name: str, pod_name: str) -> Errors:
     return errors
 
 
-def _template_metadata(metadata: Object, path: str) -> Errors:
+def template_metadata(metadata: Object, path: str) -> Errors:
+    """Check what an object made by a template is to have: labels and annotations, nothing else."""
     errors = validation.validate_annotations(metadata.get("annotations") or {}, f"{path}.annotations")
     errors += validation.validate_labels(metadata.get("labels") or {}, f"{path}.labels")
     return errors + [
-        FieldError.forbidden(f"{path}.{key}", "cannot be set")
+        FieldError.forbidden(f"{path}.{_SPELT.get(key, key)}", "cannot be set")
         for key in METADATA_KEYS
         if key not in ("annotations", "labels") and metadata.get(key)
     ]
 
 
+_SPELT = {"uid": "uID"}
 METADATA_KEYS = (
     "name",
     "generateName",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.machinery.validation import is_dns1123_subdomain
 from podium.resources import deferred
-from podium.resources.defaulting import absent, child, items
+from podium.resources.checks import same
+from podium.resources.defaulting import absent, child, given, items
 from podium.resources.printing import AGE, NAME, UNSET, column, joined
+
+_HOST_NAME = "kubernetes.io/hostname"
 
 
 def _defaults(endpoint_slice: Object) -> None:
@@ -17,6 +21,21 @@ def _defaults(endpoint_slice: Object) -> None:
         absent(port, "protocol", "TCP")
     endpoint_slice.setdefault("endpoints", None)
     endpoint_slice.setdefault("ports", None)
+
+
+def _drop_topology(new: Object, old: Object | None) -> None:
+    """What only the older version has is not to be written in this one; of it, names of nodes stay."""
+    if old is not None and same(new.get("endpoints"), old.get("endpoints")):
+        return
+    known = {
+        topology.get(_HOST_NAME)
+        for endpoint in items(old, "endpoints")
+        if (topology := given(endpoint, "deprecatedTopology"))
+    }
+    for endpoint in items(new, "endpoints"):
+        node = (endpoint.pop("deprecatedTopology", None) or {}).get(_HOST_NAME)
+        if node and node in known and endpoint.get("nodeName") is None and is_dns1123_subdomain(node):
+            endpoint["nodeName"] = node
 
 
 def _ports(endpoint_slice: Object) -> str:
@@ -41,6 +60,7 @@ ENDPOINTSLICES = Resource(
     schema="io.k8s.api.discovery.v1.EndpointSlice",
     generation=True,
     defaults=_defaults,
+    prepare_own=_drop_topology,
     generation_fields=("endpoints", "ports", "addressType", "metadata.labels"),
     columns=(
         NAME,

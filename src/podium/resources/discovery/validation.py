@@ -6,7 +6,17 @@ from podium.machinery import validation
 from podium.machinery.addresses import ip_errors, ip_warnings, older_ip, parse_ip
 from podium.machinery.errors import FieldError, Object
 from podium.machinery.meta import dict_or_none
-from podium.resources.checks import Errors, Rule, immutable, metadata_of, named, objects, one_of, same
+from podium.resources.checks import (
+    Errors,
+    Rule,
+    immutable,
+    metadata_of,
+    named,
+    objects,
+    one_of,
+    same,
+    supported,
+)
 from podium.resources.core.addresses import endpoint_errors
 from podium.resources.defaulting import given
 
@@ -67,7 +77,11 @@ def _ports(ports: list[Object]) -> Errors:
         if name in names:
             errors.append(FieldError.duplicate(f"{path}.name", name))
         names.add(name)
-        errors += one_of(f"{path}.protocol", port.get("protocol"), PROTOCOLS)
+        protocol = port.get("protocol")
+        if protocol is None:
+            errors.append(FieldError.required(f"{path}.protocol"))
+        else:
+            errors += supported(f"{path}.protocol", protocol, PROTOCOLS)
         if port.get("appProtocol") is not None:
             errors += named(f"{path}.appProtocol", port["appProtocol"], validation.qualified_name_errors)
     return errors

@@ -50,6 +50,7 @@ EVENTS = Resource(
     group="events.k8s.io",
     version="v1",
     kind="Event",
+    core_finalizers=False,
     plural="events",
     namespaced=True,
     short_names=("ev",),

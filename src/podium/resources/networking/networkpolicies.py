@@ -5,7 +5,7 @@ from __future__ import annotations
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources import deferred
-from podium.resources.defaulting import blank, child, drop_zero, items
+from podium.resources.defaulting import absent, child, drop_zero, items
 from podium.resources.printing import AGE, NAME, column, selector_text, spec
 
 
@@ -15,7 +15,7 @@ def _defaults(policy: Object) -> None:
     for direction in ("ingress", "egress"):
         for rule in items(spec, direction):
             for port in items(rule, "ports"):
-                blank(port, "protocol", "TCP")
+                absent(port, "protocol", "TCP")
     if not spec.get("policyTypes"):
         spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
     drop_zero(spec, "ingress", "egress")

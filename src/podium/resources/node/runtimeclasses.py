@@ -10,6 +10,7 @@ RUNTIMECLASSES = Resource(
     group="node.k8s.io",
     version="v1",
     kind="RuntimeClass",
+    core_finalizers=False,
     plural="runtimeclasses",
     namespaced=False,
     schema="io.k8s.api.node.v1.RuntimeClass",

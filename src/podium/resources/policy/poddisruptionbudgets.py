@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.machinery.validation import path_segment_errors
 from podium.resources import deferred
 from podium.resources.defaulting import absent, child
 from podium.resources.printing import AGE, NAME, column, count, spec, status
@@ -42,6 +43,8 @@ PODDISRUPTIONBUDGETS = Resource(
     group="policy",
     version="v1",
     kind="PodDisruptionBudget",
+    name_errors=path_segment_errors,
+    core_finalizers=False,
     plural="poddisruptionbudgets",
     namespaced=True,
     short_names=("pdb",),

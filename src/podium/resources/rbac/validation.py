@@ -30,7 +30,11 @@ def validate_cluster_role(role: Object) -> Errors:
             detail = "at least one clusterRoleSelector required if aggregationRule is non-nil"
             errors.append(FieldError.required(path, detail))
         for index, selector in enumerate(selectors):
-            errors += validation.validate_label_selector(selector, f"{path}[{index}]")
+            here = f"{path}[{index}]"
+            wrong = validation.validate_label_selector(selector, here)
+            errors += wrong
+            if wrong:
+                errors.append(FieldError.invalid(here, None, "invalid label selector."))
     return errors
 
 

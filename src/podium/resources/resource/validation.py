@@ -11,6 +11,7 @@ from podium.machinery import validation
 from podium.machinery.errors import FieldError, Json, Object
 from podium.resources.checks import Errors, immutable, named, objects, required_name, spec_of
 from podium.resources.core.resource_names import is_extended
+from podium.resources.core.volume_validation import template_metadata
 from podium.resources.defaulting import given
 from podium.resources.resource import names
 from podium.resources.resource.selectors import selector_errors
@@ -80,8 +81,7 @@ def validate_template(template: Object) -> Errors:
     """Check a ResourceClaimTemplate."""
     spec = spec_of(template)
     metadata = given(spec, "metadata") or {}
-    errors = validation.validate_annotations(metadata.get("annotations"), "spec.metadata.annotations")
-    errors += validation.validate_labels(metadata.get("labels"), "spec.metadata.labels")
+    errors = template_metadata(metadata, "spec.metadata")
     return errors + _claim_spec(given(spec, "spec") or {}, "spec.spec")
 
 

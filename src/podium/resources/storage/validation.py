@@ -89,8 +89,10 @@ def _size_bytes(texts: Mapping[str, Json]) -> int:
 
 def _topologies(storage_class: Object) -> Errors:
     errors: Errors = []
-    seen: list[dict[str, frozenset[str]]] = []
-    for index, term in enumerate(objects(storage_class.get("allowedTopologies"))):
+    terms = objects(storage_class.get("allowedTopologies"))
+    # Upstream compares with as many empty terms as there are terms, too.
+    seen: list[dict[str, frozenset[str]]] = [{} for _ in terms]
+    for index, term in enumerate(terms):
         path = f"allowedTopologies[{index}].matchLabelExpressions"
         expressions: dict[str, frozenset[str]] = {}
         for at, requirement in enumerate(objects(term.get("matchLabelExpressions"))):
@@ -107,8 +109,7 @@ def _topologies(storage_class: Object) -> Errors:
             if key in expressions:
                 errors.append(FieldError.duplicate(f"{here}.key", key))
             expressions[key] = frozenset(values)
-        if expressions in seen:
-            errors.append(FieldError.duplicate(path, ""))
+        errors += [FieldError.duplicate(path, "") for one in seen if one == expressions]
         seen.append(expressions)
     return errors
 

@@ -5,7 +5,8 @@ Upstream: pkg/registry/core/service (storage's normalising and patching, strateg
 
 from __future__ import annotations
 
-from podium.machinery.errors import Object
+from podium.machinery.errors import FieldError, Object
+from podium.resources.core.addresses import is_ipv6
 
 NONE = "None"
 
@@ -40,8 +41,6 @@ def normalize_addresses(spec: Object, old: Object | None) -> None:
     if old is None:
         if ip and not ips:
             spec["clusterIPs"] = [ip]
-        elif ips and not ip:
-            spec["clusterIP"] = ips[0]
         return
     old_ip, old_ips = old.get("clusterIP") or "", old.get("clusterIPs") or []
     if ip != old_ip and ips == old_ips:
@@ -107,21 +106,67 @@ def _drop_same(spec: Object, old: Object, name: str) -> None:
         spec.pop(name, None)
 
 
-def set_families(spec: Object, family: str) -> None:
-    """Fill in ipFamilies and ipFamilyPolicy for a cluster whose service addresses are of one family."""
+def set_policy(spec: Object) -> None:
+    """Fill in ipFamilyPolicy: of one family, but for what nobody allocates for."""
+    if needs_cluster_ip(spec) and spec.get("ipFamilyPolicy") is None:
+        open_to_both = is_headless(spec) and not spec.get("selector")
+        spec["ipFamilyPolicy"] = "RequireDualStack" if open_to_both else "SingleStack"
+
+
+def set_families(spec: Object, family: str) -> list[FieldError]:
+    """Fill in ipFamilies for a cluster whose service addresses are of one family.
+
+    The policy is set, and each address is one. Return what is asked for and cannot be had.
+    """
     if not needs_cluster_ip(spec):
-        return
+        return []
     other = "IPv6" if family == "IPv4" else "IPv4"
+    errors = _too_many(spec) + _infer_families(spec, family)
+    if errors:
+        return errors
     if is_headless(spec) and not spec.get("selector"):
         # Nobody allocates for it, so nothing speaks against both.
-        if not spec.get("ipFamilyPolicy"):
-            spec["ipFamilyPolicy"] = "RequireDualStack" if not spec.get("ipFamilies") else "SingleStack"
         families = list(spec.get("ipFamilies") or [family])
         if spec["ipFamilyPolicy"] != "SingleStack" and len(families) == 1:
             families.append(other if families[0] == family else family)
         spec["ipFamilies"] = families
-        return
-    if not spec.get("ipFamilyPolicy"):
-        spec["ipFamilyPolicy"] = "SingleStack"
-    if not spec.get("ipFamilies"):
+        return []
+    if spec["ipFamilyPolicy"] == "RequireDualStack":
+        detail = "this cluster is not configured for dual-stack services"
+        errors.append(FieldError.invalid("spec.ipFamilyPolicy", spec["ipFamilyPolicy"], detail))
+    for index, asked in enumerate(spec.get("ipFamilies") or ()):
+        if asked != family:
+            detail = "not configured on this cluster"
+            errors.append(FieldError.invalid(f"spec.ipFamilies[{index}]", asked, detail))
+    if not errors and not spec.get("ipFamilies"):
         spec["ipFamilies"] = [family]
+    return errors
+
+
+def _too_many(spec: Object) -> list[FieldError]:
+    policy, errors = spec["ipFamilyPolicy"], []
+    for key, what in (("clusterIPs", "cluster IPs"), ("ipFamilies", "IP families")):
+        if policy == "SingleStack" and len(spec.get(key) or ()) == 2:
+            detail = f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified"
+            errors.append(FieldError.invalid("spec.ipFamilyPolicy", policy, detail))
+    return errors
+
+
+def _infer_families(spec: Object, family: str) -> list[FieldError]:
+    """Add the families of addresses that are asked for."""
+    families, errors = list(spec.get("ipFamilies") or ()), []
+    addresses = spec.get("clusterIPs") or ()
+    for index, address in enumerate(addresses):
+        if address == NONE:
+            break
+        if index < len(families):
+            continue
+        inferred = "IPv6" if is_ipv6(address) else "IPv4"
+        if inferred == family:
+            families.append(inferred)
+        else:
+            detail = f"{inferred} is not configured on this cluster"
+            errors.append(FieldError.invalid(f"spec.clusterIPs[{index}]", list(addresses), detail))
+    if families and not errors:
+        spec["ipFamilies"] = families
+    return errors

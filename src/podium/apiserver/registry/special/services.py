@@ -15,6 +15,7 @@ from podium.apiserver.chain import View, ViewChange
 from podium.apiserver.registry.special import service_fields as fields
 from podium.machinery.errors import FieldError, InternalError, Invalid, Json, Object
 from podium.machinery.resource import Resource
+from podium.resources.core.service_validation import validate_addresses
 
 Undo = Callable[[], None]
 Record = Callable[[Object | None, Object | None], Awaitable[None]]
@@ -84,7 +85,11 @@ class ServiceAllocator:
             fields.keep_allocated(spec, before)
             fields.drop_by_type(spec, before)
         fields.normalize_addresses(spec, before if old is not None else None)
-        fields.set_families(spec, self.family)
+        fields.set_policy(spec)
+        # What is malformed is told before anything is allocated.
+        errors = validate_addresses(spec) or fields.set_families(spec, self.family)
+        if errors:
+            raise Invalid.of("Service", "", stored["metadata"].get("name") or "", errors)
         held = _Held(self)
         try:
             errors = self._allocate_address(spec, before, held)

@@ -1,0 +1,349 @@
+"""Refusals in which upstream's own server, asked the same, once said something else: a row for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from podium.machinery.errors import Object
+from podium.machinery.resource import Resource
+from podium.machinery.validation import validate_object_meta
+from podium.resources.admissionregistration.validatingwebhookconfigurations import (
+    VALIDATINGWEBHOOKCONFIGURATIONS,
+)
+from podium.resources.apps.controllerrevisions import CONTROLLERREVISIONS
+from podium.resources.apps.daemonsets import DAEMONSETS
+from podium.resources.apps.statefulsets import STATEFULSETS
+from podium.resources.batch.cronjobs import CRONJOBS
+from podium.resources.coordination.leases import LEASES
+from podium.resources.core.configmaps import CONFIGMAPS
+from podium.resources.core.endpoints import ENDPOINTS
+from podium.resources.core.pods import PODS
+from podium.resources.core.security_validation import only_recursive
+from podium.resources.networking.networkpolicies import NETWORKPOLICIES
+from podium.resources.policy.poddisruptionbudgets import PODDISRUPTIONBUDGETS
+from podium.resources.rbac.clusterroles import CLUSTERROLES
+from podium.resources.resource.resourceclaimtemplates import RESOURCECLAIMTEMPLATES
+from podium.resources.storage.storageclasses import STORAGECLASSES
+from tests.resources.refusals import faults
+
+META = {"name": "x", "namespace": "d"}
+LABEL = {"matchLabels": {"a": "b"}}
+
+
+def pod(container: Any = None, **spec: Any) -> Object:
+    return {
+        "metadata": META,
+        "spec": {"containers": [{"name": "c", "image": "i", **(container or {})}], **spec},
+    }
+
+
+def field_of(path: str, version: str = "v1") -> Object:
+    reference = {"fieldPath": path, "apiVersion": version}
+    return pod({"env": [{"name": "A", "valueFrom": {"fieldRef": reference}}]})
+
+
+def workload(**spec: Any) -> Object:
+    template = {
+        "metadata": {"labels": {"a": "b"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    }
+    return {"metadata": META, "spec": {"selector": LABEL, "template": template, **spec}}
+
+
+FIELD = "spec.containers[0].env[0].valueFrom.fieldRef"
+QUALIFIED = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
+    "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+
+
+@pytest.mark.parametrize(
+    ("resource", "obj", "expected"),
+    [
+        pytest.param(
+            PODS,
+            field_of("a"),
+            [
+                f'{FIELD}.fieldPath: Invalid value: "a": error converting fieldPath: field label not '
+                "supported: a"
+            ],
+            id="field that no pod has",
+        ),
+        pytest.param(
+            PODS,
+            field_of("metadata.name", "v2"),
+            [
+                f'{FIELD}.fieldPath: Invalid value: "metadata.name": error converting fieldPath: '
+                "unsupported pod version: v2"
+            ],
+            id="field of another version",
+        ),
+        pytest.param(
+            PODS,
+            field_of("metadata.name['a']"),
+            [
+                f"{FIELD}.fieldPath: Invalid value: \"metadata.name['a']\": error converting fieldPath: "
+                "field label does not support subscript: metadata.name['a']"
+            ],
+            id="field with a subscript",
+        ),
+        pytest.param(
+            PODS,
+            field_of("metadata.labels['-']"),
+            [f'{FIELD}: Invalid value: "-": {QUALIFIED}'],
+            id="label that cannot be",
+        ),
+        pytest.param(
+            PODS,
+            pod(overhead={"foo/bar/x": "1", "pods": "1"}),
+            [
+                'spec.overhead.limits[foo/bar/x]: Invalid value: "foo/bar/x": a valid label key must consist '
+                "of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+                "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+                "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' "
+                "(e.g. 'example.com/MyName')",
+                'spec.overhead.limits[foo/bar/x]: Invalid value: "foo/bar/x": doesn\'t follow extended '
+                "resource name standard",
+                'spec.overhead.limits[pods]: Invalid value: "pods": must be a standard resource for '
+                "containers",
+            ],
+            id="overhead",
+        ),
+        pytest.param(
+            PODS,
+            pod(resources={"limits": {"pods": "1"}}),
+            [
+                'spec.resources.limits[pods]: Unsupported value: "pods": supported values: "cpu", '
+                '"hugepages-", "memory"'
+            ],
+            id="resources of a whole pod",
+        ),
+        pytest.param(
+            PODS,
+            pod(
+                {
+                    "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+                    "volumeDevices": [{"name": "v", "devicePath": "/v"}],
+                },
+                volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}],
+            ),
+            [
+                'spec.containers[0].volumeMounts[0].name: Invalid value: "v": must not already exist in '
+                "volumeDevices",
+                'spec.containers[0].volumeMounts[0].mountPath: Invalid value: "/v": must not already exist '
+                "as a path in volumeDevices",
+                'spec.containers[0].volumeDevices[0].name: Invalid value: "v": must not already exist in '
+                "volumeMounts",
+                'spec.containers[0].volumeDevices[0].devicePath: Invalid value: "/v": must not already '
+                "exist as a path in volumeMounts",
+            ],
+            id="one volume as device and directory",
+        ),
+        pytest.param(
+            PODS,
+            pod(initContainers=[{"name": "i", "image": "i", "restartPolicyRules": [{"action": "x"}]}]),
+            [
+                "spec.initContainers[0].restartPolicy: Required value: must specify restartPolicy when "
+                "restart rules are used"
+            ],
+            id="rules of an init container without a policy",
+        ),
+        pytest.param(
+            PODS,
+            pod(
+                affinity={
+                    "nodeAffinity": {
+                        "preferredDuringSchedulingIgnoredDuringExecution": [
+                            {
+                                "weight": 1,
+                                "preference": {
+                                    "matchExpressions": [{"key": "a", "operator": "In", "values": ["!"]}]
+                                },
+                            }
+                        ]
+                    }
+                }
+            ),
+            [],
+            id="preference for what no node can have",
+        ),
+        pytest.param(
+            STATEFULSETS,
+            workload(serviceName="s", volumeClaimTemplates=[{"spec": {}}]),
+            [
+                "spec.volumeClaimTemplates[0].spec.accessModes: Required value: at least 1 access mode is "
+                "required",
+                "spec.volumeClaimTemplates[0].spec.resources[storage]: Required value",
+                "spec.template.spec.volumes[0].persistentVolumeClaim.claimName: Required value",
+                "spec.template.spec.volumes[0].name: Required value",
+            ],
+            id="claims without a name",
+        ),
+        pytest.param(
+            DAEMONSETS,
+            workload(updateStrategy={"rollingUpdate": {"maxSurge": "1", "maxUnavailable": 1}}),
+            [
+                'spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: "1": a valid percent string must '
+                "be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for "
+                "validation is '[0-9]+%')",
+                'spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: "1": may not be set when '
+                "maxUnavailable is non-zero",
+            ],
+            id="a count in quotes",
+        ),
+        pytest.param(
+            CONTROLLERREVISIONS,
+            {"metadata": META, "revision": -1, "data": {}},
+            ["revision: Invalid value: -1: must be greater than or equal to 0"],
+            id="revision",
+        ),
+        pytest.param(
+            ENDPOINTS,
+            {"metadata": META, "subsets": [{"addresses": [{"ip": "x"}], "ports": [{"port": 1}]}]},
+            [
+                'subsets[0].addresses[0].ip: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 '
+                "or 2001:db8::ffff)",
+                'subsets[0].addresses[0].ip: Invalid value: "x": must be a valid IP address',
+            ],
+            id="endpoints",
+        ),
+        pytest.param(
+            NETWORKPOLICIES,
+            {"metadata": META, "spec": {"ingress": [{"ports": [{"protocol": ""}]}]}},
+            [
+                'spec.ingress[0].ports[0].protocol: Unsupported value: "": supported values: "TCP", "UDP", '
+                '"SCTP"'
+            ],
+            id="empty protocol",
+        ),
+        pytest.param(
+            CLUSTERROLES,
+            {
+                "metadata": {"name": "x"},
+                "aggregationRule": {"clusterRoleSelectors": [{"matchExpressions": [{"key": "a"}]}]},
+            },
+            [
+                "aggregationRule.clusterRoleSelectors[0].matchExpressions[0].operator: Invalid value: "
+                '"": not a valid selector operator',
+                "aggregationRule.clusterRoleSelectors[0]: Invalid value: null: invalid label selector.",
+            ],
+            id="aggregation",
+        ),
+        pytest.param(
+            RESOURCECLAIMTEMPLATES,
+            {
+                "metadata": META,
+                "spec": {"metadata": {"name": "a", "uid": "u", "labels": {"a": "b"}}, "spec": {}},
+            },
+            [
+                "spec.metadata.name: Forbidden: cannot be set",
+                "spec.metadata.uID: Forbidden: cannot be set",
+            ],
+            id="metadata in a template of claims",
+        ),
+        pytest.param(
+            STORAGECLASSES,
+            {"metadata": {"name": "x"}, "provisioner": "a.b", "allowedTopologies": [{}]},
+            ['allowedTopologies[0].matchLabelExpressions: Duplicate value: ""'],
+            id="topology that says nothing",
+        ),
+        pytest.param(
+            CRONJOBS,
+            {
+                "metadata": META,
+                "spec": {
+                    "schedule": "@daily",
+                    "timeZone": "Local",
+                    "jobTemplate": {
+                        "spec": {"template": {"spec": {**pod()["spec"], "restartPolicy": "Never"}}}
+                    },
+                },
+            },
+            [
+                'spec.timeZone: Invalid value: "Local": timeZone must be an explicit time zone as defined in '
+                "https://www.iana.org/time-zones"
+            ],
+            id="local time",
+        ),
+        pytest.param(
+            VALIDATINGWEBHOOKCONFIGURATIONS,
+            {
+                "metadata": {"name": "x"},
+                "webhooks": [
+                    {
+                        "name": "a.b.c",
+                        "sideEffects": "None",
+                        "admissionReviewVersions": ["v1"],
+                        "clientConfig": {"service": {"name": "", "namespace": "n"}},
+                        "rules": [
+                            {
+                                "operations": ["*"],
+                                "apiGroups": ["*"],
+                                "apiVersions": [""],
+                                "resources": ["*"],
+                            }
+                        ],
+                    }
+                ],
+            },
+            [
+                "webhooks[0].rules[0].apiVersions[0]: Required value",
+                "webhooks[0].clientConfig.service.namespace: Required value",
+            ],
+            id="webhook: upstream blames the namespace for the name",
+        ),
+    ],
+)
+def test_refuses_as_upstream(resource: Resource, obj: Object, expected: list[str]) -> None:
+    assert faults(resource, obj) == expected
+
+
+@pytest.mark.parametrize(
+    ("resource", "finalizer", "refused"),
+    [
+        (CONFIGMAPS, "foregroundDeletion", False),
+        (CONFIGMAPS, "example.com/a", False),
+        (CONFIGMAPS, "a", True),
+        (LEASES, "a", False),
+        (VALIDATINGWEBHOOKCONFIGURATIONS, "a", False),
+    ],
+)
+def test_finalizers_in_one_word(resource: Resource, finalizer: str, refused: bool) -> None:
+    namespace = {"namespace": "d"} if resource.namespaced else {}
+    metadata = {"name": "x", "finalizers": [finalizer], **namespace}
+    message = 'Invalid value: "a": name is neither a standard finalizer name nor is it fully qualified'
+    expected = [f"metadata.finalizers[0]: {message}"] if refused else []
+    found = validate_object_meta({"metadata": metadata}, resource)
+    assert [f"{error.field}: {error.message}" for error in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("resource", "name", "allowed"),
+    [
+        (STATEFULSETS, "a.b", False),
+        (PODDISRUPTIONBUDGETS, "A_b", True),
+        (PODDISRUPTIONBUDGETS, "a/b", False),
+    ],
+)
+def test_names(resource: Resource, name: str, allowed: bool) -> None:
+    metadata = {"name": name, "namespace": "d"}
+    assert (validate_object_meta({"metadata": metadata}, resource) == []) == allowed
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "refused"),
+    [
+        ("MountOption", None, True),
+        ("Recursive", None, False),
+        ("MountOption", "Recursive", False),
+    ],
+)
+def test_labels_by_mount_option_while_the_gate_is_off(new: str, old: str | None, refused: bool) -> None:
+    def labelled(policy: str) -> Object:
+        return pod(securityContext={"seLinuxChangePolicy": policy})
+
+    found = only_recursive(labelled(new), labelled(old) if old else None)
+    assert bool(found) == refused
