@@ -14,6 +14,7 @@ from podium.resources.admissionregistration.validatingwebhookconfigurations impo
 )
 from podium.resources.apps.controllerrevisions import CONTROLLERREVISIONS
 from podium.resources.apps.daemonsets import DAEMONSETS
+from podium.resources.apps.deployments import DEPLOYMENTS
 from podium.resources.apps.statefulsets import STATEFULSETS
 from podium.resources.batch.cronjobs import CRONJOBS
 from podium.resources.coordination.leases import LEASES
@@ -347,3 +348,17 @@ def test_labels_by_mount_option_while_the_gate_is_off(new: str, old: str | None,
 
     found = only_recursive(labelled(new), labelled(old) if old else None)
     assert bool(found) == refused
+
+
+def test_fewer_replicas_than_none() -> None:
+    """Counts that are absent are above it; this was a KeyError."""
+    old = workload()
+    new = {**old, "status": {"replicas": -1}}
+    beyond = "Invalid value: 0: cannot be greater than status.replicas"
+    counts = ("readyReplicas", "availableReplicas", "updatedReplicas")
+    assert sorted(faults(DEPLOYMENTS, new, old, subresource="status")) == sorted(
+        [
+            "status.replicas: Invalid value: -1: must be greater than or equal to 0",
+            *(f"status.{count}: {beyond}" for count in counts),
+        ]
+    )

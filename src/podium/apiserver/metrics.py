@@ -13,6 +13,7 @@ from time import perf_counter
 from podium.apiserver.admission.metrics import ADMISSION_BOUNDS, AdmissionMetrics
 from podium.apiserver.audit.metrics import AuditMetrics
 from podium.apiserver.chain import Decision, RequestInfo, User
+from podium.apiserver.crd.metrics import CustomResourceMetrics
 from podium.apiserver.flowcontrol.metrics import FlowControlMetrics
 from podium.apiserver.state_metrics import InFlight, StateMetrics
 from podium.base.http.message import RawConnection, Request, Response, StreamWriter
@@ -81,6 +82,7 @@ class ApiServerMetrics:
         self._declare_storage()
         self._declare_aggregation()
         self.admission = AdmissionMetrics(self.registry)
+        self.custom = CustomResourceMetrics(self.registry)
         self.state = StateMetrics(self.registry)
         self.in_flight = InFlight(self.registry)
         self.flow_control = FlowControlMetrics(self.registry)
@@ -119,6 +121,11 @@ class ApiServerMetrics:
             "apiserver_request_terminations_total",
             "Requests that were ended in self-defence: too many at a time, or too long under way.",
             *(*_REQUEST, "code"),
+        )
+        self.aborts = make.counter(
+            "apiserver_request_aborts_total",
+            "Requests whose connection broke while they were answered.",
+            *_REQUEST[:-1],
         )
         self.deprecated = make.gauge(
             "apiserver_requested_deprecated_apis",
@@ -254,6 +261,11 @@ class ApiServerMetrics:
         """Record a request that the server has ended in self-defence."""
         verb, _dry_run, *rest = self._of(request, info).labels
         self.terminations.labels(verb, *rest, str(status)).inc()
+
+    def aborted(self, request: Request, info: RequestInfo) -> None:
+        """Record a request that nobody is there to be answered any more."""
+        verb, _dry_run, *rest = self._of(request, info).labels
+        self.aborts.labels(verb, *rest[:-1]).inc()
 
     def read_at_once(
         self, request: Request, info: RequestInfo, user: User, response: Response, started: float

@@ -480,7 +480,10 @@ class ApiServer:
             response = failure(TooLarge(error.message), request)
         except Undecided as error:
             response = text(str(error), status=500)
-        except (HttpError, ConnectionError):
+        except HttpError:
+            raise
+        except ConnectionError:
+            self.metrics.aborted(request, info)
             raise
         except asyncio.CancelledError:
             if deadline is None or not deadline.passed:

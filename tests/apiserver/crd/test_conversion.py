@@ -104,6 +104,12 @@ def test_should_be_able_to_convert_from_cr_v1_to_cr_v2(tmp_path: Path) -> None:
         made = await running.ok("POST", V2, one("b", "v2", host="example.com", port="1"))
         assert made["host"] == "example.com"
         assert (await running.ok("GET", f"{V1}/b"))["hostPort"] == "example.com:1"
+        page = running.server.metrics.registry.text().decode()
+        converted = (
+            'crd_name="e2e-tests.stable.example.com",from_version="v1",to_version="v2",succeeded="true"'
+        )
+        assert f"apiserver_crd_conversion_webhook_duration_seconds_count{{{converted}}}" in page
+        assert 'apiserver_conversion_webhook_request_total{result="success",failure_type=""}' in page
 
     run(tmp_path, test)
 
@@ -125,33 +131,40 @@ def test_should_be_able_to_convert_a_non_homogeneous_list_of_crs(tmp_path: Path)
     run(tmp_path, test)
 
 
+MALFORMED = "conversion_webhook_malformed_response_failure"
 SPOILT = [
     pytest.param(
         lambda response: {**response, "uid": "other"},
         'conversion webhook for stable.example.com/v1, Kind=E2eTest failed: expected response.uid="',
+        MALFORMED,
         id="another-uid",
     ),
     pytest.param(
         lambda response: {**response, "result": {"status": "Failure", "message": "too old"}},
         "conversion webhook for stable.example.com/v1, Kind=E2eTest failed: too old",
+        MALFORMED,
         id="refused",
     ),
     pytest.param(
         lambda response: {**response, "convertedObjects": []},
         "conversion webhook for stable.example.com/v1, Kind=E2eTest returned 0 objects, expected 1",
+        "conversion_webhook_no_objects_returned_failure",
         id="lost",
     ),
 ]
 
 
-@pytest.mark.parametrize(("spoil", "message"), SPOILT)
-def test_bad_answers(tmp_path: Path, spoil: Callable[[Object], Object], message: str) -> None:
+@pytest.mark.parametrize(("spoil", "message", "counted"), SPOILT)
+def test_bad_answers(tmp_path: Path, spoil: Callable[[Object], Object], message: str, counted: str) -> None:
     async def test(running: Api, converter: Converter) -> None:
         await running.ok("POST", V1, one("a", hostPort="localhost:8080"))
         converter.spoil = spoil
         status, body = await running.call("GET", f"{V2}/a")
         assert status == 500
         assert body["message"].startswith(message)
+        page = running.server.metrics.registry.text().decode()
+        failed = f'result="failure",failure_type="{counted}"'
+        assert f"apiserver_conversion_webhook_request_total{{{failed}}} 1" in page
 
     run(tmp_path, test)
 

@@ -185,3 +185,14 @@ def test_nobody_waits_for_a_costly_rule(tmp_path: Path) -> None:
         assert (await slow)[0] == 201
 
     run(tmp_path, test, costly)
+
+
+def test_the_time_in_rules_is_told(tmp_path: Path) -> None:
+    async def test(running: Api) -> None:
+        for name in ("a", "b"):
+            await running.ok("POST", THINGS, thing(name, max=1))
+        page = running.server.metrics.registry.text().decode()
+        assert "apiserver_cel_compilation_duration_seconds_count 1" in page
+        assert "apiserver_cel_evaluation_duration_seconds_count 2" in page
+
+    run(tmp_path, test)

@@ -136,12 +136,15 @@ class Definitions:
 
     def _schema(self, spec: Object, version: Object) -> StructuralSchema:
         source = (version.get("schema") or {}).get("openAPIV3Schema") or {}
-        return StructuralSchema(
+        schema = StructuralSchema(
             definition_name(spec["group"], version["name"], spec["names"]["kind"]),
             source,
             self._metadata(),
             preserve=bool(spec.get("preserveUnknownFields")),
         )
+        if self._registry.metrics is not None:
+            schema.rules_took = self._registry.metrics.custom.rules_took
+        return schema
 
     def _drop(self, name: str, definition: Object) -> None:
         self._cleaning.discard(name)

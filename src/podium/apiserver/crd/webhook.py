@@ -6,8 +6,11 @@ labels and annotations are taken over.
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import orjson
 
+from podium.apiserver.crd.metrics import CustomResourceMetrics, Failure
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.webhook_client import CallFailed, WebhookClient
 from podium.base.ids import new_uid
@@ -24,12 +27,30 @@ class _Failed(Exception):
     """The conversion failed; the text is upstream's, without its head."""
 
 
+class _ConversionError(PlainError):
+    """What the client is told, with what upstream's figures call it."""
+
+    def __init__(self, text: str, failure: Failure) -> None:
+        super().__init__(text)
+        self.failure: Failure = failure
+
+
 class WebhookConverter:
     """Converts the objects of one definition."""
 
     def __init__(
-        self, client_config: Object, review_version: str, client: WebhookClient, *, list_kind: str
+        self,
+        client_config: Object,
+        review_version: str,
+        client: WebhookClient,
+        *,
+        list_kind: str,
+        name: str = "",
+        metrics: CustomResourceMetrics | None = None,
     ) -> None:
+        """`name` is the definition's, by which `metrics` tell it apart."""
+        self._name = name
+        self._metrics = metrics
         self._config = client_config
         self._list_kind = list_kind
         self._review = f"apiextensions.k8s.io/{review_version}"
@@ -38,11 +59,34 @@ class WebhookConverter:
     async def convert(self, objects: list[Object], api_version: str) -> list[Object]:
         """Return the objects in `api_version`, in their order. Raises `PlainError` (500), as upstream."""
         done: list[Object] = []
-        for start in range(0, len(objects), OBJECTS_MAX):
-            done += await self._convert_some(objects[start : start + OBJECTS_MAX], api_version)
+        started, well = perf_counter(), False
+        try:
+            for start in range(0, len(objects), OBJECTS_MAX):
+                done += await self._convert_some(objects[start : start + OBJECTS_MAX], api_version)
+            well = True
+        finally:
+            if self._metrics is not None and objects:
+                versions = (
+                    str(objects[0].get("apiVersion")).rpartition("/")[2],
+                    api_version.rpartition("/")[2],
+                )
+                self._metrics.converted(self._name, *versions, perf_counter() - started, well=well)
         return done
 
     async def _convert_some(self, objects: list[Object], api_version: str) -> list[Object]:
+        started = perf_counter()
+        failure: Failure = ""
+        try:
+            return await self._attempt(objects, api_version)
+        except _ConversionError as error:
+            failure = error.failure
+            raise
+        finally:
+            if self._metrics is not None:
+                self._metrics.called(perf_counter() - started, failure)
+
+    async def _attempt(self, objects: list[Object], api_version: str) -> list[Object]:
+        """Convert by one call."""
         first, single = objects[0], len(objects) == 1
         # Upstream converts lists as a whole, and calls them by their own kind.
         kind = str(first.get("kind")) if single else self._list_kind
@@ -55,12 +99,20 @@ class WebhookConverter:
         }
         try:
             answer = await self._ask(orjson.dumps(review))
+        except _Failed as error:
+            text = f"conversion webhook for {what} failed: {error}"
+            raise _ConversionError(text, "conversion_webhook_call_failure") from None
+        try:
             converted = self._converted(answer, uid)
         except _Failed as error:
-            raise PlainError(f"conversion webhook for {what} failed: {error}") from None
+            text = f"conversion webhook for {what} failed: {error}"
+            raise _ConversionError(text, "conversion_webhook_malformed_response_failure") from None
         if len(converted) != len(objects):
-            raise PlainError(
-                f"conversion webhook for {what} returned {len(converted)} objects, expected {len(objects)}"
+            raise _ConversionError(
+                f"conversion webhook for {what} returned {len(converted)} objects, expected {len(objects)}",
+                "conversion_webhook_partial_response_failure"
+                if converted
+                else "conversion_webhook_no_objects_returned_failure",
             )
         for index, (old, new) in enumerate(zip(objects, converted, strict=True)):
             place = "object at index 0" if single else f"converted object at index {index}"
@@ -72,7 +124,10 @@ class WebhookConverter:
                 (_restore_metadata(old, new), metadata),
             ):
                 if wrong:
-                    raise PlainError(f"conversion webhook for {what} returned invalid {invalid}: {wrong}")
+                    raise _ConversionError(
+                        f"conversion webhook for {what} returned invalid {invalid}: {wrong}",
+                        "conversion_webhook_invalid_converted_object_failure",
+                    )
         return converted
 
     def _converted(self, raw: bytes, uid: str) -> list[Object]:
@@ -192,5 +247,10 @@ def webhook_converter(definition: Object, registry: Registry) -> WebhookConverte
     version = next((one for one in wanted if one in _REVIEW_VERSIONS), "v1")
     list_kind = str(definition["spec"]["names"].get("listKind") or "")
     return WebhookConverter(
-        webhook.get("clientConfig") or {}, version, registry.webhooks, list_kind=list_kind
+        webhook.get("clientConfig") or {},
+        version,
+        registry.webhooks,
+        list_kind=list_kind,
+        name=str(definition["metadata"]["name"]),
+        metrics=registry.metrics.custom if registry.metrics is not None else None,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from podium.apiserver.openapi.defaults import add_defaults
+from podium.apiserver.openapi.enums import add_enums
 from podium.apiserver.openapi.operations import Operation
 from podium.machinery.errors import Json, Object
 from podium.machinery.resource import Resource
@@ -96,7 +97,11 @@ class Definitions:
             from podium.machinery.structural.published import published_list  # noqa: PLC0415
 
             return published_list(item.name, _kind(item.resource), selectable=tuple(item.resource.selectable))
-        return self._schemas.definition(name) if name in self._schemas else None
+        if name not in self._schemas:
+            return None
+        definition = self._schemas.definition(name)
+        add_enums(name, definition)
+        return definition
 
 
 def _kind(resource: Resource) -> tuple[str, str, str, str]:

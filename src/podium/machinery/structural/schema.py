@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from time import perf_counter
+from typing import Literal
 
 from podium.machinery.decode import DecodeError
 from podium.machinery.errors import FieldError, Json, Object
@@ -30,6 +32,8 @@ class StructuralSchema(Schema):
         self._metadata = metadata
         self.preserve = preserve
         """spec.preserveUnknownFields, from the times before structural schemas."""
+        self.rules_took: Callable[[Literal["compilation", "evaluation"], float], None] | None = None
+        """Told how many seconds rules took, from whichever thread."""
 
     @cached_property
     def shape(self) -> Shape:  # type: ignore[override]
@@ -118,11 +122,20 @@ class StructuralSchema(Schema):
 
         `errors` are those found already: with some of them in the object upstream does not run rules.
         """
-        if self._rules is None:
+        rules = self._rules
+        if rules is None:
             return None
         if any(error.reason in BLOCKING for error in errors):
             return Verdict(errors=[FieldError.invalid(ROOT, None, UNCHECKED)])
-        return self._rules.check(obj, ABSENT if old is None else old)
+        started = perf_counter()
+        try:
+            return rules.check(obj, ABSENT if old is None else old)
+        finally:
+            self._took("evaluation", started)
+
+    def _took(self, what: Literal["compilation", "evaluation"], started: float) -> None:
+        if self.rules_took is not None:
+            self.rules_took(what, perf_counter() - started)
 
     def _embedded_errors(self, obj: Object) -> list[FieldError]:
         errors: list[FieldError] = []
@@ -144,7 +157,11 @@ class StructuralSchema(Schema):
 
     @cached_property
     def _rules(self) -> Rules | None:
-        return rules_of(self.source)
+        started = perf_counter()
+        rules = rules_of(self.source)
+        if rules is not None:
+            self._took("compilation", started)
+        return rules
 
     @cached_property
     def _defaulter(self) -> Callable[[Json], None] | None:

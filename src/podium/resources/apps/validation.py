@@ -140,7 +140,7 @@ def _status_counts(status: Object, *counts: str, ready: str = "readyReplicas") -
     """
     total = status.get("replicas") or 0
     errors: Errors = [
-        FieldError.invalid(f"status.{key}", status[key], _BEYOND_REPLICAS)
+        FieldError.invalid(f"status.{key}", status.get(key) or 0, _BEYOND_REPLICAS)
         for key in counts
         if (status.get(key) or 0) > total
     ]
