@@ -12,6 +12,7 @@ import pytest
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.machinery.table import duration
+from podium.resources.admissionregistration.columns import param_ref
 from podium.resources.catalogue import BUILTIN, find_kind
 from podium.resources.core.pods import PODS
 from tests.resources.recorded import SHARED, scenarios, step_of
@@ -230,3 +231,14 @@ RUNNING = {"name": "c", "ready": True, "state": {"running": {}}}
 def test_one_word_for_a_pod(pod: Object, ready: str, word: str, restarts: str) -> None:
     cells = {column.name: column.value(pod, NOW) for column in PODS.columns}
     assert (cells["Ready"], cells["Status"], cells["Restarts"]) == (ready, word, restarts)
+
+
+def test_a_binding_shows_the_selector_of_its_parameters_as_go_prints_it() -> None:
+    selector = {
+        "matchLabels": {"a": "b"},
+        "matchExpressions": [{"key": "k", "operator": "In", "values": ["x", "y"]}],
+    }
+    assert param_ref({"spec": {"paramRef": {"selector": selector}}}) == (
+        "&LabelSelector{MatchLabels:map[string]string{a: b,},MatchExpressions:[]LabelSelectorRequirement{"
+        "LabelSelectorRequirement{Key:k,Operator:In,Values:[x y],},},}"
+    )

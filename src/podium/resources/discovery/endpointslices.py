@@ -6,7 +6,6 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.machinery.validation import is_dns1123_subdomain
 from podium.resources import deferred
-from podium.resources.checks import same
 from podium.resources.defaulting import absent, child, given, items
 from podium.resources.printing import AGE, NAME, UNSET, column, joined
 
@@ -25,6 +24,9 @@ def _defaults(endpoint_slice: Object) -> None:
 
 def _drop_topology(new: Object, old: Object | None) -> None:
     """What only the older version has is not to be written in this one; of it, names of nodes stay."""
+    # Checks are loaded where objects are written: in the API server alone.
+    from podium.resources.checks import same  # noqa: PLC0415
+
     if old is not None and same(new.get("endpoints"), old.get("endpoints")):
         return
     known = {

@@ -30,7 +30,7 @@ PRIORITYCLASSES = Resource(
         column("Value", lambda obj: count(obj.get("value")), type="integer"),
         column("Global-Default", lambda obj: bool(obj.get("globalDefault")), type="boolean"),
         AGE,
-        column("PreemptionPolicy", lambda obj: obj.get("preemptionPolicy") or "", wide=True),
+        column("PreemptionPolicy", lambda obj: obj.get("preemptionPolicy") or ""),
     ),
     validate=deferred.check("scheduling.validation", "validate_class"),
     validate_update=deferred.update_check("scheduling.validation", "validate_class_update"),
