@@ -29,6 +29,7 @@ from podium.cmd.feature_gates import VERSION
 from podium.controllers.catalogue import Settings, catalogue
 from podium.controllers.clustertrustbundle_publisher import BundleMetrics
 from podium.controllers.device_taint_eviction import DeviceTaintMetrics
+from podium.controllers.figures import FIGURES
 from podium.controllers.resourcepoolstatusrequest import PoolMetrics
 from podium.controllers.selinux_warning import conflict_figures
 from podium.kubelet.metrics import KubeletMetrics
@@ -81,6 +82,7 @@ METRICS: dict[str, Callable[[Registry], object]] = {
         DeviceTaintMetrics(registry),
         PoolMetrics(registry),
         conflict_figures(registry),
+        *(figures(registry) for figures in FIGURES),
     ),
     "cloud-controller-manager": lambda registry: (_managing(registry), CloudMetrics(registry)),
     "kube-scheduler": lambda registry: (

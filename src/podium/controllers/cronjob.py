@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from podium.base.clock import parse_rfc3339, rfc3339
 from podium.controllers.common import cron
 from podium.controllers.common.claim import ORPHANS, controlled_by
+from podium.controllers.figures import CronJobMetrics
 from podium.machinery import meta
 from podium.machinery.errors import AlreadyExists, ApiError, NotFound, Object
 from podium.resources.batch.cronjobs import CRONJOBS
@@ -403,6 +404,10 @@ async def _create(context: Context, cron_job: Object, job: Object) -> Object | N
             message = f"Error creating job: {error.message}"
             context.recorder.event(cron_job, "Warning", "FailedCreate", message)
         raise
+    due = scheduled_at(job)
+    if due is not None:
+        late_s = (context.clock.now() - due).total_seconds()
+        context.metrics.of(CronJobMetrics).skew.observe(late_s)
     context.recorder.event(cron_job, "Normal", "SuccessfulCreate", f"Created job {meta.name(job)}")
     return created
 

@@ -22,6 +22,7 @@ from podium.controllers.endpointslice_plan import (
     Plan,
     plan,
 )
+from podium.controllers.figures import EndpointSliceMetrics
 from podium.machinery import meta
 from podium.machinery.errors import ApiError, NotFound, Object
 from podium.resources.core.nodes import NODES
@@ -65,9 +66,13 @@ class _EndpointSlices:
             return topology_hints.ratios(nodes.list())
 
         decided = plan(service, pods, ByKey(nodes), slices, shares, self._per_slice_max)
+        metrics = context.metrics.of(EndpointSliceMetrics)
         try:
             await _write(context, service, decided, changed_at)
+            metrics.look(slices, decided.create, decided.update, decided.delete)
+            metrics.syncs.labels("success").inc()
         except ApiError as error:
+            metrics.syncs.labels("error").inc()
             _tell(context, service, "FailedToUpdateEndpointSlices", _failed(key, error.message))
             raise
         self._tell_of_hints(context, service, decided)
@@ -177,4 +182,5 @@ def endpointslice(per_slice_max: int = ENDPOINTS_PER_SLICE_MAX) -> Controller:
             Watch(resource=ENDPOINTSLICES, keys_of=_keys_of_slice, indexes={_BY_SERVICE: _service_of_slice}),
         ),
         reconcile=slices.reconcile,
+        on_start=lambda context: context.metrics.of(EndpointSliceMetrics).follow(context),
     )

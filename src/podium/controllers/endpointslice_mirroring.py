@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from podium.controllers.endpointslice_plan import MANAGED_BY, SERVICE_NAME, ports_key
+from podium.controllers.figures import MirroringMetrics
 from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
 from podium.machinery.validation import is_dns1123_subdomain
@@ -234,6 +235,7 @@ def endpointslice_mirroring(per_subset_max: int = ENDPOINTS_PER_SUBSET_MAX) -> C
     """Return the controller."""
 
     async def reconcile(context: Context, key: str) -> float | None:
+        began_s = context.clock.monotonic_s()
         endpoints = context.caches[ENDPOINTS].get(key)
         slices = [
             s for s in context.caches[ENDPOINTSLICES].by_index(_BY_SERVICE, key) if not meta.deleting(s)
@@ -251,6 +253,9 @@ def endpointslice_mirroring(per_subset_max: int = ENDPOINTS_PER_SUBSET_MAX) -> C
         for slice_ in decided.update:
             await context.client.update(ENDPOINTSLICES, slice_)
         await _delete(context, decided.delete)
+        metrics = context.metrics.of(MirroringMetrics)
+        metrics.look(slices, decided.create, decided.update, decided.delete)
+        metrics.seconds.observe(context.clock.monotonic_s() - began_s)
         return None
 
     return Controller(
@@ -263,6 +268,7 @@ def endpointslice_mirroring(per_subset_max: int = ENDPOINTS_PER_SUBSET_MAX) -> C
             Watch(resource=ENDPOINTSLICES, keys_of=_keys_of_slice, indexes={_BY_SERVICE: _service_of_slice}),
         ),
         reconcile=reconcile,
+        on_start=lambda context: context.metrics.of(MirroringMetrics).follow(context),
     )
 
 

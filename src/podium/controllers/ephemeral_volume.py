@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from podium.controllers.common import pods as podlib
+from podium.controllers.figures import EphemeralVolumeMetrics
 from podium.machinery import meta
 from podium.machinery.errors import AlreadyExists, ApiError, Object
 from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
@@ -54,11 +55,14 @@ async def _reconcile(context: Context, key: str) -> float | None:
                 why = f"PVC {meta.key(claim)} was not created for pod {meta.key(pod)} (pod is not owner)"
                 _tell(context, pod, volume, why)
             continue
+        metrics = context.metrics.of(EphemeralVolumeMetrics)
+        metrics.attempts.inc()
         try:
             await context.client.create(PERSISTENTVOLUMECLAIMS, claim)
         except AlreadyExists:
             return 1.0  # made by somebody else meanwhile: look whose it is
         except ApiError as error:
+            metrics.failures.inc()
             if not namespace_is_terminating(error):
                 _tell(context, pod, volume, f"create PVC {meta.name(claim)}: {error.message}")
             raise

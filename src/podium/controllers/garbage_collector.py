@@ -24,6 +24,7 @@ from typing import Literal
 from podium.base.clock import Clock
 from podium.base.log import Log
 from podium.client.client import Client
+from podium.controllers.figures import GarbageMetrics
 from podium.machinery import meta
 from podium.machinery.errors import ApiError, Conflict, NotFound, Object
 from podium.machinery.resource import Resource
@@ -301,6 +302,7 @@ class _Run:
                 resources = await discover(self._reader)
                 break
             except (ApiError, ConnectionError, TimeoutError, OSError) as error:
+                self._environment.sets.of(GarbageMetrics).sync_errors.inc()
                 _log.warning("discovery failed", error=repr(error))
                 await self._clock.sleep(DISCOVERY_RETRY_S)
         self._by_kind = {(r.group, r.kind): r for r in reversed(resources)}
@@ -379,7 +381,11 @@ class _Run:
         live = await self._live(node.resource, meta.name(node.obj), meta.namespace(node.obj))
         if live is None or meta.uid(live) != uid or meta.deleting(live):
             return  # the graph will learn of it
-        owners = {str(r["uid"]): await self._owner_state(live, r) for r in meta.owner_references(live)}
+        owners: dict[str, OwnerState] = {}
+        for reference in meta.owner_references(live):
+            state = await self._owner_state(live, reference)
+            if owners.get(str(reference["uid"])) is not OwnerState.SOLID:  # named twice: the better counts
+                owners[str(reference["uid"])] = state
         decided = plan(live, owners, has_dependents=bool(self._graph.dependents(uid)))
         if decided.delete == "Foreground":
             await self._unblock_circle(node)

@@ -31,6 +31,7 @@ from podium.controllers.autoscaler_plan import (
     with_condition,
 )
 from podium.controllers.autoscaler_replicas import MetricError
+from podium.controllers.figures import AutoscalerMetrics
 from podium.machinery import meta
 from podium.machinery.errors import ApiError, BadRequest, Conflict, Object
 from podium.machinery.labels import Selector
@@ -84,15 +85,22 @@ class Autoscalers:
             self._histories.pop(key, None)
             self._selectors.pop(key, None)
             return None
-        await self._look(context, key, autoscaler)
+        metrics, began_s = context.metrics.of(AutoscalerMetrics), context.clock.monotonic_s()
+        labels = ("none", "internal")
+        try:
+            labels = await self._look(context, key, autoscaler)
+        finally:
+            metrics.looks.labels(*labels).inc()
+            metrics.seconds.labels(*labels).observe(context.clock.monotonic_s() - began_s)
         return self._options.sync_period_s
 
-    async def _look(self, context: Context, key: str, autoscaler: Object) -> None:
+    async def _look(self, context: Context, key: str, autoscaler: Object) -> tuple[str, str]:
+        """Return what was done, and what kind of thing was wrong, as the figures have it."""
         try:
             resource, scale = await self._scale(context.client, autoscaler)
         except ScaleError as error:
             await self._without_scale(context, autoscaler, str(error))
-            return
+            return "none", "internal"
         seen = await self._see(context, key, autoscaler, scale)
         decision = plan(seen, self._options)
         self._histories[key] = decision.history
@@ -101,6 +109,9 @@ class Autoscalers:
         if decision.rescale:
             decision = await self._rescale(context, key, seen, decision, resource)
         await self._write_status(context, seen, decision)
+        if not decision.rescale or decision.replicas is None:
+            return "none", "none"
+        return ("scale_up" if decision.replicas > current_replicas(scale) else "scale_down"), "none"
 
     # The target
 
@@ -315,5 +326,6 @@ def horizontal_pod_autoscaler(options: Options) -> Controller:
             Watch(resource=PODS),
         ),
         reconcile=Autoscalers(options).reconcile,
+        on_start=lambda context: context.metrics.of(AutoscalerMetrics).follow(context),
         workers=options.workers,
     )

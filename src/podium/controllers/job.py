@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from podium.controllers.common import pods as podlib
 from podium.controllers.common.claim import ORPHANS, claim, controlled_by, plan_claims
 from podium.controllers.common.pod_control import create_pod, delete_pod, in_parallel, slow_start
+from podium.controllers.figures import JobMetrics
 from podium.controllers.job_plan import TRACKING, Failures, Plan, plan, pod_for
 from podium.machinery import labels, meta
 from podium.machinery.errors import NotFound, Object
@@ -26,6 +27,20 @@ OURS = "kubernetes.io/job-controller"
 """The value of managedBy that means this controller, as none does."""
 _ORPHAN = "orphan:"
 """Keys of pods that have our finalizer and, it seems, no Job."""
+
+
+async def _measured(context: Context, key: str, failures: dict[str, tuple[str, Failures]]) -> float | None:
+    """Look at a Job, and count it."""
+    job = context.caches[JOBS].get(key)
+    if job is None:
+        return await _reconcile(context, key, failures)
+    metrics, began_s, result = context.metrics.of(JobMetrics), context.clock.monotonic_s(), "error"
+    try:
+        again_s = await _reconcile(context, key, failures)
+        result = "success"
+    finally:
+        metrics.look(job, result, context.clock.monotonic_s() - began_s)
+    return again_s
 
 
 async def _reconcile(context: Context, key: str, failures: dict[str, tuple[str, Failures]]) -> float | None:
@@ -49,12 +64,15 @@ async def _reconcile(context: Context, key: str, failures: dict[str, tuple[str, 
     pods = await claim(context.client, JOBS, job, PODS, claims, finalizer=TRACKING)
     uid, before = failures.get(key, ("", Failures()))
     decided = plan(job, pods, context.clock.now(), before if uid == meta.uid(job) else None)
+    before_status = job.get("status") or {}
     done = await _act(context, job, decided)
+    context.metrics.of(JobMetrics).acted(key, created=done.created, deleted=len(done.gone))
     status = _as_it_came(decided, done)
     if status != job.get("status"):
         job = await context.client.update(JOBS, {**job, "status": status}, subresource="status")
         job = {"apiVersion": JOBS.api_version, "kind": JOBS.kind, **job}
         failures[key] = (meta.uid(job), decided.failures)
+        context.metrics.of(JobMetrics).wrote(before_status, job)
     for type_, reason, message in decided.events:
         context.recorder.event(job, type_, reason, message)
 
@@ -203,7 +221,7 @@ def job_controller() -> Controller:
     failures: dict[str, tuple[str, Failures]] = {}
 
     async def reconcile(context: Context, key: str) -> float | None:
-        return await _reconcile(context, key, failures)
+        return await _measured(context, key, failures)
 
     return Controller(
         name="job-controller",

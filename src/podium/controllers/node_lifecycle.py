@@ -15,6 +15,7 @@ from datetime import datetime
 
 from podium.base.clock import Clock, WallClock, rfc3339
 from podium.controllers.common import pods as podlib
+from podium.controllers.figures import NodeMetrics
 from podium.controllers.node_zones import EvictionRates, Turns, rate_for, zone_of
 from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
@@ -226,6 +227,8 @@ def node_lifecycle(
             rate = rate_for(node, nodes, speed)
             turn_s = turns.take(zone_of(node), rate, context.clock.monotonic_s())
             evict = turn_s == 0.0
+            if evict:
+                context.metrics.of(NodeMetrics).evictions.labels(zone_of(node)).inc()
         now = context.clock.now()
         decided = plan(node, silent=silent, evict=evict, now=now)
         turned = _ready(node) == "True" and decided.ready != "True"
@@ -247,6 +250,13 @@ def node_lifecycle(
         waits = [wait_s for wait_s in (limit_s - silent_s, turn_s) if 0 < wait_s < math.inf]
         return max(0.05, min(waits)) if waits else None
 
+    async def measured(context: Context, key: str) -> float | None:
+        began_s = context.clock.monotonic_s()
+        try:
+            return await reconcile(context, key)
+        finally:
+            context.metrics.of(NodeMetrics).update.observe(context.clock.monotonic_s() - began_s)
+
     return Controller(
         name="node-lifecycle-controller",
         component="node-controller",
@@ -256,7 +266,8 @@ def node_lifecycle(
             Watch(resource=LEASES, keys_of=keys_of_lease, namespace=LEASE_NAMESPACE),
             Watch(resource=PODS, keys_of=keys_of_pod, indexes={BY_NODE: node_of_pod}),
         ),
-        reconcile=reconcile,
+        reconcile=measured,
+        on_start=lambda context: context.metrics.of(NodeMetrics).follow(context),
     )
 
 

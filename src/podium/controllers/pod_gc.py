@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from podium.base.clock import Clock, WallClock, rfc3339
 from podium.controllers.common import pods as podlib
 from podium.controllers.common.pod_control import in_parallel
+from podium.controllers.figures import PodGcMetrics
 from podium.controllers.node_lifecycle import BY_NODE, node_of_pod
 from podium.controllers.taint_eviction import mark_disrupted
 from podium.machinery import meta
-from podium.machinery.errors import NotFound, Object
+from podium.machinery.errors import ApiError, NotFound, Object
 from podium.resources.core.nodes import NODES
 from podium.resources.core.pods import PODS
 from podium.runtime.controller import Caches, Context, Controller, Watch
@@ -46,7 +47,7 @@ def pod_gc(clock: Clock | None = None, *, ended_max: int = ENDED_MAX) -> Control
             quarantine.over(name)
         if not name or node is not None:
             if is_abandoned(pod, node):
-                await _end(context, pod)
+                await _end(context, pod, "out-of-service" if name else "unscheduled")
             return None
         return await _end_orphan(context, pod, name, quarantine)
 
@@ -130,7 +131,7 @@ def _index_of_ended(pod: Object) -> Iterable[str]:
 
 async def _end_surplus(context: Context, ended_max: int) -> None:
     async def end(pod: Object) -> None:
-        await _end(context, pod)
+        await _end(context, pod, "terminated")
 
     error = await in_parallel(surplus(context.caches[PODS].by_index(_ENDED, _ENDED), ended_max), end)
     if error is not None:
@@ -153,12 +154,14 @@ async def _end_orphan(context: Context, pod: Object, node: str, quarantine: _Qua
         "message": "PodGC: node no longer exists",
         "lastTransitionTime": rfc3339(context.clock.now()),
     }
-    await _end(context, pod, condition)
+    await _end(context, pod, "orphaned", condition)
     return None
 
 
-async def _end(context: Context, pod: Object, condition: Object | None = None) -> None:
+async def _end(context: Context, pod: Object, why: str, condition: Object | None = None) -> None:
     """Say that the pod has failed, unless it has ended, and delete it at once."""
+    metrics, labels = context.metrics.of(PodGcMetrics), (meta.namespace(pod), why)
+    metrics.deletions.labels(*labels).inc()
     try:
         if not podlib.is_finished(pod):
             await mark_disrupted(context, pod, condition, phase="Failed")
@@ -167,3 +170,6 @@ async def _end(context: Context, pod: Object, condition: Object | None = None) -
         )
     except NotFound:
         return
+    except ApiError:
+        metrics.errors.labels(*labels).inc()
+        raise

@@ -23,6 +23,7 @@ from podium.controllers.common.pod_control import (
     slow_start,
 )
 from podium.controllers.common.status import condition_of, drop_condition, without_zeros
+from podium.controllers.figures import ReplicaSetMetrics
 from podium.machinery import labels, meta
 from podium.machinery.errors import ApiError, Object
 from podium.machinery.labels import Selector
@@ -144,7 +145,7 @@ async def _reconcile(context: Context, resource: Resource, key: str) -> float | 
     now = context.clock.now()
     shrinks = len(owned) > int(replica_set["spec"].get("replicas") or 0)
     decided = plan(replica_set, owned, _ranks(context, replica_set) if shrinks else {}, now)
-    error = await _carry_out(context, replica_set, decided)
+    error = await _carry_out(context, replica_set, decided, owned)
     if isinstance(error, ApiError) and namespace_is_terminating(error):
         error = None  # nothing can be made there any more; that is no failure of the ReplicaSet
     failure = failure_condition(decided.create > 0, error) if error is not None else None
@@ -158,7 +159,9 @@ async def _reconcile(context: Context, resource: Resource, key: str) -> float | 
     return decided.again_s
 
 
-async def _carry_out(context: Context, replica_set: Object, decided: Plan) -> Exception | None:
+async def _carry_out(
+    context: Context, replica_set: Object, decided: Plan, owned: Sequence[Object]
+) -> Exception | None:
     if decided.create:
         template = replica_set["spec"]["template"]
 
@@ -167,12 +170,27 @@ async def _carry_out(context: Context, replica_set: Object, decided: Plan) -> Ex
 
         return await slow_start(range(decided.create), create)
     if decided.delete:
+        _note_ages(context, owned, decided.delete)
 
         async def delete(pod: Object) -> None:
             await delete_pod(context, replica_set, pod)
 
         return await in_parallel(decided.delete, delete)
     return None
+
+
+def _note_ages(context: Context, owned: Sequence[Object], leaving: Sequence[Object]) -> None:
+    """Count how old those are that go, beside the youngest that is ready; nothing to tell if all go."""
+    made = [at for pod in owned if podlib.is_ready(pod) and (at := podlib.created_at(pod)) is not None]
+    if not made or len(leaving) >= len(owned):
+        return
+    now = context.clock.now()
+    youngest_s = max(0.001, (now - max(made)).total_seconds())
+    ratio = context.metrics.of(ReplicaSetMetrics).ratio
+    for pod in leaving:
+        at = podlib.created_at(pod)
+        if podlib.is_ready(pod) and at is not None:
+            ratio.observe((now - at).total_seconds() // youngest_s)
 
 
 def _ranks(context: Context, replica_set: Object) -> Mapping[str, int]:

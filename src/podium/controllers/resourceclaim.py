@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from podium.controllers.common import pods as podlib
+from podium.controllers.figures import ResourceClaimMetrics
 from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
 from podium.resources.core.pods import PODS
@@ -122,7 +123,7 @@ async def _make_claims(context: Context, pod: Object, asked: Sequence[tuple[str,
             )
             context.recorder.event(pod, "Warning", "FailedResourceClaimCreation", message)
             continue
-        claim = await context.client.create(RESOURCECLAIMS, claim_for(pod, name, template))
+        claim = await _create(context, claim_for(pod, name, template))
         made[name] = meta.name(claim)
     statuses = [{"name": name, "resourceClaimName": made[name]} for name, _ in asked if name in made]
     if statuses and meta.dig(pod, "status", "resourceClaimStatuses", default=[]) != statuses:
@@ -160,6 +161,18 @@ async def _is_used(context: Context, namespace: str, user: Object) -> bool:
         except NotFound:
             return False
     return meta.uid(pod) == user.get("uid") and not is_done(pod)
+
+
+async def _create(context: Context, claim: Object) -> Object:
+    requests = meta.dig(claim, "spec", "devices", "requests", default=())
+    admin = any((request.get("exactly") or {}).get("adminAccess") for request in requests)
+    creates, outcome = context.metrics.of(ResourceClaimMetrics).creates, "failure"
+    try:
+        made = await context.client.create(RESOURCECLAIMS, claim)
+        outcome = "success"
+    finally:
+        creates.labels(outcome, str(admin).lower()).inc()
+    return made
 
 
 async def _reconcile_claim(context: Context, key: str) -> float | None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from podium.controllers.figures import RootCaMetrics
 from podium.machinery import meta
-from podium.machinery.errors import AlreadyExists, Forbidden, Object
+from podium.machinery.errors import AlreadyExists, ApiError, Forbidden, Object
 from podium.resources.core.configmaps import CONFIGMAPS
 from podium.resources.core.namespaces import NAMESPACES
 from podium.runtime.controller import Caches, Context, Controller, Watch, namespace_is_terminating, own_key
@@ -54,24 +55,36 @@ def root_ca_publisher(ca: str) -> Controller:
     """Return the controller that publishes `ca` (PEM)."""
 
     async def reconcile(context: Context, key: str) -> float | None:
+        metrics, began_s, code = context.metrics.of(RootCaMetrics), context.clock.monotonic_s(), "500"
+        try:
+            await publish(context, key)
+            code = "200"
+        except ApiError as error:
+            code = str(error.code)
+            raise
+        finally:
+            metrics.syncs.labels(code).inc()
+            metrics.seconds.labels(code).observe(context.clock.monotonic_s() - began_s)
+        return None
+
+    async def publish(context: Context, key: str) -> None:
         namespace = context.caches[NAMESPACES].get(key)
         if namespace is None or meta.deleting(namespace):
-            return None
+            return
         existing = context.caches[CONFIGMAPS].get(f"{key}/{NAME}")
         new = plan(existing, key, ca)
         if new is None:
-            return None
+            return
         try:
             if existing is None:
                 await context.client.create(CONFIGMAPS, new)
             else:
                 await context.client.update(CONFIGMAPS, new)
         except AlreadyExists:
-            return None
+            return
         except Forbidden as error:
             if not namespace_is_terminating(error):
                 raise
-        return None
 
     return Controller(
         name="root-ca-certificate-publisher-controller",

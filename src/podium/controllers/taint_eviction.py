@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from podium.base.clock import parse_rfc3339, rfc3339
 from podium.controllers.common import pods as podlib
 from podium.controllers.common.tolerations import tolerates
+from podium.controllers.figures import TaintEvictionMetrics
 from podium.controllers.node_lifecycle import BY_NODE, node_of_pod
 from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
@@ -103,6 +104,9 @@ async def _reconcile(context: Context, key: str, noticed: Noticed, waiting: set[
     try:
         await mark_disrupted(context, pod, condition)
         await context.client.delete(PODS, meta.name(pod), meta.namespace(pod), uid=meta.uid(pod))
+        metrics = context.metrics.of(TaintEvictionMetrics)
+        metrics.deletions.inc()
+        metrics.late.observe((context.clock.now() - leave).total_seconds())
     except NotFound:
         return None
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from podium.base.clock import parse_rfc3339
+from podium.controllers.figures import TtlMetrics
 from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
 from podium.resources.batch.jobs import JOBS
@@ -42,6 +43,9 @@ async def _reconcile(context: Context, key: str) -> float | None:
         await context.client.delete(
             JOBS, meta.name(job), meta.namespace(job), propagation="Foreground", uid=meta.uid(live)
         )
+        if due is not None:
+            late_s = (context.clock.now() - due).total_seconds()
+            context.metrics.of(TtlMetrics).late.observe(late_s)
     except NotFound:
         return None
     return None

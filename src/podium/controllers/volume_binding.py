@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from podium.controllers.common import pods as podlib
 from podium.controllers.common.by_key import ByKey
+from podium.controllers.figures import VolumeMetrics
 from podium.controllers.volume_binding_plan import Plan, Said, Surroundings, plan_claim, plan_volume
 from podium.controllers.volume_protection import claims_of_pod
 from podium.controllers.volume_provisioning import Provisioner, provisioning
@@ -89,6 +90,7 @@ class VolumeBinder:
                 Watch(resource=PODS, keys_of=_keys_of_pod, indexes={BY_CLAIM: claims_of_pod}),
             ),
             reconcile=reconcile,
+            on_start=lambda context: context.metrics.of(VolumeMetrics).follow(context),
         )
 
     def _beside(self) -> Iterable[Controller]:
