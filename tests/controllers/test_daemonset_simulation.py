@@ -188,10 +188,9 @@ class DaemonSets(World):
         return sum(node not in served for node in self.api.table(NODES))
 
     def served_before(self, deleted: Object) -> bool:
-        """Tell whether `deleted` was the pod by which its node was served."""
-        seconds, now = self.daemon_set()["spec"].get("minReadySeconds", 0), self.api.clock.now()
-        others = [p for p in self.active() if node_of(p) == node_of(deleted)]
-        return is_available(deleted, seconds, now) and not any(is_available(p, seconds, now) for p in others)
+        """Tell whether `deleted` was, when the controller looked, the pod by which its node was served."""
+        others = [pod for pod in self.active() if node_of(pod) == node_of(deleted)]
+        return self.was_available(deleted) and not any(self.was_available(pod) for pod in others)
 
     def desired(self) -> int:
         return sum(starts(node) for node in self.api.all(NODES))

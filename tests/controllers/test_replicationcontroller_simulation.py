@@ -95,6 +95,6 @@ class ReplicationControllers(World):
             assert mine == (meta.labels(pod) == {"app": "web"}), f"{meta.name(pod)}: owned {mine}"
 
 
-@seeds(60)
+@seeds(50)
 def test_pods_are_as_many_as_wanted(seed: int) -> None:
     simulate(ReplicationControllers, seed)

@@ -57,8 +57,11 @@ class Rollouts(World):
         if choice == "relabel":
             self.take_a_pod_away()
             return
+        rolling = not self.is_complete()
         self.api.change(DEPLOYMENTS, KEY, getattr(self, choice))
         self.note_bounds(anew=False)
+        if choice == "scale" and rolling:
+            self.available_bound = 0  # all ReplicaSets get their share, whoever of them serves
 
     def scale(self, obj: Object) -> None:
         obj["spec"]["replicas"] = self.random.randint(0, 8)
@@ -189,6 +192,6 @@ class Rollouts(World):
         assert conditions["Progressing"] == ("True", "NewReplicaSetAvailable")
 
 
-@seeds(200)
+@seeds(220)
 def test_rollouts_stay_in_their_bounds(seed: int) -> None:
     simulate(Rollouts, seed)

@@ -42,8 +42,8 @@ class StatefulSets(World):
             "whenScaled": self.random.choice(("Retain", "Delete")),
         }
         self.ordinals_made: set[int] = set()
-        self.used: set[str] = set()
-        """The uids of claims that pods were made with."""
+        self.left: set[str] = set()
+        """The names of claims whose pods were scaled away, and not wanted again while they were going."""
 
     def controllers(self) -> Sequence[Controller]:
         return (statefulset(max_unavailable=self.several),)
@@ -144,12 +144,13 @@ class StatefulSets(World):
             self.check_claim_is_its_own(write.obj)
         if write.resource is PODS and write.verb == "delete":
             self.require_for_some(self.may_delete, write.obj, "was deleted out of turn")
+            self.left.add(f"data-{meta.name(write.obj)}")
+        self.left -= {f"data-web-{n}" for n in wanted(self.stateful_set())}
 
     def check_claim_is_its_own(self, pod: Object) -> None:
         """A claim that belongs to an earlier pod of this name goes with that pod."""
         claim = self.api.get(PERSISTENTVOLUMECLAIMS, f"default/data-{meta.name(pod)}")
         owners = meta.owner_references(claim) if claim is not None else ()
-        self.used.add(meta.uid(claim) if claim is not None else "")
         gone = [owner for owner in owners if owner["kind"] == "Pod" and owner["uid"] != meta.uid(pod)]
         self.require(not gone, f"{meta.name(pod)} was made with a claim that is about to go")
 
@@ -233,9 +234,7 @@ class StatefulSets(World):
         if self.policy["whenScaled"] == "Retain":
             assert {f"data-web-{n}" for n in self.ordinals_made} <= claims, "a claim is lost"
         elif not self.pods_fail:
-            # (One that was made for a pod that was not is nobody's, as upstream.)
-            spare = [c for c in self.api.all(PERSISTENTVOLUMECLAIMS) if meta.name(c) not in needed]
-            kept = [meta.name(claim) for claim in spare if meta.uid(claim) in self.used]
+            kept = claims & self.left
             assert not kept, f"claims of pods that were scaled away are kept: {kept}"
 
     async def epilogue(self) -> None:

@@ -221,6 +221,19 @@ def test_what_is_in_flight_counts() -> None:
     assert admit(quotas.plugin, attributes_for(SECRETS, secret("b"))) is None, "the write of a has failed"
 
 
+def test_of_two_who_want_one_name_the_larger_counts() -> None:
+    quotas = Quotas({"requests.storage": "10Gi"})
+
+    def claim(name: str, size: str) -> Object:
+        spec = {"resources": {"requests": {"storage": size}}}
+        return {"metadata": {"name": name, "namespace": "ns"}, "spec": spec}
+
+    for size in ("8Gi", "1Gi"):
+        asyncio.run(quotas.plugin.validate(attributes_for(PERSISTENTVOLUMECLAIMS, claim("a", size))))
+    assert admit(quotas.plugin, attributes_for(PERSISTENTVOLUMECLAIMS, claim("b", "5Gi"))) is not None
+    assert admit(quotas.plugin, attributes_for(PERSISTENTVOLUMECLAIMS, claim("b", "2Gi"))) is None
+
+
 def test_a_dry_run_reserves_nothing() -> None:
     quotas = Quotas({"secrets": "1"})
     dry = attributes_for(SECRETS, secret("a"))

@@ -31,12 +31,12 @@ from tests.controllers.simulation.troubles import Troubles
 
 EXPECTED_FAILURES = (ApiError, Failed, ConnectionError, TimeoutError, OSError)
 """What a reconcile may raise; anything else is a bug of the controller."""
-QUIET_S = 100.0
-"""A world in which nothing is written for so long is at rest."""
 REST_S_MAX = 20_000.0
 IDLE_S = 3600.0
 STOP_S_MAX = 60.0
 """Controllers that are told to stop write nothing more, and have ended by then."""
+TURNS_TO_HEAR = 10
+"""Of the loop, until all their tasks have been told; what arrives at the API meanwhile was sent before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,8 @@ class World:
     """How likely a step begins with a command."""
     PAUSES_S: ClassVar[Sequence[float]] = (0, 0.05, 1, 5, 30)
     NODES: ClassVar[Sequence[str]] = ("n1", "n2", "n3")
+    QUIET_S: ClassVar[float] = 100.0
+    """A world in which nothing is written for so long is at rest."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -178,9 +180,9 @@ class World:
         before = -1
         while before != self.api.revision:
             before = self.api.revision
-            await asyncio.sleep(QUIET_S)
+            await asyncio.sleep(self.QUIET_S)
             self._assert_no_violation()
-            waited_s += QUIET_S
+            waited_s += self.QUIET_S
             assert waited_s < REST_S_MAX, "the world does not come to rest"
 
     async def stay_at_rest(self) -> None:
@@ -222,10 +224,13 @@ class World:
             await asyncio.sleep(0 if self.calm else self.random.choice((0, 1, 20)))
 
     async def _stop(self, stack: AsyncExitStack) -> None:
+        stopping = asyncio.ensure_future(stack.aclose())
+        for _ in range(TURNS_TO_HEAR):
+            await asyncio.sleep(0)
         before = len(self.api.writes)
         try:
             async with asyncio.timeout(STOP_S_MAX):
-                await stack.aclose()
+                await stopping
         except TimeoutError:
             self.require(False, "the controllers do not stop")
             raise

@@ -14,7 +14,7 @@ from podium.apiserver.admission import limited_resources
 from podium.apiserver.admission.plugin import Plugin
 from podium.apiserver.admission.quota_counts import Counts
 from podium.apiserver.admission.writes import refused
-from podium.apiserver.chain import Attributes, Reader
+from podium.apiserver.chain import Attributes, Reader, ViewChange
 from podium.base.clock import Clock, WallClock
 from podium.machinery import meta
 from podium.machinery.amounts import add
@@ -32,6 +32,8 @@ _POD_LEVEL = ("cpu", "memory")
 RESERVED_S = 30.0
 """Longer than a write takes, even on a machine that is hardly able to. A write that fails after its
 reservation, behind which there is nothing but the store, gives it back this late."""
+NAME_TAKEN_RESERVED_S = 1.0
+"""For a create under a name that is taken: it fails, unless a deletion is just about to show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ class ResourceQuota(Plugin):
         self._clock = clock or WallClock()
         self._counts = Counts(reader)
         self._reserved: dict[tuple[str, str], list[_Reservation]] = {}
+        self._followed: set[str] = set()
 
     async def validate(self, attributes: Attributes) -> None:
         new, old = attributes.object, attributes.old_object
@@ -130,17 +133,67 @@ class ResourceQuota(Plugin):
             self._reserved.pop(key, None)
         return kept
 
+    def _follow(self, counted: Resource) -> None:
+        """From now on give back what is reserved when it shows. Only to look now and then would not do: what
+        came and went in between would look like what has not come yet."""
+        if counted.group_plural in self._followed:
+            return
+        self._followed.add(counted.group_plural)
+
+        def shown(change: ViewChange) -> None:
+            obj = change.new if change.new is not None else change.old
+            assert obj is not None
+            key = (counted.group_plural, meta.namespace(obj))
+            if key in self._reserved:
+                kept = [r for r in self._reserved[key] if not _is_shown(r, meta.name(obj), change)]
+                self._reserved[key] = kept
+
+        self._reader.cached(counted).subscribe(shown)
+
     def _reserve(self, attributes: Attributes, asked: Mapping[str, Usage]) -> None:
         assert attributes.object is not None
-        key = (_counted(attributes).group_plural, attributes.namespace)
+        counted = _counted(attributes)
+        self._follow(counted)
+        key = (counted.group_plural, attributes.namespace)
         now_s = self._clock.monotonic_s()
         name = meta.name(attributes.object)
         old = attributes.old_object
         version = None if old is None else meta.resource_version(old)
-        # An update that is tried again, after a conflict, counts once.
-        others = [r for r in self._reserved.get(key, ()) if r.name != name and r.until_s > now_s]
-        reservation = _Reservation(name=name, version=version, usage=asked, until_s=now_s + RESERVED_S)
+        usage = dict(asked)
+        others = []
+        for earlier in self._reserved.get(key, ()):
+            if earlier.until_s <= now_s:
+                continue
+            if (earlier.name, earlier.version) == (name, version):
+                # Of writes that replace the same thing only one succeeds: the largest may be it. So an update
+                # that is tried again counts once, and nobody gives back what somebody else has reserved.
+                usage = _larger(usage, earlier.usage)
+            else:
+                others.append(earlier)
+        taken = old is None and self._reader.cached(counted).get(attributes.namespace, name) is not None
+        until_s = now_s + (NAME_TAKEN_RESERVED_S if taken else RESERVED_S)
+        reservation = _Reservation(name=name, version=version, usage=usage, until_s=until_s)
         self._reserved[key] = [*others, reservation]
+
+
+def _is_shown(reservation: _Reservation, name: str, change: ViewChange) -> bool:
+    """Tell whether a change shows that what is reserved has been done, or cannot be done any more."""
+    if reservation.name != name:
+        return False
+    if reservation.version is None:
+        return change.old is None  # it has been created
+    return change.new is None or meta.resource_version(change.new) != reservation.version
+
+
+def _larger(one: Mapping[str, Usage], other: Mapping[str, Usage]) -> dict[str, Usage]:
+    """Return of each amount in each quota the larger one."""
+    result: dict[str, Usage] = {}
+    for uid in {**one, **other}:
+        first, second = one.get(uid) or {}, other.get(uid) or {}
+        result[uid] = {
+            name: max(first.get(name, ZERO), second.get(name, ZERO)) for name in {**first, **second}
+        }
+    return result
 
 
 def _counted(attributes: Attributes) -> Resource:
