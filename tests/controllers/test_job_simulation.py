@@ -210,9 +210,7 @@ class Jobs(World):
             same = [p for p in pods if completion_index(p) == completion_index(pod)]
             self.require(len(same) == 1, f"index {completion_index(pod)} has {len(same)} pods")
         elif "completions" in job["spec"]:
-            done = sum(
-                podlib.phase(p) == "Succeeded" for p in self.ever_of(job) if TRACKING in meta.finalizers(p)
-            )
+            done = sum(podlib.phase(p) == "Succeeded" for p in self.ends_of(job))
             self.require(
                 done + len(pods) <= job["spec"]["completions"], f"{done} are done, and {len(pods)} go on"
             )
