@@ -60,8 +60,11 @@ class Rollouts(World):
         rolling = not self.is_complete()
         self.api.change(DEPLOYMENTS, KEY, getattr(self, choice))
         self.note_bounds(anew=False)
-        if choice == "scale" and rolling:
-            self.available_bound = 0  # all ReplicaSets get their share, whoever of them serves
+        if (choice == "scale" and rolling) or choice == "settings":
+            # All ReplicaSets get their share, whoever of them serves; pods that served may do so no longer.
+            self.available_bound = 0
+        if choice == "pause":
+            self.only_recreate = False  # the last ReplicaSet that there is gets the pods then
 
     def scale(self, obj: Object) -> None:
         obj["spec"]["replicas"] = self.random.randint(0, 8)
