@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from podium.controllers.disruption import DISRUPTION, plan, stale_in_s
+from podium.controllers.disruption import disruption, plan, stale_in_s
 from podium.machinery import meta
 from podium.machinery.errors import NotFound, Object
 from podium.machinery.resource import Resource
@@ -70,7 +70,7 @@ def test_the_status_follows_the_pods() -> None:
         for i in range(3):
             api.put(PODS, pod(f"p{i}", owner=owner))
         api.put(PODDISRUPTIONBUDGETS, budget(maxUnavailable=1))
-        async with running(api, [DISRUPTION]):
+        async with running(api, [disruption()]):
             await api.clock.advance(1)
             status = api.table(PODDISRUPTIONBUDGETS)["default/b"]["status"]
             assert (status["disruptionsAllowed"], status["expectedPods"]) == (1, 3)
@@ -126,7 +126,7 @@ def test_what_a_custom_controller_wants(
             api.answers[SCALE] = answer
         api.put(PODS, pod("p", owner=CLAW))
         api.put(PODDISRUPTIONBUDGETS, budget({"observedGeneration": 7}, maxUnavailable="20%"))
-        async with running(api, [DISRUPTION]):
+        async with running(api, [disruption()]):
             await api.clock.advance(1)
         status = api.table(PODDISRUPTIONBUDGETS)["default/b"]["status"]
         condition = status["conditions"][0]
@@ -146,10 +146,38 @@ def test_a_kind_that_nobody_serves_has_no_scale() -> None:
         api = FakeApi()
         api.put(PODS, pod("p", owner=CLAW))
         api.put(PODDISRUPTIONBUDGETS, budget(maxUnavailable=1))
-        async with running(api, [DISRUPTION]):
+        async with running(api, [disruption()]):
             await api.clock.advance(1)
         condition = api.table(PODDISRUPTIONBUDGETS)["default/b"]["status"]["conditions"][0]
         assert condition["message"] == 'no matches for kind "Claw" in version "x.dev/v2"'
+
+    asyncio.run(go())
+
+
+def test_what_is_served_is_asked_once_and_again_after_a_while() -> None:
+    async def go() -> None:
+        api = FakeApi()
+        api.served = [CLAWS]
+        api.answers[SCALE] = (200, {"metadata": {"uid": "uid-c"}, "spec": {"replicas": 5}})
+        api.put(PODS, pod("p", owner=CLAW))
+        api.put(PODDISRUPTIONBUDGETS, budget(maxUnavailable=1))
+
+        async def seen(name: str, after_s: float) -> Object:
+            await api.clock.advance(after_s)
+            api.put(PODS, pod(name, owner=CLAW))
+            await api.clock.advance(1)
+            status: Object = api.table(PODDISRUPTIONBUDGETS)["default/b"]["status"]
+            return status
+
+        async with running(api, [disruption()]):
+            assert (await seen("q", 1))["currentHealthy"] == 2
+            api.served = []
+            assert (await seen("r", 1))["currentHealthy"] == 3
+            api.served = [CLAWS]
+            assert (await seen("s", 40))["currentHealthy"] == 4
+            api.served = []
+            status = await seen("t", 40)
+        assert status["conditions"][0]["message"] == 'no matches for kind "Claw" in version "x.dev/v2"'
 
     asyncio.run(go())
 
@@ -161,7 +189,7 @@ def test_pods_of_nobody_and_of_several_budgets_are_told_of() -> None:
         api.put(PODDISRUPTIONBUDGETS, budget(maxUnavailable=1))
         other = budget(minAvailable=1)
         api.put(PODDISRUPTIONBUDGETS, {**other, "metadata": {**other["metadata"], "name": "a", "uid": "a"}})
-        async with running(api, [DISRUPTION]):
+        async with running(api, [disruption()]):
             await api.clock.advance(1)
         said = dict(events(api))
         assert said["MultiplePodDisruptionBudgets"] == (
@@ -199,7 +227,7 @@ def test_a_pod_that_was_not_disrupted_after_all_is_marked_no_longer() -> None:
     async def go() -> None:
         api = FakeApi()
         api.put(PODS, targeted("EvictionByEvictionAPI"))
-        async with running(api, [DISRUPTION]):
+        async with running(api, [disruption()]):
             await api.clock.advance(119)
             found = api.table(PODS)["default/p"]
             assert meta.condition_true(found, "DisruptionTarget")

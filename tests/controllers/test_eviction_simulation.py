@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from podium.apiserver.http.subresources.eviction import check_budget, may_go_without_asking
 from podium.controllers.common.percent import scaled
 from podium.controllers.common.pods import is_active, is_ready
-from podium.controllers.disruption import DISRUPTION
+from podium.controllers.disruption import disruption
 from podium.controllers.replicaset import REPLICASET
 from podium.machinery import meta
 from podium.machinery.errors import ApiError, Object
@@ -41,7 +41,7 @@ class Evictions(World):
         self.limit = 0
 
     def controllers(self) -> Sequence[Controller]:
-        return REPLICASET, DISRUPTION
+        return REPLICASET, disruption()
 
     def begin(self) -> None:
         owner = replica_set("web", replicas=self.replicas)

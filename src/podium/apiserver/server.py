@@ -9,6 +9,7 @@ Most reads of single objects take the shortcut (`shortcut.py`), which passes the
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import platform
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
@@ -54,6 +55,7 @@ from podium.apiserver.openapi import OpenApi
 from podium.apiserver.registry.measured_store import MeasuredStore
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.served import Catalog
+from podium.apiserver.registry.special.address_pool import AddressPool
 from podium.apiserver.registry.special.addresses import follow_service, mend
 from podium.apiserver.registry.special.events import sweep
 from podium.apiserver.registry.special.services import ServiceAllocator
@@ -78,6 +80,7 @@ from podium.resources.core.services import SERVICES
 from podium.resources.flowcontrol.flowschemas import FLOWSCHEMAS
 from podium.resources.flowcontrol.prioritylevelconfigurations import PRIORITYLEVELCONFIGURATIONS
 from podium.resources.networking.ipaddresses import IPADDRESSES
+from podium.resources.networking.servicecidrs import SERVICECIDRS
 from podium.store.protocol import Store, StoreError
 
 if TYPE_CHECKING:
@@ -237,12 +240,14 @@ class ApiServer:
             if self._access
             else None
         )
-        self.registry.services = ServiceAllocator(
-            self.reader.cached(SERVICES),
-            cluster_ip_range=config.service_cluster_ip_range,
-            node_port_range=config.service_node_port_range,
-        )
         addresses = self.catalog.of(IPADDRESSES)
+        pool = AddressPool(
+            ipaddress.ip_network(config.service_cluster_ip_range), self.reader.cached(SERVICECIDRS)
+        )
+        addresses.root.subscribe(pool.follow_address)
+        self.registry.services = ServiceAllocator(
+            self.reader.cached(SERVICES), pool, node_port_range=config.service_node_port_range
+        )
         self.registry.services.recorded_by(
             lambda new, old: follow_service(self.registry, addresses, new, old)
         )

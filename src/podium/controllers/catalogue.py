@@ -18,7 +18,7 @@ from podium.controllers.csr_signing import DEFAULT_DURATION_S, csr_signing
 from podium.controllers.daemonset import daemonset
 from podium.controllers.deployment import DEPLOYMENT
 from podium.controllers.device_taint_eviction import device_taint_eviction
-from podium.controllers.disruption import DISRUPTION
+from podium.controllers.disruption import disruption
 from podium.controllers.endpoints import endpoints
 from podium.controllers.endpointslice import endpointslice
 from podium.controllers.endpointslice_mirroring import ENDPOINTS_PER_SUBSET_MAX, endpointslice_mirroring
@@ -152,7 +152,7 @@ def catalogue(settings: Settings) -> Sequence[Runnable]:
         endpointslice_mirroring(settings.mirrored_per_subset_max),
         horizontal_pod_autoscaler(settings.autoscaler),
         SERVICE_CIDRS,
-        DISRUPTION,
+        disruption(),
         RESOURCEQUOTA,
         ttl(),
         VolumeBinder(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import cast
 
 import orjson
@@ -28,7 +29,7 @@ from podium.resources.core.pods import PODS
 from podium.resources.core.replicationcontrollers import REPLICATIONCONTROLLERS
 from podium.resources.policy.poddisruptionbudgets import PODDISRUPTIONBUDGETS, disruption_allowed
 from podium.runtime.controller import Caches, Context, Controller, Watch, own_key
-from podium.runtime.discovery import discover
+from podium.runtime.discovery import Kinds
 from podium.runtime.informer import Delta
 
 DELETION_TIMEOUT_S = 120.0
@@ -149,7 +150,7 @@ class _NoScale(Exception):
     """The number of pods that a controller wants cannot be known."""
 
 
-async def _wanted(context: Context, budget: Object, pods: Sequence[Object]) -> int:
+async def _wanted(context: Context, kinds: Kinds, budget: Object, pods: Sequence[Object]) -> int:
     """Return how many pods the controllers of these pods want together. Raises _NoScale."""
     scales: dict[str, int] = {}
     asked: set[str] = set()
@@ -160,7 +161,7 @@ async def _wanted(context: Context, budget: Object, pods: Sequence[Object]) -> i
             unmanaged = True
         elif str(reference.get("uid")) not in asked:
             asked.add(str(reference.get("uid")))
-            found = await _scale(context, meta.namespace(pod), reference)
+            found = await _scale(context, kinds, meta.namespace(pod), reference)
             if found is None:
                 raise _NoScale(f'found no controllers for pod "{meta.name(pod)}"')
             uid, replicas = found
@@ -179,13 +180,13 @@ async def _wanted(context: Context, budget: Object, pods: Sequence[Object]) -> i
     return sum(scales.values())
 
 
-async def _scale(context: Context, namespace: str, reference: Object) -> tuple[str, int] | None:
+async def _scale(context: Context, kinds: Kinds, namespace: str, reference: Object) -> tuple[str, int] | None:
     """Return the uid of the object that says how many pods there should be, and its number.
 
     What the caches do not know is asked of the API, as anything else that can be scaled. Raises _NoScale.
     """
     known = _known_scale(context, namespace, reference)
-    return known if known is not None else await _foreign_scale(context, namespace, reference)
+    return known if known is not None else await _foreign_scale(context, kinds, namespace, reference)
 
 
 def _known_scale(context: Context, namespace: str, reference: Object) -> tuple[str, int] | None:
@@ -204,10 +205,12 @@ def _known_scale(context: Context, namespace: str, reference: Object) -> tuple[s
     return meta.uid(owner), int(1 if replicas is None else replicas)
 
 
-async def _foreign_scale(context: Context, namespace: str, reference: Object) -> tuple[str, int] | None:
+async def _foreign_scale(
+    context: Context, kinds: Kinds, namespace: str, reference: Object
+) -> tuple[str, int] | None:
     group, version = meta.split_api_version(str(reference.get("apiVersion") or ""))
-    kind = reference.get("kind")
-    served = [r for r in await discover(context.client) if (r.group, r.kind) == (group, kind)]
+    kind = str(reference.get("kind"))
+    served = await kinds.resources(context.client, context.clock, group, kind)
     if not served:
         tried = f"{group}/{version}" if group else version
         raise _NoScale(f'no matches for kind "{kind}" in version "{tried}"')
@@ -226,7 +229,7 @@ async def _foreign_scale(context: Context, namespace: str, reference: Object) ->
     return meta.uid(scale), int(meta.dig(scale, "spec", "replicas", default=0))
 
 
-async def _reconcile(context: Context, key: str) -> float | None:
+async def _reconcile(context: Context, key: str, kinds: Kinds) -> float | None:
     if key.startswith(_POD):
         return await _reconcile_pod(context, key.removeprefix(_POD))
     budget = context.caches[PODDISRUPTIONBUDGETS].get(key)
@@ -241,7 +244,7 @@ async def _reconcile(context: Context, key: str) -> float | None:
     now = context.clock.now()
     again_s = None
     try:
-        wanted = await _wanted(context, budget, pods) if needs_scale(budget) else None
+        wanted = await _wanted(context, kinds, budget, pods) if needs_scale(budget) else None
     except _NoScale as error:
         message = f"Failed to calculate the number of expected pods: {error}"
         context.recorder.event(budget, "Warning", "CalculateExpectedPodCountFailed", message)
@@ -354,14 +357,16 @@ def _keys_of_scaled(delta: Delta, caches: Caches) -> Iterable[str]:
     return [meta.key(budget) for budget in budgets if needs_scale(budget)]
 
 
-DISRUPTION = Controller(
-    name="disruption-controller",
-    component="controllermanager",
-    watches=(
-        Watch(resource=PODDISRUPTIONBUDGETS, keys_of=own_key),
-        Watch(resource=PODS, keys_of=_keys_of_pod),
-        Watch(resource=DEPLOYMENTS, keys_of=_keys_of_scaled),
-        *(Watch(resource=resource, keys_of=_keys_of_scaled) for resource in _SCALED),
-    ),
-    reconcile=_reconcile,
-)
+def disruption() -> Controller:
+    """Return the controller, which remembers what is served of other kinds than those it watches."""
+    return Controller(
+        name="disruption-controller",
+        component="controllermanager",
+        watches=(
+            Watch(resource=PODDISRUPTIONBUDGETS, keys_of=own_key),
+            Watch(resource=PODS, keys_of=_keys_of_pod),
+            Watch(resource=DEPLOYMENTS, keys_of=_keys_of_scaled),
+            *(Watch(resource=resource, keys_of=_keys_of_scaled) for resource in _SCALED),
+        ),
+        reconcile=partial(_reconcile, kinds=Kinds()),
+    )

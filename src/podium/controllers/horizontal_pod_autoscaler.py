@@ -40,7 +40,7 @@ from podium.machinery.resource import Resource
 from podium.resources.autoscaling.horizontalpodautoscalers import HORIZONTALPODAUTOSCALERS
 from podium.resources.core.pods import PODS
 from podium.runtime.controller import Caches, Context, Controller, Watch
-from podium.runtime.discovery import discover
+from podium.runtime.discovery import Kinds
 from podium.runtime.informer import Delta
 
 NAME = "horizontal-pod-autoscaler-controller"
@@ -50,24 +50,6 @@ RESCALE_TRIES_MAX = 5
 
 class ScaleError(Exception):
     """The target's scale cannot be had. The message is upstream's."""
-
-
-class Kinds:
-    """Which resources are of a kind, as the server says; asked again when it is one not known."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str], list[Resource]] = {}
-
-    async def resources(self, client: Client, group: str, kind: str) -> list[Resource]:
-        """Return the resources of a kind, in the versions preferred. Raises `ScaleError` for none."""
-        if (group, kind) not in self._known:
-            self._known = {}
-            for resource in await discover(client):
-                self._known.setdefault((resource.group, resource.kind), []).append(resource)
-        found = self._known.get((group, kind))
-        if not found:
-            raise ScaleError(f'no matches for kind "{kind}" in group "{group}"')
-        return found
 
 
 class Autoscalers:
@@ -97,7 +79,7 @@ class Autoscalers:
     async def _look(self, context: Context, key: str, autoscaler: Object) -> tuple[str, str]:
         """Return what was done, and what kind of thing was wrong, as the figures have it."""
         try:
-            resource, scale = await self._scale(context.client, autoscaler)
+            resource, scale = await self._scale(context, autoscaler)
         except ScaleError as error:
             await self._without_scale(context, autoscaler, str(error))
             return "none", "internal"
@@ -115,19 +97,25 @@ class Autoscalers:
 
     # The target
 
-    async def _scale(self, client: Client, autoscaler: Object) -> tuple[Resource, Object]:
+    async def _scale(self, context: Context, autoscaler: Object) -> tuple[Resource, Object]:
         target = autoscaler["spec"]["scaleTargetRef"]
         api_version = target.get("apiVersion") or ""
         if api_version.count("/") > 1:
             raise ScaleError(f"unexpected GroupVersion string: {api_version}")
         group, _ = meta.split_api_version(api_version)
         failure = ""
-        for resource in await self._kinds.resources(client, group, target["kind"]):
+        for resource in await self._resources(context, group, target["kind"]):
             try:
-                return resource, await _get_scale(client, resource, autoscaler)
+                return resource, await _get_scale(context.client, resource, autoscaler)
             except ApiError as error:
                 failure = failure or error.message
         raise ScaleError(failure)
+
+    async def _resources(self, context: Context, group: str, kind: str) -> list[Resource]:
+        found = await self._kinds.resources(context.client, context.clock, group, kind)
+        if not found:
+            raise ScaleError(f'no matches for kind "{kind}" in group "{group}"')
+        return found
 
     async def _without_scale(self, context: Context, autoscaler: Object, problem: str) -> None:
         context.recorder.event(autoscaler, "Warning", "FailedGetScale", problem)
@@ -229,11 +217,11 @@ class Autoscalers:
         """Read all metrics at once."""
         reader = MetricsReader(context.client)
         specs = autoscaler["spec"].get("metrics") or ()
-        reads = (self._read_one(context.client, reader, autoscaler, spec, selector) for spec in specs)
+        reads = (self._read_one(context, reader, autoscaler, spec, selector) for spec in specs)
         return list(await asyncio.gather(*reads))
 
     async def _read_one(
-        self, client: Client, reader: MetricsReader, autoscaler: Object, spec: Object, selector: str
+        self, context: Context, reader: MetricsReader, autoscaler: Object, spec: Object, selector: str
     ) -> Reading:
         namespace = meta.namespace(autoscaler)
         try:
@@ -246,21 +234,21 @@ class Autoscalers:
                 case "Pods":
                     return await reader.of_pods(namespace, selector, spec["pods"]["metric"])
                 case "Object":
-                    return [await self._read_object(client, reader, namespace, spec["object"])]
+                    return [await self._read_object(context, reader, namespace, spec["object"])]
                 case _:
                     return await reader.external(namespace, spec["external"]["metric"])
         except MetricError as error:
             return unreadable(spec, namespace, error)
 
     async def _read_object(
-        self, client: Client, reader: MetricsReader, namespace: str, source: Object
+        self, context: Context, reader: MetricsReader, namespace: str, source: Object
     ) -> int:
         of = source["describedObject"]
         group, _ = meta.split_api_version(of.get("apiVersion") or "")
         if (group, of["kind"]) == ("", "Namespace"):
             return await reader.of_object(namespace, "", "", source["metric"])
         try:
-            resource = (await self._kinds.resources(client, group, of["kind"]))[0]
+            resource = (await self._resources(context, group, of["kind"]))[0]
         except ScaleError as error:
             raise MetricError(
                 "unable to fetch metrics from custom metrics API: unable to map kind "

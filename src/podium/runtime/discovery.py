@@ -7,12 +7,15 @@ from typing import cast
 
 import orjson
 
+from podium.base.clock import Clock
 from podium.client.client import Client
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.runtime.informer import Delta
 
+KINDS_KEPT_S = 30.0
+"""A definition may be replaced by another of the same kind and other names."""
 _ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 
 
@@ -42,6 +45,24 @@ async def discover_all(client: Client) -> Discovered:
             found += resources_of_group(group)
             unknown += _unknown_versions(group)
     return Discovered(resources=found, unknown=unknown)
+
+
+class Kinds:
+    """Which resources are of a kind, as the server says; asked again for one not known, and now and then."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], list[Resource]] = {}
+        self._until_s = 0.0
+
+    async def resources(self, client: Client, clock: Clock, group: str, kind: str) -> list[Resource]:
+        """Return the resources of a kind, in the versions preferred, if it is served. Raises ApiError."""
+        now_s = clock.monotonic_s()
+        if (group, kind) not in self._known or now_s >= self._until_s:
+            known: dict[tuple[str, str], list[Resource]] = {}
+            for resource in await discover(client):
+                known.setdefault((resource.group, resource.kind), []).append(resource)
+            self._known, self._until_s = known, now_s + KINDS_KEPT_S
+        return self._known.get((group, kind), [])
 
 
 def _unknown_versions(group: Object) -> list[str]:

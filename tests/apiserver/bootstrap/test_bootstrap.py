@@ -29,6 +29,8 @@ from podium.resources.core.namespaces import NAMESPACES
 from podium.resources.core.services import SERVICES
 from podium.resources.discovery.endpointslices import ENDPOINTSLICES
 from podium.resources.flowcontrol.flowschemas import FLOWSCHEMAS
+from podium.resources.networking.ipaddresses import IPADDRESSES
+from podium.resources.networking.servicecidrs import SERVICECIDRS
 from podium.resources.rbac.clusterrolebindings import CLUSTERROLEBINDINGS
 from podium.resources.rbac.clusterroles import CLUSTERROLES
 from podium.store.protocol import Record
@@ -236,6 +238,8 @@ def test_only_what_is_indispensable_is_put_back_while_running() -> None:
     for resource, namespace, name in (
         (SERVICES, "default", "kubernetes"),
         (ENDPOINTSLICES, "default", "kubernetes"),
+        (SERVICECIDRS, "", "kubernetes"),
+        (IPADDRESSES, "", "10.96.0.1"),
         (NAMESPACES, "", "kube-node-lease"),
         (CLUSTERROLES, "", "view"),
         (FLOWSCHEMAS, "", "probes"),
@@ -243,7 +247,13 @@ def test_only_what_is_indispensable_is_put_back_while_running() -> None:
         reader.cached(resource).remove(namespace, name)
     elsewhere = Options(advertise_address="192.0.2.77", port=6443)
     writes = missing(reader, elsewhere, CLOCK.now())
-    assert [write.resource for write in writes] == [NAMESPACES, SERVICES, ENDPOINTSLICES]
+    assert [write.resource for write in writes] == [
+        NAMESPACES,
+        SERVICECIDRS,
+        IPADDRESSES,
+        SERVICES,
+        ENDPOINTSLICES,
+    ]
 
 
 class _Store:

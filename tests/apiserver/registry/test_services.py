@@ -3,72 +3,57 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import random
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from podium.apiserver.chain import ViewChange
+from podium.apiserver.registry.special.address_pool import AddressPool
 from podium.apiserver.registry.special.services import ServiceAllocator
-from podium.machinery.errors import Invalid, Object
+from podium.machinery.errors import InternalError, Invalid, Object
+from podium.resources.core.services import SERVICES as RESOURCE
+from podium.resources.networking.servicecidrs import SERVICECIDRS
+from tests.apiserver.fakes import FakeView
 from tests.apiserver.harness import api
 
 SERVICES = "/api/v1/namespaces/default/services"
-
-
-class Services:
-    """A view that the test fills."""
-
-    def __init__(self) -> None:
-        self._handlers: list[Callable[[ViewChange], None]] = []
-
-    def get(self, namespace: str | None, name: str) -> Object | None:
-        return None
-
-    def list(self, namespace: str | None = None) -> Iterable[Object]:
-        return ()
-
-    def subscribe(self, handler: Callable[[ViewChange], None]) -> None:
-        self._handlers.append(handler)
-
-    def change(self, old: Object | None, new: Object | None) -> None:
-        for handler in self._handlers:
-            handler(ViewChange(old=old, new=new))
 
 
 def service(**spec: Any) -> Object:
     return {"metadata": {"name": "s"}, "spec": {"type": "ClusterIP", "ports": [{"port": 80}], **spec}}
 
 
-def allocator(view: Services, cidr: str = "10.0.0.0/29") -> ServiceAllocator:
-    return ServiceAllocator(
-        view, cluster_ip_range=cidr, node_port_range=(30000, 30002), chance=random.Random(1)
-    )
+def allocator(view: FakeView) -> ServiceAllocator:
+    cidrs, chance = FakeView(SERVICECIDRS), random.Random(1)
+    cidrs.put({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["10.0.0.0/29"]}})
+    pool = AddressPool(ipaddress.ip_network("10.0.0.0/29"), cidrs, chance=chance)
+    return ServiceAllocator(view, pool, node_port_range=(30000, 30002), chance=chance)
 
 
 def test_a_range_is_used_up_to_its_last_address_and_then_freed_again() -> None:
-    view = Services()
+    view = FakeView(RESOURCE)
     allocates = allocator(view)
     made = []
-    for _ in range(6):
-        one = service()
+    for number in range(6):
+        one = {**service(), "metadata": {"name": f"s{number}"}}
         done = allocates.allocate(one, None)
-        view.change(None, one)
+        view.put(one)
         done()
         made.append(one)
     assert {one["spec"]["clusterIP"] for one in made} == {f"10.0.0.{number}" for number in range(1, 7)}
-    with pytest.raises(Exception, match="range is full"):
+    full = 'failed to allocate a serviceIP for Service "s": range is full'
+    with pytest.raises(InternalError, match=full):
         allocates.allocate(service(), None)
-    view.change(made[2], None)
+    view.remove("", "s2")
     last = service()
     allocates.allocate(last, None)
     assert last["spec"]["clusterIP"] == made[2]["spec"]["clusterIP"]
 
 
 def test_an_address_in_flight_is_taken_and_a_failed_write_gives_it_back() -> None:
-    allocates = allocator(Services())
+    allocates = allocator(FakeView(RESOURCE))
     undo = allocates.allocate(service(clusterIP="10.0.0.3"), None)
     with pytest.raises(Invalid, match=r"failed to allocate IP 10\.0\.0\.3: provided IP is already allocated"):
         allocates.allocate(service(clusterIP="10.0.0.3"), None)
@@ -77,11 +62,11 @@ def test_an_address_in_flight_is_taken_and_a_failed_write_gives_it_back() -> Non
 
 
 def test_node_ports_are_kept_on_update_and_dropped_with_the_type() -> None:
-    view = Services()
+    view = FakeView(RESOURCE)
     allocates = allocator(view)
     old = service(type="NodePort")
     done = allocates.allocate(old, None)
-    view.change(None, old)
+    view.put(old)
     done()
     port = old["spec"]["ports"][0]["nodePort"]
     same = service(type="NodePort")
@@ -95,7 +80,7 @@ def test_node_ports_are_kept_on_update_and_dropped_with_the_type() -> None:
 
 def test_one_service_port_in_two_protocols_shares_a_node_port() -> None:
     dns = service(type="NodePort", ports=[{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}])
-    allocator(Services()).allocate(dns, None)
+    allocator(FakeView(RESOURCE)).allocate(dns, None)
     assert dns["spec"]["ports"][0]["nodePort"] == dns["spec"]["ports"][1]["nodePort"]
 
 

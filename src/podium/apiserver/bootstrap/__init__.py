@@ -45,8 +45,8 @@ async def run(store: Store, reader: Reader, options: Options, *, clock: Clock | 
 
 
 async def keep(store: Store, reader: Reader, options: Options, *, clock: Clock | None = None) -> None:
-    """For ever, put back the API's own Service, its endpoints and the system namespaces when they go, and
-    keep flow-control objects as they should be."""
+    """For ever, put back Services' own range, the API's own Service, its endpoints and the system namespaces
+    when they go, and keep flow-control objects as they should be."""
     clock = clock or WallClock()
     for look in itertools.count(1):
         await clock.sleep(KEEP_INTERVAL_S)

@@ -92,7 +92,7 @@ def unfit(reader: Reader, options: Options, now: datetime) -> tuple[list[Write],
 
 AUTOMANAGED = "kube-aggregator.kubernetes.io/automanaged"
 
-_INDISPENSABLE = (NAMESPACES, SERVICES, ENDPOINTS, ENDPOINTSLICES)
+_INDISPENSABLE = (NAMESPACES, SERVICECIDRS, IPADDRESSES, SERVICES, ENDPOINTS, ENDPOINTSLICES)
 
 
 def _writes(reader: Reader, options: Options, now: datetime) -> Iterator[Write]:

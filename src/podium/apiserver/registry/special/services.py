@@ -1,4 +1,4 @@
-"""Addresses and ports of Services: chosen from the server's ranges, never given twice.
+"""Addresses and ports of Services: chosen from what there is (see `address_pool`), never given twice.
 
 What is taken is read from the cached Services themselves, so nothing can leak: deleting a Service frees what
 it had. Between choosing and storing, a choice is held by the write in flight.
@@ -6,13 +6,13 @@ it had. Between choosing and storing, a choice is held by the write in flight.
 
 from __future__ import annotations
 
-import ipaddress
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 
 from podium.apiserver.chain import View, ViewChange
 from podium.apiserver.registry.special import service_fields as fields
+from podium.apiserver.registry.special.address_pool import AddressPool
 from podium.machinery.errors import FieldError, InternalError, Invalid, Json, Object
 from podium.machinery.resource import Resource
 from podium.resources.core.service_validation import validate_addresses
@@ -21,10 +21,7 @@ Undo = Callable[[], None]
 Record = Callable[[Object | None, Object | None], Awaitable[None]]
 """(new, old)"""
 
-_DYNAMIC_OFFSET_MIN, _DYNAMIC_OFFSET_MAX = 16, 256
-"""Dynamic addresses come from above the range's first part, which is for addresses that people choose."""
 _ATTEMPTS = 64
-_NOT_IN_RANGE = "the provided network does not match the current range"
 
 
 class ServiceAllocator:
@@ -33,17 +30,15 @@ class ServiceAllocator:
     def __init__(
         self,
         services: View,
+        addresses: AddressPool,
         *,
-        cluster_ip_range: str,
         node_port_range: tuple[int, int],
         chance: random.Random | None = None,
     ) -> None:
-        self._network = ipaddress.ip_network(cluster_ip_range)
+        self._addresses = addresses
         self._low, self._high = node_port_range
         self._random = chance or random.Random()
-        self._addresses: Counter[str] = Counter()
         self._ports: Counter[tuple[str, int]] = Counter()
-        self.family = "IPv4" if self._network.version == 4 else "IPv6"
         self._record: Record | None = None
         services.subscribe(self._follow)
 
@@ -65,9 +60,7 @@ class ServiceAllocator:
 
     def _claim(self, spec: Object, count: int) -> None:
         for address in _addresses(spec):
-            self._addresses[address] += count
-            if not self._addresses[address]:
-                del self._addresses[address]
+            self._addresses.claim(address, count)
         for port in _ports(spec):
             self._ports[port] += count
             if not self._ports[port]:
@@ -87,12 +80,12 @@ class ServiceAllocator:
         fields.normalize_addresses(spec, before if old is not None else None)
         fields.set_policy(spec)
         # What is malformed is told before anything is allocated.
-        errors = validate_addresses(spec) or fields.set_families(spec, self.family)
+        errors = validate_addresses(spec) or fields.set_families(spec, self._addresses.family)
         if errors:
             raise Invalid.of("Service", "", stored["metadata"].get("name") or "", errors)
         held = _Held(self)
         try:
-            errors = self._allocate_address(spec, before, held)
+            errors = self._allocate_address(stored, before, held)
             errors += self._allocate_ports(spec, before, held)
             if errors:
                 raise Invalid.of("Service", "", stored["metadata"].get("name") or "", errors)
@@ -103,7 +96,8 @@ class ServiceAllocator:
 
     # --- addresses
 
-    def _allocate_address(self, spec: Object, before: Object, held: _Held) -> list[FieldError]:
+    def _allocate_address(self, service: Object, before: Object, held: _Held) -> list[FieldError]:
+        spec: Object = service["spec"]
         if not fields.needs_cluster_ip(spec) or fields.is_headless(spec):
             return []
         asked = [address for address in spec.get("clusterIPs") or () if address]
@@ -113,7 +107,10 @@ class ServiceAllocator:
         if before and _addresses(before):
             # Validation says that an address may not be taken away.
             return []
-        address = self._free_address()
+        address = self._addresses.free()
+        if address is None:
+            name = service["metadata"].get("name") or ""
+            raise _range_is_full(f'a serviceIP for Service "{name}"')
         held.address(address)
         spec["clusterIP"] = address
         spec["clusterIPs"] = [address]
@@ -121,38 +118,12 @@ class ServiceAllocator:
 
     def _take_addresses(self, new: Iterable[str], asked: list[str], held: _Held) -> list[FieldError]:
         for address in new:
-            try:
-                parsed = ipaddress.ip_address(address)
-            except ValueError:
-                continue  # Validation says it better.
-            why = ""
-            if parsed not in self._network:
-                why = _NOT_IN_RANGE
-            elif self._addresses[address]:
-                why = "provided IP is already allocated"
+            why = self._addresses.refuses(address)
             if why:
                 detail = f"failed to allocate IP {address}: {why}"
                 return [FieldError.invalid("spec.clusterIPs", asked, detail)]
             held.address(address)
         return []
-
-    def _free_address(self) -> str:
-        # Neither the network's own address nor the broadcast address is given out.
-        size = self._network.num_addresses
-        first, last = 1, size - 2
-        offset = min(max(_DYNAMIC_OFFSET_MIN, size // 16), _DYNAMIC_OFFSET_MAX)
-        upper = offset if offset < last else first
-        base = int(self._network.network_address)
-        for low, high in ((upper, last), (first, last)):
-            for _ in range(_ATTEMPTS):
-                address = str(ipaddress.ip_address(base + self._random.randint(low, high)))
-                if not self._addresses[address]:
-                    return address
-        for number in range(first, last + 1):
-            address = str(ipaddress.ip_address(base + number))
-            if not self._addresses[address]:
-                return address
-        raise InternalError("Internal error occurred: failed to allocate a serviceIP: range is full")
 
     # --- ports
 
@@ -216,7 +187,7 @@ class ServiceAllocator:
             if free(number):
                 held.port(protocol, number)
                 return number
-        raise InternalError("Internal error occurred: failed to allocate a nodePort: range is full")
+        raise _range_is_full("a nodePort")
 
 
 class _Held:
@@ -228,7 +199,7 @@ class _Held:
         self._ports: list[tuple[str, int]] = []
 
     def address(self, address: str) -> None:
-        self._allocator._addresses[address] += 1
+        self._allocator._addresses.claim(address, 1)
         self._addresses.append(address)
 
     def port(self, protocol: str, number: int) -> None:
@@ -241,14 +212,17 @@ class _Held:
     def release(self) -> None:
         allocator = self._allocator
         for address in self._addresses:
-            allocator._addresses[address] -= 1
-            if not allocator._addresses[address]:
-                del allocator._addresses[address]
+            allocator._addresses.claim(address, -1)
         for port in self._ports:
             allocator._ports[port] -= 1
             if not allocator._ports[port]:
                 del allocator._ports[port]
         self._addresses, self._ports = [], []
+
+
+def _range_is_full(wanted: str) -> InternalError:
+    text = f"failed to allocate {wanted}: range is full"
+    return InternalError(f"Internal error occurred: {text}", details={"causes": [{"message": text}]})
 
 
 def _addresses(spec: Object) -> list[str]:
