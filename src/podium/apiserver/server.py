@@ -242,8 +242,11 @@ class ApiServer:
         )
         addresses = self.catalog.of(IPADDRESSES)
         pool = AddressPool(
-            ipaddress.ip_network(config.service_cluster_ip_range), self.reader.cached(SERVICECIDRS)
+            ipaddress.ip_network(config.service_cluster_ip_range),
+            self.reader.cached(SERVICECIDRS),
+            figures=self.metrics.addresses,
         )
+        self.metrics.registry.before_collection(pool.collect)
         addresses.root.subscribe(pool.follow_address)
         self.registry.services = ServiceAllocator(
             self.reader.cached(SERVICES), pool, node_port_range=config.service_node_port_range

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from podium.apiserver.registry.special.address_figures import AddressFigures
 from podium.apiserver.registry.special.address_pool import ALLOCATED, NOT_IN_RANGE, AddressPool
 from podium.apiserver.server import Config
+from podium.base.metrics import Registry
 from podium.machinery.errors import Object
 from podium.resources.networking.servicecidrs import SERVICECIDRS
 from tests.apiserver.fakes import FakeView
@@ -117,7 +119,7 @@ def test_what_there_is(ranges: list[Object], own: str, expected: int) -> None:
 def test_an_address_that_somebody_chose(address: str, why: str) -> None:
     ranges = pool(service_cidr("kubernetes", "10.0.0.0/29"), service_cidr("more", "10.9.0.0/29"))
     ranges.claim("10.0.0.5", 1)
-    assert ranges.refuses(address) == why
+    assert ranges.choose(address) == why
 
 
 def test_a_range_that_comes_knows_what_is_taken_of_it() -> None:
@@ -143,6 +145,33 @@ def test_of_a_range_that_is_nearly_full_the_rest_is_found_without_looking_throug
         full.claim("10.0.9.9", 1)
         full.claim("10.0.9.9", -1)
     assert chance.asked == 0
+
+
+def test_each_range_is_counted() -> None:
+    registry, view = Registry(), FakeView(SERVICECIDRS)
+    view.put(service_cidr("kubernetes", "10.0.0.0/30"))
+    view.put(service_cidr("more", "10.9.0.0/29"))
+    counted = AddressPool(ipaddress.ip_network("10.0.0.0/30"), view, figures=AddressFigures(registry))
+    registry.before_collection(counted.collect)
+    for address in ("10.0.0.1", "10.0.0.1"):
+        if not counted.choose(address):
+            counted.claim(address, 1)
+    for _ in range(3):
+        counted.claim(counted.free() or "", 1)
+    lines = registry.text().decode().splitlines()
+    for line in (
+        'allocated_ips{cidr="10.0.0.0/30"} 2',
+        'available_ips{cidr="10.0.0.0/30"} 0',
+        'allocated_ips{cidr="10.9.0.0/29"} 2',
+        'available_ips{cidr="10.9.0.0/29"} 4',
+        'allocation_total{cidr="10.0.0.0/30",scope="static"} 1',
+        'allocation_errors_total{cidr="10.0.0.0/30",scope="static"} 1',
+        'allocation_total{cidr="10.0.0.0/30",scope="dynamic"} 1',
+        'allocation_errors_total{cidr="10.0.0.0/30",scope="dynamic"} 2',
+        'allocation_total{cidr="10.9.0.0/29",scope="dynamic"} 2',
+        'allocation_duration_seconds_count{cidr="10.9.0.0/29"} 2',
+    ):
+        assert f"kube_apiserver_clusterip_allocator_{line}" in lines
 
 
 # --- with a server

@@ -12,9 +12,12 @@ import ipaddress
 import random
 from collections import Counter
 from dataclasses import dataclass
+from time import perf_counter
 
 from podium.apiserver.cacher.entry import Event
 from podium.apiserver.chain import View, ViewChange
+from podium.apiserver.registry.special.address_figures import AddressFigures
+from podium.base.metrics import Registry
 from podium.machinery import meta
 from podium.machinery.errors import Object
 
@@ -34,7 +37,14 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class AddressPool:
     """The addresses of one family. `own` is the server's own range, which is used up before others are."""
 
-    def __init__(self, own: Network, service_cidrs: View, *, chance: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        own: Network,
+        service_cidrs: View,
+        *,
+        chance: random.Random | None = None,
+        figures: AddressFigures | None = None,
+    ) -> None:
         self.family = "IPv4" if own.version == 4 else "IPv6"
         self._own = own
         self._random = chance or random.Random()
@@ -42,6 +52,7 @@ class AddressPool:
         """By how many an address is held: a Service, its IPAddress, a write in flight."""
         self._ready: dict[str, _Ready] = {}
         self._ranges: list[_Range] = []
+        self._figures = figures or AddressFigures(Registry())
         service_cidrs.subscribe(self._follow_service_cidr)
 
     def claim(self, address: str, count: int) -> None:
@@ -58,25 +69,42 @@ class AddressPool:
             for one in self._ranges:
                 one.note(number, count)
 
-    def refuses(self, address: str) -> str:
-        """Return why nobody may have the address now; "" when it can be had, or is no address."""
+    def choose(self, address: str) -> str:
+        """Return why nobody may have the address that was chosen; "": whoever asks claims it at once, or
+        it is no address at all."""
+        started_s = perf_counter()
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:
             return ""  # Validation says it better.
         number = int(parsed)
-        if parsed.version != self._own.version or not any(one.holds(number) for one in self._ranges):
+        if parsed.version != self._own.version:
             return NOT_IN_RANGE
-        return ALLOCATED if number in self._taken else ""
+        found = next((one for one in self._ranges if one.holds(number)), None)
+        if found is None:
+            return NOT_IN_RANGE
+        if number in self._taken:
+            self._figures.refused(found.cidr, "static")
+            return ALLOCATED
+        self._figures.given(found.cidr, "static", perf_counter() - started_s)
+        return ""
 
     def free(self) -> str | None:
         """Return an address for whoever claims it at once; None when there is none left."""
         family = ipaddress.IPv4Address if self._own.version == 4 else ipaddress.IPv6Address
         for one in self._ranges:
+            started_s = perf_counter()
             number = one.free()
             if number is not None:
+                self._figures.given(one.cidr, "dynamic", perf_counter() - started_s)
                 return str(family(number))
+            self._figures.refused(one.cidr, "dynamic")
         return None
+
+    def collect(self) -> None:
+        """Set the figures of what is taken."""
+        for one in self._ranges:
+            self._figures.usage(one.cidr, taken=one.used, free=one.size - one.used)
 
     def follow_address(self, event: Event) -> None:
         """Follow the IPAddress objects: what has one is taken, whoever made it."""
@@ -141,6 +169,7 @@ class _Range:
 
     def __init__(self, network: Network, taken: Counter[int], chance: random.Random) -> None:
         self.network = network
+        self.cidr = str(network)
         base, size = int(network.network_address), network.num_addresses
         self._first = base + 1
         self._last = base + size - (2 if network.version == 4 else 1)
@@ -148,6 +177,11 @@ class _Range:
         middle = self._first + (offset if size > _DYNAMIC_OFFSET_MIN else 0)
         self._chosen = _Part(self._first, middle - 1, taken, chance)
         self._dynamic = _Part(middle, self._last, taken, chance)
+        self.size = max(0, self._last - self._first + 1)
+
+    @property
+    def used(self) -> int:
+        return self._chosen.used + self._dynamic.used
 
     def holds(self, number: int) -> bool:
         return self._first <= number <= self._last
@@ -169,7 +203,7 @@ class _Part:
         self._size = last - first + 1
         self._taken = taken
         self._random = chance
-        self._used = sum(first <= number <= last for number in taken)
+        self.used = sum(first <= number <= last for number in taken)
         self._spare: list[int] | None = None
         """Once chance finds none: all that are free, among others that have been taken since."""
 
@@ -177,7 +211,7 @@ class _Part:
         """Note that one address has been taken (1) or is free again (-1)."""
         if not self._first <= number <= self._last:
             return
-        self._used += count
+        self.used += count
         if count < 0 and self._spare is not None:
             self._spare.append(number)
             if len(self._spare) * _SPARE_SHARE > self._size:
@@ -185,7 +219,7 @@ class _Part:
 
     def free(self) -> int | None:
         """Return a free address, which is then claimed; None for none."""
-        if self._used >= self._size:
+        if self.used >= self._size:
             return None
         if self._spare is None:
             for _ in range(_ATTEMPTS):

@@ -118,7 +118,7 @@ class ServiceAllocator:
 
     def _take_addresses(self, new: Iterable[str], asked: list[str], held: _Held) -> list[FieldError]:
         for address in new:
-            why = self._addresses.refuses(address)
+            why = self._addresses.choose(address)
             if why:
                 detail = f"failed to allocate IP {address}: {why}"
                 return [FieldError.invalid("spec.clusterIPs", asked, detail)]
