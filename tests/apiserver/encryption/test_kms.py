@@ -342,7 +342,7 @@ def test_a_plugin_that_comes_later(tmp_path: Path) -> None:
     async def main() -> None:
         plugin = Plugin()
         async with serving(plugin, tmp_path) as endpoint:
-            rules = [rule(["secrets"], kms("vault", endpoint, "0.2s"), provider("aesgcm", "old"))]
+            rules = [rule(["secrets"], kms("vault", endpoint, "1s"), provider("aesgcm", "old"))]
             async with api(tmp_path, encryption=encryption(tmp_path, *rules, clock=Hasty())) as running:
                 await running.ok("POST", SECRETS, secret("a"))
         (tmp_path / "kms.sock").unlink(missing_ok=True)
