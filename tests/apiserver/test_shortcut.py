@@ -64,7 +64,7 @@ TAKEN = [
     request(CONFIGMAP, accept="application/json, */*"),
     request(CONFIGMAP, accept="", user_agent="kubectl/v1.36", accept_encoding="gzip"),
     request("/apis/rbac.authorization.k8s.io/v1/clusterroles/view"),
-    request("/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/exempt", "manager"),
+    request(CONFIGMAP, "manager"),
 ]
 LEFT = [
     request("/api/v1/namespaces/default"),
