@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from podium.apiserver.registry.special.claim_status import drop_deallocated
 from podium.base.clock import Clock, rfc3339
 from podium.machinery.errors import FieldError, Object
 from podium.machinery.validation import qualified_name_errors
@@ -68,6 +69,12 @@ def _observed(condition: Object, seen: dict[Any, list[Any]]) -> Object:
     if condition.get("observedGeneration") or not generation:
         return condition
     return {**condition, "observedGeneration": generation}
+
+
+def _narrow_to_claim_status(new: Object, old: Object, clock: Clock) -> None:
+    """resourceclaims/status: the status, without reports about devices that the claim has no longer."""
+    narrow_to_status_alone(new, old, clock)
+    drop_deallocated(new, old)
 
 
 def _narrow_to_finalizers(new: Object, old: Object, _clock: Clock) -> None:
@@ -187,7 +194,6 @@ _STATUS_ALONE = (
     "devicetaintrules.resource.k8s.io",
     "podcertificaterequests.certificates.k8s.io",
     "podgroups.scheduling.k8s.io",
-    "resourceclaims.resource.k8s.io",
     "resourcepoolstatusrequests.resource.k8s.io",
     "servicecidrs.networking.k8s.io",
     "storageversionmigrations.storagemigration.k8s.io",
@@ -205,6 +211,7 @@ NARROW: Mapping[tuple[str, str], Narrow] = {
     ("pods", "status"): _narrow_to_pod_status,
     ("deployments.apps", "status"): _narrow_to_deployment_status,
     ("persistentvolumes", "status"): _narrow_to_phase,
+    ("resourceclaims.resource.k8s.io", "status"): _narrow_to_claim_status,
     **{(name, "status"): narrow_to_status_alone for name in _STATUS_ALONE},
 }
 """By (`Resource.group_plural`, subresource)."""

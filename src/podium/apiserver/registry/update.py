@@ -21,7 +21,7 @@ from podium.apiserver.registry.fields import track_update
 from podium.apiserver.registry.narrow import CHECKS, NARROW, narrow_to_status, narrow_to_status_alone
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
-from podium.apiserver.registry.special import devices
+from podium.apiserver.registry.special import claim_status, devices
 from podium.apiserver.registry.special.services import is_service
 from podium.base.clock import rfc3339
 from podium.machinery.errors import (
@@ -123,10 +123,10 @@ async def _modify_once(
     check_preconditions(call, new, old, exact_uid=replaces)
     stored_old, stored = served.to_storage(old), served.to_storage(new)
     if registry.services is None or call.subresource or not is_service(served.storage):
-        return await _finish(registry, call, entry, stored, stored_old, attributes)
+        return await _finish(registry, call, entry, stored, stored_old, attributes, replaces)
     release = registry.services.allocate(stored, stored_old)
     try:
-        result = await _finish(registry, call, entry, stored, stored_old, attributes)
+        result = await _finish(registry, call, entry, stored, stored_old, attributes, replaces)
         if not call.dry_run:
             await registry.services.settle(stored, stored_old)
         return result
@@ -141,10 +141,15 @@ async def _finish(
     stored: Object,
     stored_old: Object,
     attributes: Attributes | None,
+    replaces: bool,
 ) -> Result:
     prepare_update(registry, call, stored, stored_old)
     storage = call.served.storage
-    refused = devices.not_by_status(registry, call, stored, stored_old)
+    refused: list[FieldError] = []
+    if devices.is_claim_status(call):
+        refused = devices.not_by_status(registry, call, stored, stored_old)
+        verb = "update" if replaces else "patch"
+        refused += await claim_status.not_by_caller(registry, call, verb, stored, stored_old)
     await checked(storage, lambda: check_update(call, stored, stored_old, refused))
     if not call.subresource or (call.subresource == "status" and storage.warns_of_status):
         for warning in storage.warnings(stored, stored_old):

@@ -37,10 +37,13 @@ def not_by_creator(registry: Registry, call: Call, stored: Object) -> list[Field
     return []
 
 
+def is_claim_status(call: Call) -> bool:
+    storage = call.served.storage
+    return call.subresource == "status" and storage.group_plural == RESOURCECLAIMS.group_plural
+
+
 def not_by_status(registry: Registry, call: Call, stored: Object, stored_old: Object) -> list[FieldError]:
     """Return why an allocation may not grant admin access that was not granted before."""
-    if call.served.storage is not RESOURCECLAIMS or call.subresource != "status":
-        return []
     found = _granted(stored)
     if found is None or _granted(stored_old) is not None:
         return []
