@@ -261,7 +261,10 @@ def _feature_gates() -> Iterator[str]:
 def _metrics() -> Iterator[str]:
     yield "# Metrics"
     yield _MADE
-    yield "At `/metrics` of each. Names, types, labels and buckets are upstream's where it has them.\n"
+    yield (
+        "At `/metrics` of each. Names, types, labels and buckets are upstream's where it has them; "
+        "what is left out, and why, is in [metrics.md](../metrics.md).\n"
+    )
     for program, declare in METRICS.items():
         registry = Registry()
         declare(registry)

@@ -175,3 +175,39 @@ def test_histograms_have_upstreams_buckets() -> None:
     assert getattr(bounds, "bounds", None) == (1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9)
     request = families["apiserver_request_duration_seconds"].labels(*[""] * 8)
     assert len(getattr(request, "bounds", ())) == 23
+
+
+def test_node_ports_are_counted_by_who_chose_them(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with api(tmp_path) as server:
+
+            async def make(name: str, **port: int) -> int:
+                spec = {"type": "NodePort", "ports": [{"port": 80, **port}]}
+                body = {"metadata": {"name": name}, "spec": spec}
+                return (await server.call("POST", "/api/v1/namespaces/default/services", body))[0]
+
+            assert await make("chosen", nodePort=30001) == 201
+            assert await make("any") == 201
+            assert await make("taken", nodePort=30001) == 422
+            assert await make("outside", nodePort=1) == 422
+            figures = await read(server)
+            prefix = "kube_apiserver_nodeport_allocator"
+            assert figures[key(f"{prefix}_allocated_ports")] == 2
+            assert figures[key(f"{prefix}_available_ports")] == 2766
+            assert figures[key(f"{prefix}_allocation_total", scope="static")] == 1
+            assert figures[key(f"{prefix}_allocation_total", scope="dynamic")] == 1
+            assert figures[key(f"{prefix}_allocation_errors_total", scope="static")] == 2
+
+    asyncio.run(scenario())
+
+
+def test_versions_are_told_as_labels(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with api(tmp_path) as server:
+            figures = await read(server)
+            (versions,) = [dict(labels) for name, labels in figures if name == "version_info"]
+            assert versions["binary"].startswith("1.36.")
+            del versions["binary"]
+            assert versions == {"component": "kube", "emulation": "1.36", "min_compat": "1.35"}
+
+    asyncio.run(scenario())

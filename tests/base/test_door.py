@@ -43,6 +43,7 @@ def test_plain_http_is_told_so(first: str, uv: bool) -> None:
     async def main() -> None:
         async with serving(who, tls=True) as server:
             answer = await spoken(server, first.encode() + b"\r\nHost: a\r\n\r\n")
+            assert server.handshake_errors == 1
         assert answer == (
             b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
         )
@@ -56,6 +57,7 @@ def test_what_is_neither_is_cut_off(data: bytes, uv: bool) -> None:
     async def main() -> None:
         async with serving(who, tls=True) as server, transport_to(server) as transport:
             assert await spoken(server, data) == b""
+            assert server.handshake_errors == 1
             response = await transport.send("GET", "/")
             assert response.status == 200
 

@@ -15,7 +15,7 @@ from podium.apiserver.audit.metrics import AuditMetrics
 from podium.apiserver.chain import Decision, RequestInfo, User
 from podium.apiserver.crd.metrics import CustomResourceMetrics
 from podium.apiserver.flowcontrol.metrics import FlowControlMetrics
-from podium.apiserver.registry.special.address_figures import AddressFigures
+from podium.apiserver.registry.special.address_figures import AddressFigures, PortFigures
 from podium.apiserver.state_metrics import InFlight, StateMetrics
 from podium.base.http.message import RawConnection, Request, Response, StreamWriter
 from podium.base.metrics import Counter, Gauge, Registry, exponential
@@ -90,6 +90,7 @@ class ApiServerMetrics:
         self.queues = QueueMetrics(self.registry)
         self.audit = AuditMetrics(self.registry)
         self.addresses = AddressFigures(self.registry)
+        self.node_ports = PortFigures(self.registry)
 
     def _declare_requests(self) -> None:
         make = self.registry

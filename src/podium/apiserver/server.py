@@ -249,8 +249,12 @@ class ApiServer:
         self.metrics.registry.before_collection(pool.collect)
         addresses.root.subscribe(pool.follow_address)
         self.registry.services = ServiceAllocator(
-            self.reader.cached(SERVICES), pool, node_port_range=config.service_node_port_range
+            self.reader.cached(SERVICES),
+            pool,
+            node_port_range=config.service_node_port_range,
+            figures=self.metrics.node_ports,
         )
+        self.metrics.registry.before_collection(self.registry.services.collect)
         self.registry.services.recorded_by(
             lambda new, old: follow_service(self.registry, addresses, new, old)
         )

@@ -14,6 +14,8 @@ _EXPIRATION_BOUNDS = (
     *(_DAY, 2 * _DAY, 4 * _DAY, 7 * _DAY, 30 * _DAY, 90 * _DAY, 180 * _DAY, 360 * _DAY),
 )
 _GROUP_RESOURCE = ("group", "resource")
+_VERSIONS = ("binary", "component", "emulation", "min_compat")
+_ACTS_AS = ("emulation", "minCompatibility")
 _BUILD = {
     "major": "major",
     "minor": "minor",
@@ -43,6 +45,9 @@ class StateMetrics:
 
     def __init__(self, registry: Registry) -> None:
         self._build = registry.gauge("kubernetes_build_info", "1, with what this server is.", *_BUILD)
+        self._version = registry.gauge(
+            "version_info", "1, with the versions that this server is and acts as.", *_VERSIONS
+        )
         self._features = registry.gauge(
             "kubernetes_feature_enabled", "Whether a feature gate is on.", "name", "stage"
         )
@@ -83,8 +88,15 @@ class StateMetrics:
             _EXPIRATION_BOUNDS,
         ).labels()
 
+        self._handshake_errors = registry.counter(
+            "apiserver_tls_handshake_errors_total", "Connections that came to no agreement about TLS."
+        ).labels()
+
     def describe_build(self, version: Mapping[str, str]) -> None:
         """Take what /version says."""
+        binary = version["gitVersion"].removeprefix("v").partition("-")[0].partition("+")[0]
+        versions = (f"{version[f'{what}Major']}.{version[f'{what}Minor']}" for what in _ACTS_AS)
+        self._version.labels(binary, "kube", *versions).set(1)
         self._build.labels(*(version[field] for field in _BUILD.values())).set(1)
 
     def describe_features(self, features: Iterable[tuple[str, str, bool]]) -> None:
@@ -92,6 +104,9 @@ class StateMetrics:
         for name, stage, enabled in features:
             shown = "" if stage.upper() in ("GA", "STABLE") else stage.upper()
             self._features.labels(name, shown).set(1 if enabled else 0)
+
+    def read_handshakes(self, failed: int) -> None:
+        self._handshake_errors.value = failed
 
     def read_caches(self, caches: Iterable[CacheState], revision: int) -> None:
         for cache in caches:

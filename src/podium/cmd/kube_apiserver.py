@@ -258,6 +258,9 @@ async def _run(
         api = ApiServer(store, config, access=access, streams=Streams(kubelets, proxy), encryption=encryption)
         shares_port = arguments.permit_port_sharing == "true"
         server = Server(api.handler, reads_at_once=True, shares_port=shares_port)
+        api.metrics.registry.before_collection(
+            lambda: api.metrics.state.read_handshakes(server.handshake_errors)
+        )
         insecure = Server(insecure_flags.unsecured(api.handler), reads_at_once=True)
 
         async def replace_tls(made: Contexts, authorities: bool) -> None:

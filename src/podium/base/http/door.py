@@ -154,6 +154,7 @@ class Door:
             async with asyncio.timeout(server.handshake_timeout_s):
                 first = await _peek(connection)
             if first[:1] != bytes([_HANDSHAKE]):
+                server.handshake_errors += 1
                 _refuse(connection, first)
                 return
             handed_over = True
@@ -166,7 +167,7 @@ class Door:
                     ssl_handshake_timeout=server.handshake_timeout_s,
                 )
         except (OSError, TimeoutError):
-            pass  # ssl.SSLError too: that is between the peer and TLS.
+            server.handshake_errors += 1  # ssl.SSLError too: that is between the peer and TLS.
         finally:
             if not handed_over:
                 connection.close()

@@ -69,6 +69,8 @@ class Server:
         self.connections: set[Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.tls = False
+        self.handshake_errors = 0
+        """Connections that came to no agreement about TLS."""
         self._pacer: Pacer | None = None
         self._outbox: Outbox | None = None
         self.loop: asyncio.AbstractEventLoop

@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from podium.apiserver.chain import View, ViewChange
 from podium.apiserver.registry.special import service_fields as fields
+from podium.apiserver.registry.special.address_figures import PortFigures
 from podium.apiserver.registry.special.address_pool import AddressPool
+from podium.base.metrics import Registry
 from podium.machinery.errors import FieldError, InternalError, Invalid, Json, Object
 from podium.machinery.resource import Resource
 from podium.resources.core.service_validation import validate_addresses
@@ -34,17 +36,24 @@ class ServiceAllocator:
         *,
         node_port_range: tuple[int, int],
         chance: random.Random | None = None,
+        figures: PortFigures | None = None,
     ) -> None:
         self._addresses = addresses
         self._low, self._high = node_port_range
         self._random = chance or random.Random()
         self._ports: Counter[tuple[str, int]] = Counter()
+        self._figures = figures or PortFigures(Registry())
         self._record: Record | None = None
         services.subscribe(self._follow)
 
     def recorded_by(self, record: Record) -> None:
         """Call `record` with each Service written, so that what it holds can be shown elsewhere."""
         self._record = record
+
+    def collect(self) -> None:
+        """Set the figures of what ports are taken."""
+        taken = len({number for _, number in self._ports if self._low <= number <= self._high})
+        self._figures.usage(taken=taken, free=self._high - self._low + 1 - taken)
 
     async def settle(self, new: Object | None, old: Object | None) -> None:
         """Note that a Service has been stored (`old` None: created; `new` None: deleted)."""
@@ -154,14 +163,17 @@ class ServiceAllocator:
         number, protocol = port["nodePort"], port.get("protocol", "TCP")
         field = f"spec.ports[{index}].nodePort"
         if not self._low <= number <= self._high:
+            self._figures.refused("static")
             valid = f"{self._low}-{self._high}"
             detail = f"provided port is not in the valid range. The range of valid ports is {valid}"
             return [FieldError.invalid(field, number, detail)]
         if number in had or held.has_port(number):
             return []
         if any(self._ports[other, number] for other in ("TCP", "UDP", "SCTP")):
+            self._figures.refused("static")
             return [FieldError.invalid(field, number, "provided port is already allocated")]
         held.port(protocol, number)
+        self._figures.given("static")
         return []
 
     def _port_for(self, port: Object, alike: list[Object], held: _Held) -> int:
@@ -181,13 +193,17 @@ class ServiceAllocator:
         for _ in range(_ATTEMPTS):
             number = self._random.randint(self._low, self._high)
             if free(number):
-                held.port(protocol, number)
-                return number
+                return self._given(held, protocol, number)
         for number in range(self._low, self._high + 1):
             if free(number):
-                held.port(protocol, number)
-                return number
+                return self._given(held, protocol, number)
+        self._figures.refused("dynamic")
         raise _range_is_full("a nodePort")
+
+    def _given(self, held: _Held, protocol: str, number: int) -> int:
+        held.port(protocol, number)
+        self._figures.given("dynamic")
+        return number
 
 
 class _Held:
