@@ -267,3 +267,72 @@ def test_what_of_the_metadata_a_status_may_change(tmp_path: Path) -> None:
                 assert {n for n in names if after.get(n) != before.get(n)} == set(changed.split()), path
 
     asyncio.run(main())
+
+
+def test_a_change_cannot_say_that_an_object_is_being_deleted(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            await server.ok("POST", CONFIGMAPS, configmap("a"))
+            for field, value in (
+                ("deletionTimestamp", "2020-01-01T00:00:00Z"),
+                ("deletionGracePeriodSeconds", 3),
+            ):
+                patch = {"metadata": {field: value}}
+                status, refusal = await server.call(
+                    "PATCH", f"{CONFIGMAPS}/a", patch, type="application/merge-patch+json"
+                )
+                assert status == 422
+                assert refusal["details"]["causes"][0]["field"] == f"metadata.{field}"
+
+    asyncio.run(main())
+
+
+def test_owner_references_given_twice_are_kept_once_with_a_warning(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "u"}
+            other = {**owner, "name": "p"}  # One uid, yet not the same reference.
+            obj = configmap("a")
+            obj["metadata"]["ownerReferences"] = [owner, other, owner]
+            for method, target, words in (
+                ("POST", CONFIGMAPS, "please fix your requests; duplicate UID(s) observed: u"),
+                ("PUT", f"{CONFIGMAPS}/a", "please fix your requests; duplicate UID(s) observed: u"),
+            ):
+                response = await server.send(method, target, obj)
+                assert any(words in value for name, value in response.headers if name.lower() == "warning")
+                kept = (await server.ok("GET", f"{CONFIGMAPS}/a"))["metadata"]["ownerReferences"]
+                assert kept == [owner, other]
+
+    asyncio.run(main())
+
+
+def test_beside_a_body_the_query_of_a_deletion_counts_for_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            await server.ok("POST", CONFIGMAPS, configmap("a"))
+            told = await server.ok("DELETE", f"{CONFIGMAPS}/a?dryRun=All")
+            assert told["kind"] == "Status"
+            await server.ok("DELETE", f"{CONFIGMAPS}/a", {"dryRun": ["All", "All"]})
+            status, refusal = await server.call("DELETE", f"{CONFIGMAPS}/a?propagationPolicy=")
+            assert (status, refusal["details"]["causes"][0]["field"]) == (422, "propagationPolicy")
+            status, refusal = await server.call(
+                "DELETE", f"{CONFIGMAPS}/a", {"preconditions": {"uid": "another"}}
+            )
+            assert (status, refusal["details"]["kind"]) == (409, "ConfigMap")
+            await server.ok("DELETE", f"{CONFIGMAPS}/a?dryRun=All", {"propagationPolicy": "Background"})
+            status, _ = await server.call("GET", f"{CONFIGMAPS}/a")
+            assert status == 404
+
+    asyncio.run(main())
+
+
+def test_an_apply_without_a_manager_is_told_all_that_is_wrong(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            status, refusal = await server.call(
+                "PATCH", f"{CONFIGMAPS}/a?dryRun=x", configmap("a"), type="application/apply-patch+yaml"
+            )
+            assert status == 422
+            assert [cause["field"] for cause in refusal["details"]["causes"]] == ["fieldManager", "dryRun"]
+
+    asyncio.run(main())

@@ -34,6 +34,9 @@ APPLIED: list[tuple[str, list[Any], dict[str, Any]]] = [
     ),
     ("move", [{"op": "move", "from": "/a/b", "path": "/b"}], {**DOC, "a": {}, "b": "1"}),
     ("copy", [{"op": "copy", "from": "/a", "path": "/c"}], {**DOC, "c": {"b": "1"}}),
+    ("a missing value is null", [{"op": "add", "path": "/a"}], {**DOC, "a": None}),
+    ("a path is read from its first slash on", [{"op": "add", "path": "x/a", "value": 1}], {**DOC, "a": 1}),
+    ("replace the whole", [{"op": "replace", "path": "", "value": {"n": 1}}], {"n": 1}),
     ("test holds", [{"op": "test", "path": "/l", "value": [1, 2, 3]}], DOC),
     ("test of what is missing against null", [{"op": "test", "path": "/n", "value": None}], DOC),
 ]
@@ -55,7 +58,6 @@ FAILING: list[Any] = [
     [{"op": "add", "path": "/l/5", "value": 1}],
     [{"op": "add", "path": "/a/b/c", "value": 1}],
     [{"op": "add", "path": "no-slash", "value": 1}],
-    [{"op": "add", "path": "/a"}],
     [{"op": "fly", "path": "/a"}],
     [{"op": "copy", "path": "/a", "from": "/n"}],
     [{"path": "/a"}],
@@ -69,6 +71,10 @@ def test_what_cannot_be_performed_is_one_general_refusal(patch: list[Any]) -> No
         json_patch.apply(DOC, patch)
     assert caught.value.message == "the server rejected our request due to an error in our request"
     assert caught.value.status()["details"] == {}
+
+
+def test_null_changes_nothing() -> None:
+    assert json_patch.apply(DOC, None) == DOC
 
 
 def test_what_is_no_list_of_operations() -> None:

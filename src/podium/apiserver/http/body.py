@@ -22,6 +22,7 @@ from podium.base.http.message import Request
 from podium.machinery.codec import json, protobuf, yaml
 from podium.machinery.codec.json import cannot_be_handled
 from podium.machinery.errors import BadRequest, Object, UnsupportedMediaType
+from podium.machinery.golang import found_kind
 from podium.machinery.resource import Resource
 
 _DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
@@ -174,7 +175,11 @@ async def read_options(registry: Registry, request: Request, resource: Resource)
     except yaml.YamlError as error:
         raise BadRequest(str(error)) from None
     if not isinstance(obj, dict):
-        raise BadRequest("couldn't get version/kind; json parse error: not an object")
+        raise BadRequest(
+            f"couldn't get version/kind; json parse error: json: cannot unmarshal {found_kind(obj)} into Go "
+            'value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string '
+            '"json:\\"kind,omitempty\\"" }'
+        )
     problem = json.type_meta_problem(obj)
     if problem:
         raise BadRequest(problem)
@@ -182,12 +187,12 @@ async def read_options(registry: Registry, request: Request, resource: Resource)
     if kind != "DeleteOptions":
         raise BadRequest(
             f'no kind "{kind}" is registered for version "{version}" in scheme '
-            '"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
+            '"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"'
         )
     try:
         registry.schema_of(_DELETE_OPTIONS).decode(obj)
     except ValueError as error:
-        raise cannot_be_handled(kind, version.rpartition("/")[2], kind, str(error)) from None
+        raise BadRequest(str(error)) from None
     if request.audit is not None:
         request.audit.sent({"kind": kind, "apiVersion": version, **obj}, refers=False)
     return obj

@@ -31,7 +31,7 @@ _DIGITS_MAX = 100
 
 _MATCHES = ("Exact", "NotOlderThan", "")
 _PROPAGATIONS = ("Foreground", "Background", "Orphan", "nil")
-_VALIDATIONS = ("", "Ignore", "Warn", "Strict")
+_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 
 
 # --- single parameters
@@ -270,17 +270,22 @@ def manager_of(request: Request) -> str:
     return program[:128]
 
 
-def write_options(request: Request, call: Call, kind: str) -> None:
-    """Read CreateOptions, UpdateOptions or PatchOptions into `call`. Raises `Invalid`."""
+def write_options(
+    request: Request, call: Call, kind: str, refused: Callable[[], list[FieldError]] | None = None
+) -> None:
+    """Read CreateOptions, UpdateOptions or PatchOptions into `call`. Raises `Invalid`.
+
+    `refused` finds what else is wrong with them, which is said first.
+    """
     options: Object = {"kind": kind, "apiVersion": "meta.k8s.io/v1"}
     call.options = options
-    if not request.raw_query:
+    errors = refused() if refused is not None else []
+    if not request.raw_query and not errors:
         call.field_manager = manager_of(request)
         return
     dry_run = request.query.get("dryRun") or []
     manager = request.parameter("fieldManager")
     validation = request.parameter("fieldValidation")
-    errors: list[FieldError] = []
     if manager:
         errors += validate_field_manager(manager)
         options["fieldManager"] = manager
@@ -303,19 +308,22 @@ def _as_validation(text: str) -> FieldValidation:
 
 
 def _dry_run_errors(values: list[str]) -> list[FieldError]:
-    if len(values) == 1 and values[0] == "All":
+    if all(value == "All" for value in values):
         return []
     return [FieldError.not_supported("dryRun", values, ("All",))]
 
 
 def delete_options(request: Request, body: Object | None, call: Call) -> DeleteOptions:
-    """Read DeleteOptions from the body, else from the query. Raises `Invalid`, `BadRequest`."""
+    """Read DeleteOptions from the body, else from the query. Raises `Invalid`, `BadRequest`.
+
+    Beside a body the query counts for nothing, dryRun neither.
+    """
     given: Object = dict(body or {})
     if body is None and request.raw_query:
         grace = integer(request, "gracePeriodSeconds")
         if grace is not None:
             given["gracePeriodSeconds"] = grace
-        if request.parameter("propagationPolicy"):
+        if "propagationPolicy" in request.query:
             given["propagationPolicy"] = request.parameter("propagationPolicy")
         orphan = boolean(request, "orphanDependents")
         if orphan is not None:
@@ -325,8 +333,6 @@ def delete_options(request: Request, body: Object | None, call: Call) -> DeleteO
         ignore = boolean(request, IGNORE_READ_ERROR)
         if ignore is not None:
             given[IGNORE_READ_ERROR] = ignore
-    elif request.raw_query and "dryRun" in request.query and "dryRun" not in given:
-        given["dryRun"] = request.query["dryRun"]
     if not call.served.unsafe_deletion:
         given.pop(IGNORE_READ_ERROR, None)
     errors = _delete_option_errors(given)

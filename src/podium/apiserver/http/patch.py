@@ -16,7 +16,7 @@ from podium.apiserver.registry.patch import (
 )
 from podium.apiserver.registry.registry import Registry
 from podium.base.http.message import Request, Response
-from podium.machinery.errors import FieldError, Invalid, UnsupportedMediaType
+from podium.machinery.errors import FieldError, UnsupportedMediaType
 
 
 async def patch_object(registry: Registry, call: Call, request: Request) -> Response:
@@ -30,8 +30,7 @@ async def patch_object(registry: Registry, call: Call, request: Request) -> Resp
         )
     if type not in types:
         raise UnsupportedMediaType("415: Unsupported Media Type", details={})
-    write_options(request, call, "PatchOptions")
-    force = check_patch_options(call, request, type)
+    force = patch_options(request, call, type)
     raw = await request.read_body()
     if request.audit is not None:
         request.audit.patched(raw, type)
@@ -44,17 +43,17 @@ def patch_types(registry: Registry) -> tuple[str, ...]:
     return (*TYPES, APPLY_CBOR) if CBOR in registry.media_types else TYPES
 
 
-def check_patch_options(call: Call, request: Request, type: str) -> bool:
-    """Return whether an apply is forced. Raises `Invalid`."""
+def patch_options(request: Request, call: Call, type: str) -> bool:
+    """Read PatchOptions into `call`; return whether an apply is forced. Raises `Invalid`."""
     manager, force = request.parameter("fieldManager"), request.parameter("force")
-    errors: list[FieldError] = []
-    if type in (APPLY, APPLY_CBOR):
-        if not manager:
-            errors.append(FieldError.required("fieldManager", "is required for apply patch"))
-    elif force:
-        errors.append(FieldError.forbidden("force", "may not be specified for non-apply patch"))
-    if errors:
-        raise Invalid.of("PatchOptions", "meta.k8s.io", "", errors)
+
+    def refused() -> list[FieldError]:
+        if type in (APPLY, APPLY_CBOR):
+            required = FieldError.required("fieldManager", "is required for apply patch")
+            return [] if manager else [required]
+        return [FieldError.forbidden("force", "may not be specified for non-apply patch")] if force else []
+
+    write_options(request, call, "PatchOptions", refused)
     if force:
         call.options["force"] = force.lower() not in ("false", "0")
     return bool(call.options.get("force"))

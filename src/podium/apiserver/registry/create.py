@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from podium.apiserver.cacher.entry import Entry
 from podium.apiserver.chain import Attributes
+from podium.apiserver.registry import owners
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.checking import checked
 from podium.apiserver.registry.fields import track_create
@@ -70,8 +71,10 @@ def match_namespace(call: Call, metadata: Object) -> None:
 async def _create_once(registry: Registry, call: Call, obj: Object, *, tracked: bool) -> Result:
     served = call.served
     if not tracked:
+        owners.without_repeats(call, obj)
         track_create(registry, call, obj)
     attributes = await registry.admit(call, "CREATE", obj)
+    owners.without_repeats(call, obj, admitted=True)
     match_namespace(call, obj["metadata"])  # Webhooks do not move it elsewhere.
     stored = served.to_storage(obj)
     if registry.services is None or not is_service(served.storage):

@@ -12,7 +12,7 @@ from podium.apiserver.registry.result import Result
 from podium.apiserver.registry.special.services import is_service
 from podium.apiserver.registry.update import RACES_MAX, conflict, not_found
 from podium.base.clock import Clock, parse_rfc3339, rfc3339
-from podium.machinery.errors import Object
+from podium.machinery.errors import Conflict, Object
 from podium.machinery.resource import Resource
 from podium.store.protocol import KeyMissing, RevisionMismatch
 
@@ -83,7 +83,7 @@ async def _delete_once(registry: Registry, call: Call, options: DeleteOptions, e
 async def _apply(registry: Registry, call: Call, entry: Entry, stored_old: Object, marked: Marked) -> Result:
     served = call.served
     if call.dry_run:
-        return Result(served=served, object=served.from_storage(marked.obj))
+        return Result(served=served, object=served.from_storage(marked.obj), created=marked.remove)
     key = served.root.prefix + entry.key
     revision = entry.revision
     if marked.obj != stored_old:
@@ -105,17 +105,23 @@ async def _apply(registry: Registry, call: Call, entry: Entry, stored_old: Objec
 def check_preconditions(call: Call, options: DeleteOptions, old: Object) -> None:
     metadata = old["metadata"]
     if options.uid is not None and options.uid != metadata["uid"]:
-        raise conflict(
+        raise _unmet(
             call,
             f"the UID in the precondition ({options.uid}) does not match the UID in record "
             f"({metadata['uid']}). The object might have been deleted and then recreated",
         )
     if options.resource_version is not None and options.resource_version != metadata["resourceVersion"]:
-        raise conflict(
+        raise _unmet(
             call,
             f"the ResourceVersion in the precondition ({options.resource_version}) does not match the "
             f"ResourceVersion in record ({metadata['resourceVersion']}). The object might have been modified",
         )
+
+
+def _unmet(call: Call, why: str) -> Conflict:
+    """Return the conflict of a precondition that does not hold; upstream names the kind in it."""
+    resource = call.served.resource
+    return Conflict.of(resource.kind, resource.group, call.name, why)
 
 
 # --- plans

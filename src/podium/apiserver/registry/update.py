@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from podium.apiserver.cacher.entry import Entry
 from podium.apiserver.chain import Attributes
-from podium.apiserver.registry import unreadable
+from podium.apiserver.registry import owners, unreadable
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.checking import checked
 from podium.apiserver.registry.create import create, match_namespace
@@ -117,9 +117,12 @@ async def _modify_once(
     new = await transform(old)
     if system:
         return await _write(registry, call, entry, served.to_storage(new), served.to_storage(old))
+    if replaces:
+        owners.without_repeats(call, new)
     if not tracked and call.subresource != "finalize":
         track_update(registry, call, new, old)
     attributes = await registry.admit(call, "UPDATE", new, old)
+    owners.without_repeats(call, new, admitted=True)
     check_preconditions(call, new, old, exact_uid=replaces)
     stored_old, stored = served.to_storage(old), served.to_storage(new)
     if registry.services is None or call.subresource or not is_service(served.storage):
@@ -215,11 +218,10 @@ def prepare_update(registry: Registry, call: Call, stored: Object, stored_old: O
     if not metadata.get("uid"):
         metadata["uid"] = before["uid"]
     _carry(metadata, before, "creationTimestamp")
+    # What says that an object is being deleted stays; to say it of another is refused as a change.
     if before.get("deletionTimestamp"):
         metadata["deletionTimestamp"] = before["deletionTimestamp"]
-    else:
-        metadata.pop("deletionTimestamp", None)
-    if metadata.get("deletionGracePeriodSeconds") is None or not before.get("deletionTimestamp"):
+    if metadata.get("deletionGracePeriodSeconds") is None:
         _carry(metadata, before, "deletionGracePeriodSeconds")
     if storage.generation and call.subresource != "status" and _spec_changed(call, stored, stored_old):
         metadata["generation"] = before.get("generation", 0) + 1

@@ -1,7 +1,8 @@
 """JSON Patch (RFC 6902), with the liberties that upstream's library takes.
 
 Those are: `replace` of a missing member adds it, a negative index counts from the end, `test` of a missing
-member against null holds. Whatever fails, upstream says the same general sentence with status 422.
+member against null holds, a missing value is null, what stands before the first slash of a path is not read,
+null is a patch without operations. Whatever fails, upstream says the same general sentence with status 422.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ def apply(obj: Object, patch: Json) -> Object:
     Raises BadRequest for a patch that is no list of operations, TooLarge for too many of them, and Invalid
     (422) when one cannot be performed, which is TestFailed where that was a test.
     """
+    if patch is None:
+        return obj
     if not isinstance(patch, list):
         raise _undecodable(patch, "[]handlers.jsonPatchOp")
     for operation in patch:
@@ -105,9 +108,7 @@ class _Document:
                 raise _Failed
 
     def _value(self, operation: Object) -> Json:
-        if "value" not in operation:
-            raise _Failed
-        value = operation["value"]
+        value = operation.get("value")
         if isinstance(value, dict | list):
             self.may_be_deeper = True
         return deep_copy(value)
@@ -148,6 +149,9 @@ class _Document:
             raise _Failed
 
     def _replace(self, path: Json, value: Json) -> None:
+        if path == "" and isinstance(value, dict):
+            self.root = value
+            return
         parent, key = self._parent(path, writable=True)
         if isinstance(parent, list):
             parent[_index(key, len(parent))] = value
@@ -165,9 +169,9 @@ class _Document:
 
     def _parent(self, path: Json, *, writable: bool) -> tuple[Any, str]:
         """Return the container that holds what `path` names, and the last part of the path."""
-        if not isinstance(path, str) or not path.startswith("/"):
+        if not isinstance(path, str) or "/" not in path:
             raise _Failed
-        *parts, last = (part.replace("~1", "/").replace("~0", "~") for part in path[1:].split("/"))
+        _, *parts, last = (part.replace("~1", "/").replace("~0", "~") for part in path.split("/"))
         if writable:
             self.root = self._owned(self.root)
         here = self.root

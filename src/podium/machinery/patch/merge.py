@@ -11,6 +11,8 @@ def apply(obj: Object, patch: Json) -> Object:
 
     Raises BadRequest when the patch is no object.
     """
+    if patch is None:
+        raise BadRequest("Invalid JSON Patch")
     if not isinstance(patch, dict):
         raise BadRequest(
             f"error decoding patch: json: cannot unmarshal {found_kind(patch)} into Go value of type "

@@ -28,8 +28,11 @@ _BAD_ORDER = "invalid patch format of setElementOrder list"
 def apply(obj: Object, patch: Json, schema: Schema) -> Object:
     """Return `obj` with `patch` merged in by `schema`; both stay as they are.
 
-    Raises BadRequest for a malformed patch, PlainError (500, as upstream) for directives that make no sense.
+    Null changes nothing. Raises BadRequest for a malformed patch, PlainError (500, as upstream) for
+    directives that make no sense.
     """
+    if patch is None:
+        return obj
     if not isinstance(patch, dict):
         raise BadRequest(
             f"json: cannot unmarshal {found_kind(patch)} into Go value of type map[string]interface {{}}"

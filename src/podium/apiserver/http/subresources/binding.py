@@ -29,9 +29,7 @@ async def bind(registry: Registry, call: Call, request: Request, info: RequestIn
     name = binding["metadata"].get("name") or ""
     if info.subresource:
         if name != call.name:
-            raise BadRequest(
-                f"the name of the object ({name}) does not match the name on the URL ({call.name})"
-            )
+            raise BadRequest("name in URL does not match name in Binding object")
     else:
         call.served, call.name, call.subresource = registry.catalog.of(PODS), name, "binding"
     target: Object = binding.get("target") or {}

@@ -11,7 +11,7 @@ from podium.apiserver.chain import RequestInfo
 from podium.apiserver.http.body import media_type, read_object
 from podium.apiserver.http.negotiation import Accepted, accepted
 from podium.apiserver.http.options import get_version, write_options
-from podium.apiserver.http.patch import check_patch_options, patch_types
+from podium.apiserver.http.patch import patch_options, patch_types
 from podium.apiserver.http.respond import encoded
 from podium.apiserver.registry.apply import decode_config
 from podium.apiserver.registry.call import Call
@@ -55,8 +55,7 @@ async def _patch(registry: Registry, call: Call, request: Request, wanted: Accep
     type = media_type(request)
     if type not in patch_types(registry):
         raise UnsupportedMediaType("415: Unsupported Media Type", details={})
-    write_options(request, call, "PatchOptions")
-    force = check_patch_options(call, request, type)
+    force = patch_options(request, call, type)
     raw = await request.read_body()
     if request.audit is not None:
         request.audit.patched(raw, type)
