@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from podium.apiserver import admission
+from podium.apiserver.authn.impersonation_metrics import ImpersonationMetrics
 from podium.apiserver.authn.oidc.metrics import JwtMetrics
 from podium.apiserver.authn.service_account_metrics import ServiceAccountMetrics
 from podium.apiserver.authn.token_cache import TokenCacheMetrics
@@ -73,6 +74,7 @@ METRICS: dict[str, Callable[[Registry], object]] = {
         JwtMetrics(registry),
         TokenCacheMetrics(registry),
         AuthorizationMetrics(registry),
+        ImpersonationMetrics(registry),
     ),
     "kube-apiserver, at /metrics/slis": HealthMetrics,
     "kube-apiserver, with --encryption-provider-config": EncryptionMetrics,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from podium.apiserver import admission, authn, authz
 from podium.apiserver.authn.impersonation import HeaderImpersonator
+from podium.apiserver.authn.impersonation_metrics import ImpersonationMetrics
 from podium.apiserver.bootstrap import node_rules
 from podium.apiserver.chain import Access, AccessFactory, Reader
 from podium.base.clock import Clock
@@ -31,7 +32,9 @@ def access_factory(
             authorizer=authorizing.authorizer,
             recognise=authentication.recognise,
             permits=authorizing.permits,
-            impersonator=HeaderImpersonator(authorizing.authorizer),
+            impersonator=HeaderImpersonator(
+                authorizing.authorizer, ImpersonationMetrics(registry or Registry())
+            ),
             # The escalation checks judge what the plugins have made of an object.
             admission=(
                 *admission.build(reader, authorizing.authorizer, clock=clock, choice=plugins),

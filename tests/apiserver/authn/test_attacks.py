@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from podium.apiserver import authn
 from podium.apiserver.authn.impersonation import HeaderImpersonator
+from podium.apiserver.authn.impersonation_metrics import ImpersonationMetrics
 from podium.apiserver.authn.issued import Bundle
 from podium.apiserver.authn.oidc.config import (
     AuthenticationConfiguration,
@@ -38,6 +39,7 @@ from podium.apiserver.authn.token_file import TokenFileAuthenticator
 from podium.apiserver.chain import Decision, RequestInfo, User
 from podium.base import pki
 from podium.base.http.message import Request
+from podium.base.metrics import Registry
 from podium.machinery.errors import BadRequest, Forbidden, Unauthorized
 from podium.resources.core.nodes import NODES
 from podium.resources.core.pods import PODS
@@ -565,6 +567,38 @@ def test_impersonation_with_rights_to_it_all() -> None:
     assert not [name for name, _ in sent.headers if name.startswith("impersonate-")], (
         "nobody acts on it again"
     )
+
+
+def test_impersonation_is_counted_by_mode() -> None:
+    registry = Registry()
+    narrow = (
+        ("impersonate:user-info", "authentication.k8s.io/users", "jane"),
+        ("impersonate-on:user-info:get", "secrets", ""),
+    )
+    impersonator = HeaderImpersonator(Rights(USERS, *narrow), ImpersonationMetrics(registry))
+    asyncio.run(impersonator.impersonate(User(name="m"), request(USER), asks("get", "secrets")))
+    asyncio.run(impersonator.impersonate(User(name="m"), request(USER), asks("get", "pods")))
+    with pytest.raises(Forbidden):
+        asyncio.run(
+            impersonator.impersonate(
+                User(name="m"), request(USER, ("Impersonate-Group", "a")), asks("get", "pods")
+            )
+        )
+    counted = {
+        line
+        for line in registry.text().decode().splitlines()
+        if line.startswith("apiserver_impersonation") and "_total{" in line
+    }
+    prefix = "apiserver_impersonation"
+    assert counted == {
+        f'{prefix}_attempts_total{{mode="user-info",decision="allowed"}} 1',
+        f'{prefix}_attempts_total{{mode="legacy",decision="allowed"}} 1',
+        f'{prefix}_attempts_total{{mode="",decision="denied"}} 1',
+        f'{prefix}_authorization_attempts_total{{mode="user-info",decision="allowed"}} 2',
+        f'{prefix}_authorization_attempts_total{{mode="user-info",decision="denied"}} 2',
+        f'{prefix}_authorization_attempts_total{{mode="legacy",decision="allowed"}} 2',
+        f'{prefix}_authorization_attempts_total{{mode="legacy",decision="denied"}} 1',
+    }
 
 
 # --- where a token stands

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from time import perf_counter
 from urllib.parse import unquote
 
+from podium.apiserver.authn.impersonation_metrics import ImpersonationMetrics
 from podium.apiserver.authn.names import NODES, node_of, service_account_groups, split_service_account
 from podium.apiserver.authn.service_account import NODE_NAME
 from podium.apiserver.authz.messages import forbidden
@@ -24,6 +26,7 @@ from podium.apiserver.chain import (
     User,
 )
 from podium.base.http.message import Headers, Request
+from podium.base.metrics import Registry
 from podium.machinery.errors import BadRequest, Forbidden
 
 _ANY = "impersonate-"
@@ -49,13 +52,15 @@ class Wanted:
 class HeaderImpersonator:
     """Checks the right to impersonate, and answers with the impersonated user."""
 
-    def __init__(self, authorizer: Authorizer) -> None:
+    def __init__(self, authorizer: Authorizer, metrics: ImpersonationMetrics | None = None) -> None:
         self._authorizer = authorizer
+        self._metrics = metrics or ImpersonationMetrics(Registry())
 
     async def impersonate(self, user: User, request: Request, info: RequestInfo) -> User:
         wanted = take_wanted(request.headers)
         if wanted is None:
             return user
+        started = perf_counter()
         refusal: Forbidden | None = None
         for mode in modes(wanted, user):
             try:
@@ -65,9 +70,11 @@ class HeaderImpersonator:
                 became = await self._become(user, wanted, mode)
                 if request.audit is not None:
                     request.audit.impersonated(became, "" if mode == _LEGACY else f"impersonate:{mode}")
+                self._metrics.attempted(_shown(mode), allowed=True, seconds=perf_counter() - started)
                 return became
             except Forbidden as error:
                 refusal = refusal or error
+        self._metrics.attempted("", allowed=False, seconds=perf_counter() - started)
         assert refusal is not None, "the plain mode is always tried"
         raise refusal
 
@@ -110,9 +117,18 @@ class HeaderImpersonator:
         if associated:
             # The grant must hold for the service account on whatever node: what ties it to one is left out.
             user = replace(user, extra={})
+        started = perf_counter()
         decision = await self._authorizer.authorize(user, info)
+        mode = info.verb.partition(":")[2].partition(":")[0]
+        self._metrics.checked(
+            mode or _shown(_LEGACY), allowed=decision.allowed, seconds=perf_counter() - started
+        )
         if not decision.allowed:
             raise forbidden(user, info, decision.reason)
+
+
+def _shown(mode: str) -> str:
+    return "legacy" if mode == _LEGACY else mode
 
 
 def modes(wanted: Wanted, user: User) -> list[str]:
