@@ -265,6 +265,11 @@ def test_what_of_the_metadata_a_status_may_change(tmp_path: Path) -> None:
                 after = (await server.ok("PATCH", url, written, type=merge))["metadata"]
                 names = written["metadata"].keys()
                 assert {n for n in names if after.get(n) != before.get(n)} == set(changed.split()), path
+                if "managedFields" not in before:
+                    continue  # As upstream, nobody is said to own a part of what nobody owned.
+                entries = [e for e in after["managedFields"] if "subresource" in e]
+                owned = entries[0]["fieldsV1"]["f:metadata"].keys() if entries else set()
+                assert owned == {f"f:{name}" for name in changed.split()}, path
 
     asyncio.run(main())
 
@@ -283,6 +288,18 @@ def test_a_change_cannot_say_that_an_object_is_being_deleted(tmp_path: Path) -> 
                 )
                 assert status == 422
                 assert refusal["details"]["causes"][0]["field"] == f"metadata.{field}"
+
+    asyncio.run(main())
+
+
+def test_a_pods_status_does_not_touch_its_deletion(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            await server.ok("POST", PODS, pod("p"))
+            marked = {"metadata": {"deletionTimestamp": "2020-01-01T00:00:00Z"}}
+            merge = "application/merge-patch+json"
+            left = await server.ok("PATCH", f"{PODS}/p/status", marked, type=merge)
+            assert "deletionTimestamp" not in left["metadata"]
 
     asyncio.run(main())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from podium.apiserver.registry.call import Call
@@ -17,6 +18,27 @@ if TYPE_CHECKING:
 
 _STATUS = (("status",),)
 _NOT_STATUS = (("spec",),)
+_NOT_STATUS_OF: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "deployments.apps": (("metadata", "labels"),),
+    "pods": (("metadata", "deletionTimestamp"), ("metadata", "ownerReferences")),
+}
+"""What of the metadata the status of some kinds cannot set, by group and plural."""
+_NO_METADATA_BY_STATUS = frozenset(
+    (
+        "devicetaintrules.resource.k8s.io",
+        "flowschemas.flowcontrol.apiserver.k8s.io",
+        "podgroups.scheduling.k8s.io",
+        "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io",
+        "resourceclaims.resource.k8s.io",
+        "resourcepoolstatusrequests.resource.k8s.io",
+        "servicecidrs.networking.k8s.io",
+        "storageversionmigrations.storagemigration.k8s.io",
+        "storageversions.internal.apiserver.k8s.io",
+        "validatingadmissionpolicies.admissionregistration.k8s.io",
+        "volumeattachments.storage.k8s.io",
+    )
+)
+"""Kinds whose status cannot set any of the metadata."""
 _NOT_STATUS_OF_CUSTOM = (("metadata",), ("spec",))
 
 
@@ -29,9 +51,9 @@ def ignored(call: Call) -> tuple[tuple[str, ...], ...]:
     if not resource.status:
         return ()
     if call.subresource == "status":
-        if call.served.custom:
+        if call.served.custom or resource.group_plural in _NO_METADATA_BY_STATUS:
             return _NOT_STATUS_OF_CUSTOM
-        return _NOT_STATUS
+        return (*_NOT_STATUS, *_NOT_STATUS_OF.get(resource.group_plural, ()))
     return _STATUS if not call.subresource else ()
 
 

@@ -49,7 +49,8 @@ def _narrow_to_pod_status(new: Object, old: Object, clock: Clock) -> None:
     """pods/status: the status; what kubelets of old did not know of it stays, and so do the owners, which
     they wrote wrongly."""
     narrow_to_status(new, old, clock)
-    _carry(new["metadata"], old["metadata"], "ownerReferences")
+    for name in ("ownerReferences", "deletionTimestamp"):
+        _carry(new["metadata"], old["metadata"], name)
     status, before = dict(new.get("status") or {}), old.get("status") or {}
     for key in ("qosClass", "observedGeneration"):
         if not status.get(key) and before.get(key):
