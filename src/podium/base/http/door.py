@@ -117,6 +117,9 @@ class Door:
 
     async def close(self) -> None:
         """Let nobody in any more, those neither who are at the door."""
+        self._accepting.cancel()
+        # Who was let in a moment ago begins to enter: a task cancelled before would not close its socket.
+        await asyncio.sleep(0)
         tasks = [self._accepting, *self._entering]
         for task in tasks:
             task.cancel()
