@@ -274,7 +274,8 @@ async def fan_out(server: Server, scale: Scale) -> None:
         beside_ms = await cost_of_a_write(server, writer, f"{CONFIGMAPS}/watched")
         for _ in range(3):
             figures = await paced(server, writer, f"{secrets}/watched", scale, arrived, watching)
-            best = min(best or figures, figures)
+            # Like the best slice of other loads: what disturbs one run shows in its slowest writes.
+            best = min(best or figures, figures, key=lambda found: found[-1])
     writer.close()
     cpu_us, rate, p50_ms, p99_ms = best
     print(

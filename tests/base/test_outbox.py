@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, cast
 
-from podium.base.http.stream import FLUSHES_A_TURN, Outbox
+import pytest
+
+from podium.base.http import stream as outboxes
+from podium.base.http.stream import FLUSHES_A_TURN, REST, REST_MIN_S, Outbox
 
 
 class Loop:
@@ -57,7 +61,10 @@ def test_few_streams_wait_for_nobody() -> None:
     assert (loop.callbacks, loop.delays) == ([], [])
 
 
-def test_many_streams_rest_between_turns_and_send_in_one_piece_what_came_meanwhile() -> None:
+def test_many_streams_rest_now_and_then_and_send_in_one_piece_what_came_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outboxes, "REST_MIN_S", 0.0)
     loop = Loop()
     outbox = Outbox(cast(Any, loop))
     streams = [Recorder(outbox) for _ in range(2 * FLUSHES_A_TURN)]
@@ -72,3 +79,16 @@ def test_many_streams_rest_between_turns_and_send_in_one_piece_what_came_meanwhi
     first, second = streams[:FLUSHES_A_TURN], streams[FLUSHES_A_TURN:]
     assert all(stream.sent == [b"a", b"b"] for stream in first)
     assert all(stream.sent == [b"ab"] for stream in second)
+
+
+def test_rests_too_short_for_the_loops_timers_are_saved_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0.0, 1.5 * REST_MIN_S / REST / 2)  # each turn seems to take so long
+    monkeypatch.setattr(outboxes, "perf_counter", lambda: next(clock))
+    loop = Loop()
+    outbox = Outbox(cast(Any, loop))
+    for stream in [Recorder(outbox) for _ in range(3 * FLUSHES_A_TURN)]:
+        stream.write(b"a")
+    loop.turn()
+    assert loop.delays == [], "the next turn comes at once"
+    loop.turn()
+    assert loop.delays == [pytest.approx(1.5 * REST_MIN_S)]

@@ -15,21 +15,25 @@ if TYPE_CHECKING:
 
 STREAM_FLUSH_BYTES = 256 * 1024
 """A turn of the loop that writes more than this sends it in several pieces."""
-FLUSHES_A_TURN = 128
-"""After so many streams, others get their turn of the loop: a thousand would hold it for a good while."""
-REST = 0.35
-"""How long the other streams wait then, as a part of what the turn took. What is written to them meanwhile
+FLUSHES_A_TURN = 32
+"""After so many streams, others get their turn of the loop: a write needs several, and waits for each."""
+REST = 0.25
+"""How long streams wait now and then, as a part of what their turns took. What is written to them meanwhile
 leaves in the same piece: with a thousand watchers, sending costs more than what is sent."""
+REST_MIN_S = 0.001
+"""The loop's timers know no less."""
 
 
 class Outbox:
     """The streams of one server that have something to send: one callback of the loop serves them all."""
 
-    __slots__ = ("_chunk", "_chunked", "_loop", "_streams")
+    __slots__ = ("_chunk", "_chunked", "_loop", "_rest_s", "_streams")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._streams: deque[Stream] = deque()
+        self._rest_s = 0.0
+        """What others are owed."""
         self._chunked: list[bytes] = []
         self._chunk = b""
 
@@ -47,7 +51,12 @@ class Outbox:
                 streams.popleft().flush()
         finally:
             if streams:
-                self._loop.call_later((perf_counter() - started) * REST, self._flush)
+                self._rest_s += (perf_counter() - started) * REST
+                if self._rest_s < REST_MIN_S:
+                    self._loop.call_soon(self._flush)
+                else:
+                    self._loop.call_later(self._rest_s, self._flush)
+                    self._rest_s = 0.0
 
     def chunk(self, pieces: list[bytes], size: int) -> bytes:
         """Return `pieces`, of `size` bytes together, as one chunk. Thousands of streams in a row may send the
