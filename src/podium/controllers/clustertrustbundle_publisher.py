@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from podium.base.metrics import Registry, exponential
+from podium.controllers.common.sync_figures import counted
 from podium.machinery import meta
-from podium.machinery.errors import AlreadyExists, ApiError, NotFound, Object
+from podium.machinery.errors import AlreadyExists, NotFound, Object
 from podium.resources.certificates.clustertrustbundles import CLUSTERTRUSTBUNDLES
 from podium.runtime.controller import Caches, Context, Controller, Watch
 from podium.runtime.informer import Delta
@@ -78,16 +79,9 @@ def clustertrustbundle_publisher(ca: str) -> Controller:
     """Return the controller that publishes `ca` (PEM)."""
 
     async def reconcile(context: Context, _key: str) -> float | None:
-        metrics, began_s, code = context.metrics.of(BundleMetrics), context.clock.monotonic_s(), "500"
-        try:
+        metrics = context.metrics.of(BundleMetrics)
+        with counted(context.clock, metrics.syncs, metrics.duration):
             await publish(context)
-            code = "200"
-        except ApiError as error:
-            code = str(error.code)
-            raise
-        finally:
-            metrics.syncs.labels(code).inc()
-            metrics.duration.labels(code).observe(context.clock.monotonic_s() - began_s)
         return None
 
     async def publish(context: Context) -> None:

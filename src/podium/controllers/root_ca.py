@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from podium.controllers.common.sync_figures import counted
 from podium.controllers.figures import RootCaMetrics
 from podium.machinery import meta
-from podium.machinery.errors import AlreadyExists, ApiError, Forbidden, Object
+from podium.machinery.errors import AlreadyExists, Forbidden, Object
 from podium.resources.core.configmaps import CONFIGMAPS
 from podium.resources.core.namespaces import NAMESPACES
 from podium.runtime.controller import Caches, Context, Controller, Watch, namespace_is_terminating, own_key
@@ -55,16 +56,9 @@ def root_ca_publisher(ca: str) -> Controller:
     """Return the controller that publishes `ca` (PEM)."""
 
     async def reconcile(context: Context, key: str) -> float | None:
-        metrics, began_s, code = context.metrics.of(RootCaMetrics), context.clock.monotonic_s(), "500"
-        try:
+        metrics = context.metrics.of(RootCaMetrics)
+        with counted(context.clock, metrics.syncs, metrics.seconds):
             await publish(context, key)
-            code = "200"
-        except ApiError as error:
-            code = str(error.code)
-            raise
-        finally:
-            metrics.syncs.labels(code).inc()
-            metrics.seconds.labels(code).observe(context.clock.monotonic_s() - began_s)
         return None
 
     async def publish(context: Context, key: str) -> None:
