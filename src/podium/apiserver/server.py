@@ -627,8 +627,8 @@ class ApiServer:
         )
         for name, check in self._encryption.checks.items() if self._encryption is not None else ():
             plain.add_check(name, check)
-        plain.add_document("/version", self._version)
-        plain.add_document("/", lambda: {"paths": self._paths()})
+        plain.add_document("/version", self._version, indented=True)
+        plain.add_document("/", lambda: {"paths": self._paths()}, indented=True)
         plain.add_handler("/metrics", lambda _request: _figures(self.metrics.registry))
         if self._flow_control is not None:
             from podium.apiserver.flowcontrol.dumps import PREFIX, Dumps  # noqa: PLC0415

@@ -168,10 +168,11 @@ def item_key(value: Json, shape: Shape) -> str:
     """Return the path element of an item of a set or an associative list. Raises `CompareError`."""
     if shape.list_type == "set":
         if isinstance(value, dict | list) or value is None:
-            raise CompareError("associative list without keys has an element that's a map type")
+            raise CompareError(_no_element_of_a_set(value))
         return "v:" + orjson.dumps(value).decode()
     if not isinstance(value, dict):
-        raise CompareError("associative list with keys may not have non-map elements")
+        elements = "a null element" if value is None else "non-map elements"
+        raise CompareError(f"associative list with keys may not have {elements}")
     if len(shape.map_keys) == 1:
         only = value.get(shape.map_keys[0])
         if only is not None:
@@ -189,6 +190,14 @@ def item_key(value: Json, shape: Shape) -> str:
             "(and doesn't have default values for any key fields)"
         )
     return "k:" + orjson.dumps(keys, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _no_element_of_a_set(value: Json) -> str:
+    if isinstance(value, dict):
+        return "associative list without keys has an element that's a map type"
+    if isinstance(value, list):
+        return "not supported: associative list with lists as elements"
+    return "associative list without keys has an element that's an explicit null"
 
 
 def field_set(value: Json, shape: Shape, *, atomic: bool = False) -> FieldSet:

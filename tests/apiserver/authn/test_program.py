@@ -82,6 +82,30 @@ def test_a_token_lives_no_longer_than_allowed(api: Api) -> None:
     assert request_token(api, expirationSeconds=7200).headers.get_all("warning") is None
 
 
+TOKEN_KIND = "TokenRequest.authentication.k8s.io"
+BOUND = "the UID in the bound object reference (x) does not match the UID in record"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "says"),
+    [
+        ({"metadata": {"name": "x"}}, 422, f'{TOKEN_KIND} "robot" is invalid: metadata.name: Invalid value'),
+        ({"metadata": {"uid": "x"}}, 409, f'cannot be fulfilled on {TOKEN_KIND} "robot": the UID in the'),
+        ({"kind": "Secret", "name": "bound", "uid": "x"}, 409, f'fulfilled on Secret "bound": {BOUND}'),
+        ({"kind": "Pod", "name": "none", "uid": "x"}, 404, 'pods "none" not found'),
+        ({"kind": "Secret", "apiVersion": "a/v1"}, 400, "cannot bind token to object of type a/v1, Kind=Sec"),
+        ({"kind": "Foo"}, 400, "cannot bind token to object of type /, Kind=Foo"),
+    ],
+    ids=["name", "uid", "bound-uid", "none", "group", "kind"],
+)
+def test_requests_for_something_else_are_refused(api: Api, body: Any, code: int, says: str) -> None:
+    api.ask("POST", "/api/v1/namespaces/default/secrets", {"metadata": {"name": "bound"}})
+    body = body if "metadata" in body else {"spec": {"boundObjectRef": body}}
+    refused = api.ask("POST", f"{ACCOUNTS}/robot/token", body)
+    assert refused.status == code
+    assert says in refused.body["message"]
+
+
 def legacy(folder: Path, uid: str, **changes: Any) -> str:
     prefix = "kubernetes.io/serviceaccount/"
     claims = {

@@ -104,8 +104,18 @@ def run(directory: Path, scenario: Callable[[Api], Awaitable[None]]) -> None:
 )
 def test_people_get_it_prettier(agent: str, query: str, lines: int, tmp_path: Path) -> None:
     async def scenario(server: Api) -> None:
-        body = content(await get(server, f"/api/v1/namespaces/default{query}", user_agent=agent))
-        assert min(len(body.strip().splitlines()), 2) == lines
+        for name in ("default", "none"):  # an object, and the Status that there is none
+            body = content(await get(server, f"/api/v1/namespaces/{name}{query}", user_agent=agent))
+            assert min(len(body.strip().splitlines()), 2) == lines
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("path", ["/version", "/"])
+def test_documents_for_people_are_indented_for_everybody(path: str, tmp_path: Path) -> None:
+    async def scenario(server: Api) -> None:
+        body = content(await get(server, path, user_agent="kubectl/v1.36.0"))
+        assert body.startswith(b'{\n  "') and body.endswith(b"\n}")
 
     run(tmp_path, scenario)
 

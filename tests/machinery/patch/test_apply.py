@@ -106,6 +106,22 @@ def test_force_takes_the_field_over() -> None:
     assert [entry["manager"] for entry in obj["metadata"]["managedFields"]] == ["two"]
 
 
+def test_what_kubectl_has_applied_from_its_side_is_no_conflict_and_the_rest_is() -> None:
+    last = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"applied":"1","since":"1"}}'
+    live = apply_data(None, {"applied": "1", "since": "2", "never": "1"}, "kubectl-client-side-apply")
+    live["metadata"]["annotations"] = {server_side.LAST_APPLIED: last}
+    wanted = {"applied": "9", "since": "9", "never": "9"}
+    for manager, disputed in (
+        ("kubectl", [".data.never", ".data.since"]),
+        ("other", [f".data.{k}" for k in sorted(wanted)]),
+    ):
+        with pytest.raises(Conflict) as conflict:
+            apply_data(live, wanted, manager)
+        assert conflict.value.details is not None
+        assert [cause["field"] for cause in conflict.value.details["causes"]] == disputed
+    assert apply_data(live, {"applied": "9"}, "kubectl")["data"]["applied"] == "9"
+
+
 def test_leaving_out_all_labels_leaves_the_rest_of_the_metadata() -> None:
     config: dict[str, Any] = {
         "apiVersion": "v1",
@@ -178,6 +194,11 @@ def test_refused(config: dict[str, Any], error: type[Exception], message: str) -
 def test_duplicate_items_are_refused() -> None:
     with pytest.raises(PlainError, match=r'\.spec\.containers: duplicate entries for key \[name="a"\]'):
         apply_pod(None, {"containers": [{"name": "a"}, {"name": "a"}]}, "one")
+
+
+def test_items_that_are_null_are_refused() -> None:
+    with pytest.raises(PlainError, match=r"\.spec\.containers: element 0: .* may not have a null element"):
+        apply_pod(None, {"containers": [None]}, "one")
 
 
 _data = st.dictionaries(st.sampled_from("abc"), st.sampled_from("12"), max_size=3)

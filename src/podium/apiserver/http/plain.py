@@ -22,6 +22,7 @@ class _Document:
     make: Callable[[], Object]
     media_type: str
     kept_s: int
+    indented: bool
 
 
 class Plain:
@@ -46,13 +47,19 @@ class Plain:
             self._checks[kind] = {**self._checks[kind], name: check}
 
     def add_document(
-        self, path: str, make: Callable[[], Object], *, media_type: str = "", kept_s: int = 0
+        self,
+        path: str,
+        make: Callable[[], Object],
+        *,
+        media_type: str = "",
+        kept_s: int = 0,
+        indented: bool = False,
     ) -> None:
         """Serve the JSON document that `make` returns at `path`; others may keep it for `kept_s`.
 
-        `media_type` is another than JSON's own.
+        `media_type` is another than JSON's own; `indented` is for people, whoever asks.
         """
-        self._documents[path] = _Document(make, media_type, kept_s)
+        self._documents[path] = _Document(make, media_type, kept_s, indented)
 
     def add_handler(self, path: str, handler: Callable[[Request], Response], *, listed: bool = True) -> None:
         """Have `handler` answer at `path`; `listed` says whether the path is among those that are told of."""
@@ -82,7 +89,8 @@ class Plain:
             return handler(request)
         document = self._documents.get(path) or self._documents.get(path.rstrip("/"))
         if document is not None:
-            response = encoded(orjson.dumps(document.make()), request)
+            form = orjson.OPT_INDENT_2 if document.indented else None
+            response = encoded(orjson.dumps(document.make(), option=form), request)
             if document.media_type:
                 response.headers.set("content-type", document.media_type)
             if document.kept_s:

@@ -133,6 +133,8 @@ def failure(error: ApiError, request: Request, offered: tuple[str, ...] = TYPES)
             if wanted != JSON:
                 body = orjson.dumps(error.status())
                 response = encoded(body, request, media_type=wanted, status=error.code, definition=STATUS)
+    if is_pretty(request) and response.headers.get("content-type") == JSON:
+        response.body = pretty(_joined(response.body))
     retry = (error.details or {}).get("retryAfterSeconds")
     if retry:
         response.headers.set("retry-after", str(retry))

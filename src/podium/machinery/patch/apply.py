@@ -72,7 +72,9 @@ def apply(
         conflicts = request.merge(request.entries_before(live, schema))
     except CompareError as error:
         raise PlainError(f"failed to create typed live object: {error}") from None
-    if conflicts and not force and not _is_own_past(conflicts, manager, base, shape, api_version):
+    if conflicts and not force and manager == _KUBECTL:
+        conflicts = _without_own_past(conflicts, base, shape, api_version)
+    if conflicts and not force:
         raise _conflict(conflicts)
     result = request.result(live)
     if manager == _KUBECTL and metadata.annotations(result).get(LAST_APPLIED):
@@ -357,21 +359,20 @@ def _conflict(conflicts: list[tuple[Object, FieldSet]]) -> Conflict:
 # --- kubectl's client-side apply ---
 
 
-def _is_own_past(
-    conflicts: list[tuple[Object, FieldSet]], manager: str, live: Object, shape: Shape, api_version: str
-) -> bool:
-    """Tell whether all conflicts are over what kubectl itself applied on the client's side before."""
-    if manager != _KUBECTL:
-        return False
+def _without_own_past(
+    conflicts: list[tuple[Object, FieldSet]], live: Object, shape: Shape, api_version: str
+) -> list[tuple[Object, FieldSet]]:
+    """Return the conflicts that are not over what kubectl itself applied on the client's side before."""
     try:
         last = orjson.loads(metadata.annotations(live).get(LAST_APPLIED) or "")
-    except orjson.JSONDecodeError:
-        return False
-    if not isinstance(last, dict) or last.get("apiVersion") != api_version:
-        return False
-    changes = compare(last, live, shape)
-    owned = difference(difference(field_set(last, shape), changes.changed), changes.removed)
-    return all(not difference(fields, owned) for _, fields in conflicts)
+        if not isinstance(last, dict) or last.get("apiVersion") != api_version:
+            return conflicts
+        changes = compare(last, live, shape)
+        owned = difference(difference(field_set(last, shape), changes.changed), changes.removed)
+    except (orjson.JSONDecodeError, CompareError):
+        return conflicts
+    left = ((entry, difference(fields, owned)) for entry, fields in conflicts)
+    return [(entry, fields) for entry, fields in left if fields]
 
 
 def _last_applied(config: Object) -> str:

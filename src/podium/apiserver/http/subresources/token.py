@@ -13,29 +13,40 @@ from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.create import match_namespace
 from podium.apiserver.registry.fields import track_other
 from podium.apiserver.registry.registry import Registry
-from podium.apiserver.registry.update import conflict, not_found
+from podium.apiserver.registry.update import not_found
 from podium.base.clock import rfc3339
 from podium.base.http.message import Request, Response
-from podium.machinery.errors import BadRequest, FieldError, Invalid, NotFound, Object, ServiceUnavailable
+from podium.machinery.errors import (
+    BadRequest,
+    Conflict,
+    FieldError,
+    Invalid,
+    NotFound,
+    Object,
+    ServiceUnavailable,
+)
 from podium.resources.core.nodes import NODES
 from podium.resources.core.pods import PODS
 from podium.resources.core.secrets import SECRETS
 from podium.resources.core.serviceaccounts import SERVICEACCOUNTS
 
 _SCHEMA = "io.k8s.api.authentication.v1.TokenRequest"
-_VERSION = "authentication.k8s.io/v1"
+_KIND, _GROUP = "TokenRequest", "authentication.k8s.io"
+_VERSION = f"{_GROUP}/v1"
 _EXPIRATION_S, _EXPIRATION_S_MIN, _EXPIRATION_S_MAX = 3600, 600, 1 << 32
-_BINDABLE = {("v1", "Pod"): PODS, ("v1", "Secret"): SECRETS, ("v1", "Node"): NODES}
+_BINDABLE = {"Pod": PODS, "Secret": SECRETS, "Node": NODES}
 
 
 async def request_token(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
     """Answer POST to serviceaccounts/{name}/token."""
     wanted = accepted(request.headers.get("accept"), registry.media_types)
     write_options(request, call, "CreateOptions")
-    asked = await read_object(
-        registry, call, request, kind="TokenRequest", api_version=_VERSION, schema=_SCHEMA
-    )
+    asked = await read_object(registry, call, request, kind=_KIND, api_version=_VERSION, schema=_SCHEMA)
     match_namespace(call, asked["metadata"])
+    if (asked["metadata"].get("name") or call.name) != call.name:
+        detail = "must match the service account name if specified"
+        wrong = FieldError.invalid("metadata.name", asked["metadata"]["name"], detail)
+        raise Invalid.of(_KIND, _GROUP, call.name, [wrong])
     spec: Object = asked.setdefault("spec", {})
     if spec.get("expirationSeconds") is None:
         spec["expirationSeconds"] = _EXPIRATION_S
@@ -51,8 +62,10 @@ async def request_token(registry: Registry, call: Call, request: Request, info: 
     _check(spec)
     metadata = asked["metadata"]
     if metadata.get("uid") and metadata["uid"] != account["metadata"]["uid"]:
-        raise conflict(
-            call,
+        raise Conflict.of(
+            _KIND,
+            _GROUP,
+            call.name,
             f"the UID in the token request ({metadata['uid']}) does not match the UID of the service account "
             f"({account['metadata']['uid']})",
         )
@@ -91,37 +104,42 @@ def _check(spec: Object) -> None:
         detail = "may not specify a duration larger than 2^32 seconds"
         errors.append(FieldError.invalid(field, seconds, detail))
     if errors:
-        raise Invalid.of("TokenRequest", "authentication.k8s.io", "", errors)
+        raise Invalid.of(_KIND, _GROUP, "", errors)
 
 
 def _bound(registry: Registry, call: Call, reference: Object | None) -> tuple[Object | None, Object | None]:
     """Return the object that the token is bound to, and the Node of a bound pod."""
     if reference is None:
         return None, None
-    version, kind = reference.get("apiVersion") or "v1", reference.get("kind") or ""
-    resource = _BINDABLE.get((version, kind))
-    if resource is None:
-        group, _, plain = version.rpartition("/")
+    version, kind = reference.get("apiVersion") or "", reference.get("kind") or ""
+    group, _, plain = version.rpartition("/")
+    if "/" in group:
+        group, plain = "", ""
+    resource = _BINDABLE.get(kind)
+    if resource is None or group:
         raise BadRequest(f"cannot bind token to object of type {group}/{plain}, Kind={kind}")
     name = reference.get("name") or ""
     namespace = call.namespace if resource.namespaced else ""
     found = registry.peek(resource, namespace, name)
     if found is None:
         raise NotFound.of(resource.plural, resource.group, name)
+    if resource is PODS and (found["spec"].get("serviceAccountName") or "") != call.name:
+        raise BadRequest(
+            f'cannot bind token for serviceaccount "{call.name}" to pod running with different '
+            "serviceaccount name."
+        )
     uid = reference.get("uid")
     if uid and uid != found["metadata"]["uid"]:
-        raise conflict(
-            call,
+        # Upstream names the kind where the resource belongs.
+        raise Conflict.of(
+            kind,
+            "",
+            name,
             f"the UID in the bound object reference ({uid}) does not match the UID in record. The object "
             "might have been deleted and then recreated",
         )
     if resource is not PODS:
         return found, None
-    if (found["spec"].get("serviceAccountName") or "") != call.name:
-        raise BadRequest(
-            f'cannot bind token for serviceaccount "{call.name}" to pod running with different '
-            "serviceaccount name."
-        )
     node_name = found["spec"].get("nodeName")
     if not node_name:
         return found, None
