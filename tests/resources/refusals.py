@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from podium.machinery.errors import FieldError
 from podium.machinery.meta import deep_copy
 from podium.machinery.patch import merge
 from podium.machinery.resource import Resource
@@ -14,11 +15,17 @@ def faults(resource: Resource, obj: Any, old: Any = None, *, subresource: str = 
     obj = deep_copy(obj)
     resource.defaults(obj)
     if old is None:
-        errors = resource.validate(obj)
-    elif subresource == "status":
+        return _texts(resource.validate(obj))
+    old = deep_copy(old)
+    resource.defaults(old)
+    if subresource == "status":
         errors = resource.validate_status_update(obj, old)
     else:
         errors = resource.validate_update(obj, old)
+    return _texts(errors)
+
+
+def _texts(errors: list[FieldError]) -> list[str]:
     return [f"{error.field}: {error.message}" for error in errors]
 
 

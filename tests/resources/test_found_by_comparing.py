@@ -20,12 +20,18 @@ from podium.resources.batch.cronjobs import CRONJOBS
 from podium.resources.coordination.leases import LEASES
 from podium.resources.core.configmaps import CONFIGMAPS
 from podium.resources.core.endpoints import ENDPOINTS
+from podium.resources.core.images import pull_policy
+from podium.resources.core.nodes import NODES
 from podium.resources.core.pods import PODS
 from podium.resources.core.security_validation import only_recursive
+from podium.resources.events.events import EVENTS
+from podium.resources.networking.ipaddresses import IPADDRESSES
 from podium.resources.networking.networkpolicies import NETWORKPOLICIES
+from podium.resources.node.runtimeclasses import RUNTIMECLASSES
 from podium.resources.policy.poddisruptionbudgets import PODDISRUPTIONBUDGETS
 from podium.resources.rbac.clusterroles import CLUSTERROLES
 from podium.resources.resource.resourceclaimtemplates import RESOURCECLAIMTEMPLATES
+from podium.resources.storage.csistoragecapacities import CSISTORAGECAPACITIES
 from podium.resources.storage.storageclasses import STORAGECLASSES
 from tests.resources.refusals import faults
 
@@ -346,7 +352,7 @@ def test_labels_by_mount_option_while_the_gate_is_off(new: str, old: str | None,
     def labelled(policy: str) -> Object:
         return pod(securityContext={"seLinuxChangePolicy": policy})
 
-    found = only_recursive(labelled(new), labelled(old) if old else None)
+    found = only_recursive(labelled(new), labelled(old) if old else None, "spec")
     assert bool(found) == refused
 
 
@@ -362,3 +368,53 @@ def test_fewer_replicas_than_none() -> None:
             *(f"status.{count}: {beyond}" for count in counts),
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("image", "policy"),
+    [
+        ("i", "Always"),
+        ("registry.example:5000/a/b", "Always"),
+        ("Registry/a", "Always"),
+        ("a/B", "IfNotPresent"),
+        ("A_b", "IfNotPresent"),
+        ("a:latest", "Always"),
+        ("a:1", "IfNotPresent"),
+    ],
+)
+def test_when_images_are_pulled(image: str, policy: str) -> None:
+    """Of a name that is none upstream knows no tag: names of repositories have small letters."""
+    assert pull_policy(image) == policy
+
+
+def test_runtime_classes_compare_nothing() -> None:
+    """Whatever the gate says, upstream does not let them."""
+    tolerations = [{"key": "a", "operator": "Gt", "value": "x"}]
+    runtime_class = {"handler": "h", "scheduling": {"tolerations": tolerations}}
+    assert faults(RUNTIMECLASSES, runtime_class) == [
+        'scheduling.tolerations[0].operator: Unsupported value: "Gt": supported values: "Equal", "Exists", '
+        '"Lt", "Gt"'
+    ]
+
+
+def test_addresses_of_which_one_is_none() -> None:
+    status = {"podIPs": [{"ip": "10.0.0.1"}, {"ip": "a"}]}
+    assert faults(PODS, {**pod(), "status": status}, pod(), subresource="status")[1] == (
+        "status.podIPs: Internal error: failed to check for dual stack with error:invalid IP[1]: a"
+    )
+    node = {"spec": {"podCIDRs": ["10.0.0.0/24", "a"]}}
+    assert faults(NODES, node)[1] == (
+        "spec.podCIDRs: Internal error: invalid PodCIDRs. failed to check with dual stack with "
+        "error:invalid CIDR[1]: <nil> (invalid CIDR address: a)"
+    )
+
+
+def test_what_else_is_looked_at_in_a_change() -> None:
+    address = {"spec": {"parentRef": {"resource": "a/b", "name": "a"}}}
+    assert faults(IPADDRESSES, address, address) == [
+        "spec.parentRef.resource: Invalid value: \"a/b\": may not contain '/'"
+    ]
+    capacity = {"storageClassName": "A", "capacity": "1"}
+    assert len(faults(CSISTORAGECAPACITIES, capacity, capacity)) == 1
+    event = {"eventTime": "2026-01-01T00:00:00.000000Z", "reason": "a", "involvedObject": {}}
+    assert 'reason: Invalid value: "": field is immutable' in faults(EVENTS, {**event, "reason": ""}, event)

@@ -179,10 +179,6 @@ def pod_errors(**parts: Any) -> list[str]:
                 'spec.containers[0].env[0].valueFrom.fileKeyRef.volumeName: Not found: "v"',
             ],
         ),
-        (
-            {"tolerations": [{"key": "a", "operator": "Gt", "value": "x"}]},
-            ['spec.tolerations[0].value: Invalid value: "x": must be a valid integer'],
-        ),
     ],
 )
 def test_what_is_wrong(parts: Object, errors: list[str]) -> None:
@@ -195,7 +191,8 @@ def test_what_is_wrong(parts: Object, errors: list[str]) -> None:
         (
             "TaintTolerationComparisonOperators",
             {"tolerations": [{"key": "a", "operator": "Gt", "value": "1"}]},
-            'spec.tolerations[0].operator: Unsupported value: "Gt": supported values: "Equal", "Exists"',
+            'spec.tolerations[0].operator: Unsupported value: "Gt": supported values: "Equal", "Exists", '
+            '"Lt", "Gt"',
         ),
         (
             "UserNamespacesHostNetworkSupport",
@@ -210,3 +207,12 @@ def test_what_is_wrong_only_while_a_gate_is_off(gate: str, parts: Object, error:
     assert texts(PODS.while_off[gate](pod, None)) == [error]
     assert PODS.while_off[gate](pod, pod) == []
     assert not FeatureGates(version="1.36").enabled(gate)
+
+
+def test_tolerations_compare_whole_numbers_once_they_may() -> None:
+    gate = "TaintTolerationComparisonOperators"
+    pod = a_pod(tolerations=[{"key": "a", "operator": "Gt", "value": "x"}])
+    fault = ['spec.tolerations[0].value: Invalid value: "x": must be a valid integer']
+    assert texts(PODS.while_on[gate](pod, None)) == fault
+    assert texts(PODS.while_off[gate](pod, pod)) == fault
+    assert len(texts(PODS.while_off[gate](pod, None))) == 1

@@ -62,7 +62,7 @@ def _dropping(off: list[Gated]) -> Drop | None:
 
     def drop(new: Object, old: Object | None) -> None:
         for paths, dropped, emptied in plans:
-            if any(has(new, path) for path in paths) and not (
+            if any(_written(new, path) for path in paths) and not (
                 old is not None and any(has(old, path) for path in dropped)
             ):
                 for path in dropped:
@@ -96,6 +96,11 @@ def _holders(value: Json, steps: Steps, at: int = 0) -> Iterator[Object]:
 def has(value: Json, steps: Steps) -> bool:
     """Whether anything is set at a path."""
     return any(holder[steps[-1]] not in _UNSET for holder in _holders(value, steps))
+
+
+def _written(value: Json, steps: Steps) -> bool:
+    """Whether a path is there with anything at all, such as an empty structure."""
+    return any(holder[steps[-1]] is not None for holder in _holders(value, steps))
 
 
 def _remove(value: Json, steps: Steps, goes: Callable[[Json], bool]) -> None:

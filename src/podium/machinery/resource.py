@@ -112,6 +112,8 @@ class Resource:
     """Fields that need a gate: dropped from what is written while it is off."""
     while_off: Mapping[str, Callable[[Object, Object | None], list[FieldError]]] = field(default_factory=dict)
     """(new, old; None on create), by gate: what is wrong with an object only while the gate is off."""
+    while_on: Mapping[str, Callable[[Object, Object | None], list[FieldError]]] = field(default_factory=dict)
+    """The same of a gate that is on."""
     legacy: bool = False
     """Upstream has removed it: served only where `api/legacy`, its version or the resource is asked for."""
     storage_prefix: str = ""
@@ -176,6 +178,8 @@ class Resource:
 
     generation: bool = False
     """metadata.generation grows by one with every change of the spec."""
+    generation_of_dropped: bool = False
+    """It grows too when all that a write says anew is dropped."""
     generation_start: int = 1
     """The generation of a new object; with 0 there is none until the first change."""
     generation_fields: tuple[str, ...] = ("spec",)

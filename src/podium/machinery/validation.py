@@ -581,6 +581,11 @@ def validate_object_meta(obj: Object, resource: Resource) -> list[FieldError]:
     return errors + validate_core_finalizers(meta) if resource.core_finalizers else errors
 
 
+def validate_generate_name(prefix: str, name_errors: Callable[[str], list[str]]) -> list[FieldError]:
+    """Return what is wrong with what names are to be made from."""
+    return invalid_each("metadata.generateName", prefix, name_errors(masked_generate_name(prefix)))
+
+
 def validate_metadata(
     meta: Object,
     *,

@@ -116,9 +116,18 @@ def no_backsteps(field: str, path: str) -> Errors:
     return []
 
 
+def internal(field: str, text: str) -> FieldError:
+    """Return an error of which upstream thinks that it is its own."""
+    return FieldError(field, "InternalError", f"Internal error: {text}")
+
+
 def omitted(field: str, detail: str) -> FieldError:
     """Return an error that names no value, as upstream leaves it out in some places."""
     return FieldError(field, "FieldValueInvalid", f"Invalid value: {detail}")
+
+
+_OPTIONAL_TEXTS = ("completionMode", "nodeName", "preemptionPolicy", "reclaimPolicy", "volumeBindingMode")
+"""Texts behind a pointer upstream, whose absence shows as null in errors."""
 
 
 def immutable(new: Object, old: Object, *keys: str, field: str = "") -> Errors:
@@ -126,7 +135,10 @@ def immutable(new: Object, old: Object, *keys: str, field: str = "") -> Errors:
     errors: Errors = []
     for key in keys:
         path = f"{field}.{key}" if field else key
-        errors += validation.validate_immutable(new.get(key), old.get(key), path)
+        value, was = new.get(key), old.get(key)
+        if value is None and isinstance(was, str) and key not in _OPTIONAL_TEXTS:
+            value = ""
+        errors += validation.validate_immutable(value, was, path)
     return errors
 
 
@@ -140,6 +152,18 @@ def same(new: Json, old: Json) -> bool:
     if isinstance(new, list) and isinstance(old, list):
         return len(new) == len(old) and all(same(a, b) for a, b in zip(new, old, strict=True))
     return bool(new == old) or (not new and not old)
+
+
+def unchanged(new: Json, old: Json) -> bool:
+    """Say whether two completed values are the same where absent and an empty list are.
+
+    Unlike `same` it tells a zero or an empty structure that was written from none: upstream has a pointer.
+    """
+    if isinstance(new, dict) and isinstance(old, dict):
+        return all(unchanged(new.get(key), old.get(key)) for key in new.keys() | old.keys())
+    if isinstance(new, list) and isinstance(old, list):
+        return len(new) == len(old) and all(unchanged(a, b) for a, b in zip(new, old, strict=True))
+    return bool(new == old and new.__class__ is old.__class__) or (new in (None, []) and old in (None, []))
 
 
 def difference(old: Json, new: Json) -> str:

@@ -44,11 +44,14 @@ def update_check(module: str, name: str) -> UpdateCheck:
     return deferred
 
 
-def gate_check(module: str, name: str) -> Callable[[Object, Object | None], list[FieldError]]:
-    """Return the check of a new object, and an old one or None, that `name` is in `module`."""
+def gate_check(module: str, name: str, *where: str) -> Callable[[Object, Object | None], list[FieldError]]:
+    """Return the check of a new object, and an old one or None, that `name` is in `module`.
+
+    `where` is handed on: in which part of the object to look.
+    """
 
     def deferred(new: Object, old: Object | None) -> list[FieldError]:
-        errors: list[FieldError] = _loaded(module, name)(new, old)
+        errors: list[FieldError] = _loaded(module, name)(new, old, *where)
         return errors
 
     return deferred

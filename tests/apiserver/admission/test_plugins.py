@@ -32,7 +32,7 @@ from podium.apiserver.admission.runtime_class import RuntimeClass
 from podium.apiserver.admission.service_account import ServiceAccount
 from podium.apiserver.admission.storage_object_in_use_protection import StorageObjectInUseProtection
 from podium.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
-from podium.machinery.errors import NotFound, Object
+from podium.machinery.errors import NotFound, Object, PlainError
 from podium.resources.certificates.certificatesigningrequests import CERTIFICATESIGNINGREQUESTS
 from podium.resources.core.configmaps import CONFIGMAPS
 from podium.resources.core.namespaces import NAMESPACES
@@ -396,6 +396,19 @@ def test_claims_grow_where_they_may(old: Object, new: Object, allowed: bool) -> 
     plugin = PersistentVolumeClaimResize(reader)
     error = admit(plugin, attributes_for(PERSISTENTVOLUMECLAIMS, new, old=old))
     assert (error is None) is allowed
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("", "resource name may not be empty"),
+        ("a/b", "invalid resource name \"a/b\": [may not contain '/']"),
+    ],
+)
+def test_runtime_classes_that_nothing_can_be_called(name: str, why: str) -> None:
+    refused = admit(RuntimeClass(FakeReader()), attributes_for(PODS, pod(runtimeClassName=name)))
+    assert isinstance(refused, PlainError)
+    assert refused.message == why
 
 
 def test_runtime_class() -> None:

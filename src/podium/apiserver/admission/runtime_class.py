@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from podium.apiserver.admission.plugin import Plugin
-from podium.apiserver.admission.writes import concerns, refused, spec_of
+from podium.apiserver.admission.writes import concerns, refused, spec_of, unaskable
 from podium.apiserver.chain import Attributes, Reader
 from podium.machinery import meta
-from podium.machinery.errors import Object
+from podium.machinery.errors import Object, PlainError
 from podium.resources.core.pods import PODS
 from podium.resources.node.runtimeclasses import RUNTIMECLASSES
 
@@ -45,10 +45,12 @@ class RuntimeClass(Plugin):
 
     def _class_of(self, attributes: Attributes, pod: Object) -> Object | None:
         name = spec_of(pod).get("runtimeClassName")
-        if not name:
+        if name is None:
             return None
         runtime_class = self._classes.get(None, name)
         if runtime_class is None:
+            if why := unaskable(name):
+                raise PlainError(why)
             raise refused(attributes, f'pod rejected: RuntimeClass "{name}" not found')
         return runtime_class
 

@@ -7,7 +7,7 @@ import asyncio
 from podium.apiserver.admission.mirror_pods import first_reference
 from podium.apiserver.admission.mountable_secrets import enforced, forbidden
 from podium.apiserver.admission.plugin import Plugin
-from podium.apiserver.admission.writes import concerns, refused, spec_of
+from podium.apiserver.admission.writes import concerns, refused, spec_of, unaskable
 from podium.apiserver.authn.issuer import MARKED_EXPIRATION_S
 from podium.apiserver.chain import Attributes, Reader, ViewChange
 from podium.base.ids import random_suffix
@@ -106,7 +106,8 @@ class ServiceAccount(Plugin):
 
 def _not_found(attributes: Attributes, name: str) -> Forbidden:
     looked_up = f"error looking up service account {attributes.namespace}/{name}"
-    return refused(attributes, f'{looked_up}: serviceaccount "{name}" not found')
+    why = unaskable(name) or f'serviceaccount "{name}" not found'
+    return refused(attributes, f"{looked_up}: {why}")
 
 
 def _mounts_token(account: Object, spec: Object) -> bool:

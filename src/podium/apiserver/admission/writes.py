@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from podium.apiserver.chain import Attributes, Operation
 from podium.machinery.errors import Forbidden, Object
 from podium.machinery.resource import Resource
+from podium.machinery.validation import path_segment_errors
 
 
 def refused(attributes: Attributes, why: str, *, causes: Sequence[Object] = ()) -> Forbidden:
@@ -16,6 +17,14 @@ def refused(attributes: Attributes, why: str, *, causes: Sequence[Object] = ()) 
     if causes:
         error.details = {**(error.details or {}), "causes": list(causes)}
     return error
+
+
+def unaskable(name: str) -> str:
+    """Say why nothing of this name can be asked for by a path, as upstream's client says it; else nothing."""
+    if not name:
+        return "resource name may not be empty"
+    faults = path_segment_errors(name)
+    return f'invalid resource name "{name}": [{", ".join(faults)}]' if faults else ""
 
 
 def _name(attributes: Attributes) -> str:

@@ -139,7 +139,7 @@ def check_create(call: Call, stored: Object, refused: Sequence[FieldError] = ())
     """Raise `Invalid` with everything that is wrong, and with what was found so before."""
     storage = call.served.storage
     errors = [*refused, *validate_object_meta(stored, storage), *storage.validate(stored)]
-    for check in call.served.while_off:
+    for check in call.served.gate_checks:
         errors += check(stored, None)
     if call.served.converted:
         resource = call.served.resource

@@ -23,9 +23,15 @@ def narrow_to_status(new: Object, old: Object, _clock: Clock) -> None:
 
 
 def narrow_to_status_alone(new: Object, old: Object, _clock: Clock) -> None:
-    """status of custom resources and newer kinds: the metadata stays too, but for who owns the status now."""
+    """status of newer kinds: the metadata stays too, but for who owns the status now."""
     _restore(new, old, but=("status",))
     _restore_metadata(new, old)
+
+
+def narrow_to_custom_status(new: Object, old: Object, clock: Clock) -> None:
+    """status of custom resources: of the metadata nothing may change at all."""
+    narrow_to_status_alone(new, old, clock)
+    _carry(new["metadata"], old["metadata"], "generateName")
 
 
 def _narrow_to_deployment_status(new: Object, old: Object, clock: Clock) -> None:
@@ -43,6 +49,13 @@ def _narrow_to_phase(new: Object, old: Object, clock: Clock) -> None:
         new["status"] = {**status, "lastPhaseTransitionTime": was}
     elif not same_phase and (now is None or now == was):
         new["status"] = {**status, "lastPhaseTransitionTime": rfc3339(clock.now())}
+
+
+def _narrow_to_node_status(new: Object, old: Object, clock: Clock) -> None:
+    """nodes/status: the status, without what nodes were configured with through the API, once upon a time."""
+    narrow_to_status(new, old, clock)
+    if (old.get("status") or {}).get("config") is None:
+        (new.get("status") or {}).pop("config", None)
 
 
 def _narrow_to_pod_status(new: Object, old: Object, clock: Clock) -> None:
@@ -171,10 +184,10 @@ def _restore(new: Object, old: Object, *, but: tuple[str, ...]) -> None:
 
 
 def _restore_metadata(new: Object, old: Object) -> None:
-    """Keep all of the old metadata but what bookkeeping needs."""
+    """Keep all of the old metadata but what bookkeeping needs, and what upstream forgets."""
     sent = new["metadata"]
     metadata = dict(old["metadata"])
-    for name in ("resourceVersion", "managedFields", "uid"):
+    for name in ("resourceVersion", "managedFields", "uid", "generateName"):
         _carry(metadata, sent, name)
     new["metadata"] = metadata
 
@@ -209,6 +222,7 @@ NARROW: Mapping[tuple[str, str], Narrow] = {
     ("certificatesigningrequests.certificates.k8s.io", "approval"): _narrow_to_approval,
     ("pods", "ephemeralcontainers"): _narrow_to_ephemeral_containers,
     ("pods", "resize"): _narrow_to_resources,
+    ("nodes", "status"): _narrow_to_node_status,
     ("pods", "status"): _narrow_to_pod_status,
     ("deployments.apps", "status"): _narrow_to_deployment_status,
     ("persistentvolumes", "status"): _narrow_to_phase,

@@ -23,6 +23,7 @@ class Served:
         "converted",
         "drops",
         "form",
+        "gate_checks",
         "head",
         "plain",
         "protobuf_form",
@@ -31,7 +32,6 @@ class Served:
         "storage",
         "subresources",
         "unsafe_deletion",
-        "while_off",
     )
 
     custom = False
@@ -47,14 +47,15 @@ class Served:
         self.root = root
         self.drops = Drops()
         """What drops fields that need a feature gate which is off."""
-        self.while_off: list[Callable[[Object, Object | None], list[FieldError]]] = []
-        """What is refused because a feature gate is off."""
+        self.gate_checks: list[Callable[[Object, Object | None], list[FieldError]]] = []
+        """What is refused because a feature gate is off, or on."""
         self.unsafe_deletion = gates is not None and gates.enabled("AllowUnsafeMalformedObjectDeletion")
         """Whether objects that cannot be read may be deleted; upstream words their errors otherwise then."""
         if gates is not None:
             self.drops = compiled(self.storage.gated, gates)
-            checks = self.storage.while_off
-            self.while_off = [checks[gate] for gate in checks if not gates.enabled(gate)]
+            off, on = self.storage.while_off, self.storage.while_on
+            self.gate_checks = [off[gate] for gate in off if not gates.enabled(gate)]
+            self.gate_checks += [on[gate] for gate in on if gates.enabled(gate)]
         self.head = head(resource.kind, resource.api_version)
         self.plain = (
             not self.custom

@@ -18,7 +18,7 @@ from podium.apiserver.registry.checking import checked
 from podium.apiserver.registry.create import create, match_namespace
 from podium.apiserver.registry.errors import OPTIMISTIC_LOCK
 from podium.apiserver.registry.fields import track_update
-from podium.apiserver.registry.narrow import CHECKS, NARROW, narrow_to_status, narrow_to_status_alone
+from podium.apiserver.registry.narrow import CHECKS, NARROW, narrow_to_custom_status, narrow_to_status
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
 from podium.apiserver.registry.special import claim_status, devices
@@ -35,7 +35,14 @@ from podium.machinery.errors import (
     PlainError,
 )
 from podium.machinery.meta import deep_copy
-from podium.machinery.validation import validate_core_finalizers, validate_object_meta_update
+from podium.machinery.validation import (
+    dns1123_subdomain_errors,
+    path_segment_errors,
+    validate_core_finalizers,
+    validate_finalizers,
+    validate_generate_name,
+    validate_object_meta_update,
+)
 from podium.store.protocol import KeyMissing, RevisionMismatch
 
 RACES_MAX = 64
@@ -196,13 +203,14 @@ def prepare_update(registry: Registry, call: Call, stored: Object, stored_old: O
     storage = call.served.storage
     metadata, before = stored["metadata"], stored_old["metadata"]
     _carry(metadata, before, "generation")
+    changed = storage.generation_of_dropped and _spec_changed(call, stored, stored_old)
     drops = call.served.drops
     drop = drops.status if call.subresource == "status" else drops.main
     if drop is not None:
         drop(stored, stored_old)
     narrow = NARROW.get(_place(call))
     if call.subresource == "status" and narrow is None:
-        narrow = narrow_to_status_alone if call.served.custom else narrow_to_status
+        narrow = narrow_to_custom_status if call.served.custom else narrow_to_status
     if narrow is not None:
         narrow(stored, stored_old, registry.clock)
     else:
@@ -223,7 +231,9 @@ def prepare_update(registry: Registry, call: Call, stored: Object, stored_old: O
         metadata["deletionTimestamp"] = before["deletionTimestamp"]
     if metadata.get("deletionGracePeriodSeconds") is None:
         _carry(metadata, before, "deletionGracePeriodSeconds")
-    if storage.generation and call.subresource != "status" and _spec_changed(call, stored, stored_old):
+    if storage.generation and call.subresource != "status" and not changed:
+        changed = _spec_changed(call, stored, stored_old)
+    if changed:
         metadata["generation"] = before.get("generation", 0) + 1
 
 
@@ -259,8 +269,7 @@ def check_update(call: Call, stored: Object, stored_old: Object, refused: Sequen
     if errors:
         errors = errors + errors
     errors = [*errors, *refused]
-    if storage.core_finalizers:
-        errors += validate_core_finalizers(stored["metadata"])
+    errors += _metadata_again(call, stored["metadata"], stored_old["metadata"])
     check = CHECKS.get(_place(call))
     if check is not None:
         errors += check(stored, stored_old)
@@ -269,7 +278,7 @@ def check_update(call: Call, stored: Object, stored_old: Object, refused: Sequen
     else:
         check = storage.validate_subresources.get(call.subresource, storage.validate_update)
         errors += check(stored, stored_old)
-        for refusal in call.served.while_off:
+        for refusal in call.served.gate_checks:
             errors += refusal(stored, stored_old)
         if call.served.converted:
             resource = call.served.resource
@@ -278,6 +287,51 @@ def check_update(call: Call, stored: Object, stored_old: Object, refused: Sequen
                 errors += resource.validate_update(stored, stored_old)
     if errors:
         raise Invalid.of(storage.kind, storage.group, call.name, errors)
+
+
+_PREFIX_UNCHECKED = frozenset(
+    (
+        "clusterrolebindings.rbac.authorization.k8s.io",
+        "clusterroles.rbac.authorization.k8s.io",
+        "certificatesigningrequests.certificates.k8s.io",
+        "cronjobs.batch",
+        "customresourcedefinitions.apiextensions.k8s.io",
+        "daemonsets.apps",
+        "deployments.apps",
+        "deviceclasses.resource.k8s.io",
+        "events",
+        "events.events.k8s.io",
+        "horizontalpodautoscalers.autoscaling",
+        "networkpolicies.networking.k8s.io",
+        "podtemplates",
+        "priorityclasses.scheduling.k8s.io",
+        "replicasets.apps",
+        "replicationcontrollers",
+        "resourcequotas",
+        "resourceslices.resource.k8s.io",
+        "rolebindings.rbac.authorization.k8s.io",
+        "roles.rbac.authorization.k8s.io",
+        "servicecidrs.networking.k8s.io",
+        "services",
+        "statefulsets.apps",
+    )
+)
+"""Kinds of which upstream does not check the whole metadata again with every update."""
+
+
+def _metadata_again(call: Call, new: Object, old: Object) -> list[FieldError]:
+    """Check what of the metadata an update may change though nothing comes of it, or seldom does."""
+    storage = call.served.storage
+    errors: list[FieldError] = []
+    prefix = new.get("generateName")
+    if prefix and prefix != old.get("generateName"):
+        errors += validate_generate_name(prefix, path_segment_errors)
+        if not call.served.custom and storage.group_plural not in _PREFIX_UNCHECKED:
+            errors += validate_generate_name(prefix, storage.name_errors or dns1123_subdomain_errors)
+    if storage.core_finalizers and (finalizers := new.get("finalizers")):
+        errors += validate_finalizers(finalizers, "metadata.finalizers")
+        errors += validate_core_finalizers(new)
+    return errors
 
 
 async def _write(registry: Registry, call: Call, entry: Entry, stored: Object, stored_old: Object) -> Result:

@@ -6,7 +6,7 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources import deferred
 from podium.resources.core import pod_spec
-from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF, TEMPLATE_WHILE_ON
 from podium.resources.defaulting import absent, blank, child, drop_zero
 from podium.resources.printing import (
     AGE,
@@ -80,6 +80,7 @@ DAEMONSETS = Resource(
     schema="io.k8s.api.apps.v1.DaemonSet",
     gated=TEMPLATE_FIELDS,
     while_off=TEMPLATE_WHILE_OFF,
+    while_on=TEMPLATE_WHILE_ON,
     status=True,
     generation=True,
     defaults=_defaults,

@@ -8,7 +8,7 @@ from podium.machinery.gated import Gated
 from podium.machinery.resource import Resource, Scale
 from podium.resources import deferred
 from podium.resources.core import pod_spec
-from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF, TEMPLATE_WHILE_ON
 from podium.resources.defaulting import absent, blank, child, drop_zero
 from podium.resources.printing import (
     AGE,
@@ -75,6 +75,7 @@ DEPLOYMENTS = Resource(
         Gated(gate="DeploymentReplicaSetTerminatingReplicas", paths=("status.terminatingReplicas",)),
     ),
     while_off=TEMPLATE_WHILE_OFF,
+    while_on=TEMPLATE_WHILE_ON,
     scale=Scale(selector=selector_of_labels),
     status=True,
     generation=True,

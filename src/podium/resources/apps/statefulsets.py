@@ -8,7 +8,7 @@ from podium.machinery.resource import Resource, Scale
 from podium.machinery.validation import dns1123_label_errors
 from podium.resources import deferred
 from podium.resources.core import pod_spec, volumes
-from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF, TEMPLATE_WHILE_ON
 from podium.resources.defaulting import absent, blank, child, drop_zero, given, items
 from podium.resources.printing import (
     AGE,
@@ -80,6 +80,7 @@ STATEFULSETS = Resource(
         Gated(gate="MaxUnavailableStatefulSet", paths=("spec.updateStrategy.rollingUpdate.maxUnavailable",)),
     ),
     while_off=TEMPLATE_WHILE_OFF,
+    while_on=TEMPLATE_WHILE_ON,
     scale=Scale(selector=selector_of_labels),
     status=True,
     generation=True,

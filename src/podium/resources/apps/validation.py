@@ -14,8 +14,8 @@ from podium.resources.checks import (
     nonnegative_int_or_percent,
     not_above_100_percent,
     objects,
-    same,
     spec_of,
+    unchanged,
 )
 from podium.resources.core.claim_validation import validate_claim_spec
 from podium.resources.core.pod_validation import validate_template
@@ -383,7 +383,7 @@ def validate_stateful_set_update(new: Object, old: Object) -> Errors:
         # Older releases accepted templates that no pod can be made from.
         errors = _stateful_set_spec(spec, new=False, pods=False)
     kept = {**spec, **{key: before.get(key) for key in _MUTABLE_IN_STATEFUL_SETS}}
-    if not same(kept, before):
+    if not unchanged(kept, before):
         detail = (
             "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
             "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "

@@ -9,7 +9,7 @@ from podium.machinery.resource import Resource
 from podium.machinery.table import since
 from podium.resources import deferred
 from podium.resources.batch.jobs import default_job_spec_template
-from podium.resources.core.pod_gates import pod_fields
+from podium.resources.core.pod_gates import pod_fields, while_off, while_on
 from podium.resources.defaulting import absent, blank, child
 from podium.resources.printing import (
     AGE,
@@ -69,6 +69,8 @@ CRONJOBS = Resource(
     categories=("all",),
     schema="io.k8s.api.batch.v1.CronJob",
     gated=pod_fields("spec.jobTemplate.spec.template.spec"),
+    while_off=while_off("spec.jobTemplate.spec.template.spec"),
+    while_on=while_on("spec.jobTemplate.spec.template.spec"),
     status=True,
     generation=True,
     defaults=_defaults,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from podium.base.clock import parse_rfc3339
 from podium.machinery.errors import FieldError, Object
 from podium.resources.batch.indexes import BadIndexes, count_indexes, overlap
-from podium.resources.checks import Errors, nonnegative, objects, omitted, same, spec_of
+from podium.resources.checks import Errors, nonnegative, objects, omitted, spec_of, unchanged
 from podium.resources.defaulting import given
 
 _CONDITIONS = "status.conditions"
@@ -128,7 +128,9 @@ def _finishing(spec: Object, state: _State, before: _State) -> Errors:
     path = "status.uncountedTerminatedPods"
     uncounted = given(state.status, "uncountedTerminatedPods") or {}
     was = given(before.status, "uncountedTerminatedPods")
-    if (finishes or not same(uncounted, was)) and (uncounted.get("failed") or uncounted.get("succeeded")):
+    if (finishes or not unchanged(uncounted, was)) and (
+        uncounted.get("failed") or uncounted.get("succeeded")
+    ):
         errors.append(FieldError.invalid(path, uncounted, "must be empty for finished job"))
     return errors
 

@@ -10,7 +10,7 @@ from podium.machinery.resource import Resource
 from podium.machinery.table import duration, since
 from podium.resources import deferred
 from podium.resources.core import pod_spec
-from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF, TEMPLATE_WHILE_ON
 from podium.resources.defaulting import absent, blank, child, given, items
 from podium.resources.printing import (
     AGE,
@@ -140,6 +140,7 @@ JOBS = Resource(
             "batch.validation", "same_scheduling_once_started"
         ),
     },
+    while_on=TEMPLATE_WHILE_ON,
     status=True,
     generation=True,
     default_propagation="Orphan",

@@ -18,8 +18,8 @@ from podium.resources.checks import (
     objects,
     omitted,
     one_of,
-    same,
     spec_of,
+    unchanged,
 )
 from podium.resources.core.pod_validation import validate_template
 from podium.resources.defaulting import given
@@ -370,7 +370,7 @@ def _template_update(new: Object, old: Object) -> Errors:
 
 
 def _unless_same(path: str, new: Object, old: Object) -> Errors:
-    return [] if same(new, old) else [FieldError.invalid(path, new, validation.IMMUTABLE)]
+    return [] if unchanged(new, old) else [FieldError.invalid(path, new, validation.IMMUTABLE)]
 
 
 def _idle(job: Object) -> bool:

@@ -11,7 +11,7 @@ from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
 from podium.resources import pem
 from podium.resources.certificates.validation import signer_errors
-from podium.resources.checks import Errors, named, objects, same, spec_of
+from podium.resources.checks import Errors, named, objects, spec_of, unchanged
 from podium.resources.defaulting import given
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def validate_status(new: Object, old: Object) -> Errors:
     if errors:
         return errors
     if _verdict(before):
-        if not same(status, before):
+        if not unchanged(status, before):
             detail = "immutable after PodCertificateRequest is issued, denied, or failed"
             errors.append(_plain("status", detail))
         return errors
@@ -180,7 +180,7 @@ def validate_status(new: Object, old: Object) -> Errors:
         return errors
     if _verdict(status):
         return _issued_errors(status, spec_of(old))
-    if not same(status, before):
+    if not unchanged(status, before):
         detail = 'status is immutable unless transitioning to "Issued", "Denied", or "Failed"'
         errors.append(_plain("status", detail))
     return errors

@@ -7,7 +7,7 @@ import binascii
 
 from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import Errors, Rule, difference, objects, same, spec_of
+from podium.resources.checks import Errors, Rule, difference, objects, spec_of, unchanged
 from podium.resources.defaulting import given
 from podium.resources.pem import signing_request
 
@@ -174,7 +174,7 @@ def _changed(new: Object, old: Object, *, verdicts: bool, certificate: bool) -> 
         if len(now) > len(before):
             detail = f'updates may not add a condition of type "{kind}"'
             errors.append(FieldError.forbidden(_CONDITIONS, detail))
-        elif len(now) == len(before) and not same(now, before):
+        elif len(now) == len(before) and not unchanged(now, before):
             detail = f'updates may not modify a condition of type "{kind}"\n{difference(before, now)}'
             errors.append(FieldError.forbidden(_CONDITIONS, detail))
     issued = (given(new, "status") or {}).get("certificate")

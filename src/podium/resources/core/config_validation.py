@@ -10,7 +10,7 @@ import orjson
 
 from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import Errors, immutable, metadata_of, named, same
+from podium.resources.checks import Errors, immutable, metadata_of, named, unchanged
 
 SIZE_BYTES_MAX = 1024 * 1024
 SERVICE_ACCOUNT = "kubernetes.io/service-account.name"
@@ -123,7 +123,7 @@ def _frozen(new: Object, old: Object, *keys: str) -> Errors:
     if not new.get("immutable"):
         errors.append(FieldError.forbidden("immutable", _FROZEN))
     return errors + [
-        FieldError.forbidden(key, _FROZEN) for key in keys if not same(new.get(key), old.get(key))
+        FieldError.forbidden(key, _FROZEN) for key in keys if not unchanged(new.get(key), old.get(key))
     ]
 
 

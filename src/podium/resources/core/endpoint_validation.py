@@ -5,7 +5,7 @@ from __future__ import annotations
 from podium.machinery import validation
 from podium.machinery.addresses import older_ip, parse_ip
 from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import Errors, named, objects, one_of, same
+from podium.resources.checks import Errors, named, objects, one_of, unchanged
 from podium.resources.core.addresses import endpoint_errors
 
 PROTOCOLS = ("SCTP", "TCP", "UDP")
@@ -30,7 +30,7 @@ def validate_endpoints(endpoints: Object) -> Errors:
 
 def validate_endpoints_update(new: Object, old: Object) -> Errors:
     """Check a changed Endpoints object. Subsets that stay are not blamed: older servers took more."""
-    return [] if same(new.get("subsets"), old.get("subsets")) else validate_endpoints(new)
+    return [] if unchanged(new.get("subsets"), old.get("subsets")) else validate_endpoints(new)
 
 
 def _address(address: Object, path: str) -> Errors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import Errors, immutable, metadata_of, named, same
+from podium.resources.checks import Errors, immutable, metadata_of, named, unchanged
 from podium.resources.defaulting import given
 
 _MISMATCH = "does not match event.namespace"
@@ -73,7 +73,7 @@ def _series(event: Object) -> Errors:
 def validate_new_api_update(new: Object, old: Object) -> Errors:
     """Check what events.k8s.io/v1 asks of changed events beyond that: all but the series stays."""
     errors = _reporter(new, "reportingController") if new.get("eventTime") else []
-    errors += _series(new) if not same(new.get("series"), old.get("series")) else []
+    errors += _series(new) if not unchanged(new.get("series"), old.get("series")) else []
     errors += immutable(
         new,
         old,
@@ -91,6 +91,6 @@ def validate_new_api_update(new: Object, old: Object) -> Errors:
         "related",
     )
     errors += validation.validate_immutable(
-        new.get("reportingComponent"), old.get("reportingComponent"), "reportingController"
+        new.get("reportingComponent") or "", old.get("reportingComponent"), "reportingController"
     )
     return errors + immutable(new, old, "reportingInstance")

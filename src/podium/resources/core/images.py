@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 
-_MAY_BE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]*", re.ASCII).fullmatch
+_LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_DOMAIN = rf"(?:(?:{_LABEL}(?:[.]{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?/)"
+_PART = "[a-z0-9]+(?:(?:[.]|_|__|-+)[a-z0-9]+)*"
+_TAG = r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}"
+# Read as far as a tag: names with digests are told apart before.
+_NAME = re.compile(rf"{_DOMAIN}?{_PART}(?:/{_PART})*(?::{_TAG})?").fullmatch
 
 
 def tag(name: str) -> str:
@@ -20,4 +25,4 @@ def tag(name: str) -> str:
 def pull_policy(name: str) -> str:
     """Return the pull policy of a container that does not name one."""
     # Of a name that is none, upstream knows no tag.
-    return "Always" if tag(name) == "latest" and _MAY_BE_NAME(name) else "IfNotPresent"
+    return "Always" if tag(name) == "latest" and _NAME(name.partition("@")[0]) else "IfNotPresent"

@@ -7,9 +7,9 @@ import re
 from itertools import pairwise
 
 from podium.machinery import validation
-from podium.machinery.addresses import older_cidr
+from podium.machinery.addresses import older_cidr, parse_network
 from podium.machinery.errors import FieldError, Object, shown
-from podium.resources.checks import Errors, metadata_of, named, objects, one_of, spec_of
+from podium.resources.checks import Errors, internal, metadata_of, named, objects, one_of, spec_of
 from podium.resources.core import resource_names
 from podium.resources.core.addresses import is_ipv6
 from podium.resources.core.pod_validation import TAINT_EFFECTS
@@ -37,6 +37,11 @@ def validate_node(node: Object) -> Errors:
     cidrs = spec_of(node).get("podCIDRs") or []
     for index, cidr in enumerate(cidrs):
         errors += older_cidr(f"spec.podCIDRs[{index}]", cidr)
+    wrong = next((index for index, cidr in enumerate(cidrs) if parse_network(cidr) is None), None)
+    if wrong is not None and len(cidrs) > 1:
+        why = f"invalid CIDR[{wrong}]: <nil> (invalid CIDR address: {cidrs[wrong]})"
+        detail = f"invalid PodCIDRs. failed to check with dual stack with error:{why}"
+        errors.append(internal("spec.podCIDRs", detail))
     if len(cidrs) > 2 or (len(cidrs) == 2 and is_ipv6(cidrs[0]) == is_ipv6(cidrs[1])):
         detail = "may specify no more than one CIDR for each IP family"
         errors.append(FieldError.invalid("spec.podCIDRs", cidrs, detail))

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from podium.machinery.errors import FieldError, Object
 from podium.machinery.gated import Gated
 from podium.resources import deferred
+
+GateCheck = Callable[[Object, Object | None], list[FieldError]]
 
 _KINDS = ("containers", "initContainers", "ephemeralContainers")
 _STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
@@ -50,9 +55,26 @@ POD_FIELDS = (
     _status("ImageVolumeWithDigest", "volumeMounts[].volumeStatus"),
 )
 TEMPLATE_FIELDS = pod_fields("spec.template.spec")
-TEMPLATE_WHILE_OFF = {
-    "SELinuxMount": deferred.gate_check("core.security_validation", "template_only_recursive"),
-    "TaintTolerationComparisonOperators": deferred.gate_check(
-        "core.pod_validation", "template_no_comparisons"
-    ),
-}
+
+
+def while_off(spec: str) -> dict[str, GateCheck]:
+    """Return what is refused in the pod spec at the path `spec` while a gate is off."""
+    return {
+        "SELinuxMount": deferred.gate_check("core.security_validation", "only_recursive", spec),
+        "TaintTolerationComparisonOperators": deferred.gate_check(
+            "core.pod_validation", "no_comparisons", spec
+        ),
+    }
+
+
+def while_on(spec: str) -> dict[str, GateCheck]:
+    """Return what is refused there while a gate is on."""
+    return {
+        "TaintTolerationComparisonOperators": deferred.gate_check(
+            "core.pod_validation", "compared_numbers", spec
+        ),
+    }
+
+
+TEMPLATE_WHILE_OFF = while_off("spec.template.spec")
+TEMPLATE_WHILE_ON = while_on("spec.template.spec")

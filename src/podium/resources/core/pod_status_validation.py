@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from podium.machinery import validation
-from podium.machinery.addresses import older_ip
+from podium.machinery.addresses import older_ip, parse_ip
 from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import Errors, named, nonnegative_quantity, objects, spec_of
+from podium.resources.checks import Errors, internal, named, nonnegative_quantity, objects, spec_of
 from podium.resources.core import resource_names
 from podium.resources.core.addresses import is_ipv6
 from podium.resources.core.claim_references import claims_of
@@ -226,6 +226,10 @@ def _addresses(status: Object, before: Object, key: str) -> Errors:
     errors: Errors = []
     for index, text in enumerate(texts):
         errors += older_ip(f"status.{key}[{index}]", text, kept)
+    wrong = next((index for index, text in enumerate(texts) if parse_ip(text) is None), None)
+    if wrong is not None and len(texts) > 1:
+        detail = f"failed to check for dual stack with error:invalid IP[{wrong}]: {texts[wrong]}"
+        errors.append(internal(f"status.{key}", detail))
     if len(texts) > 2 or (len(texts) == 2 and is_ipv6(texts[0]) == is_ipv6(texts[1])):
         detail = "may specify no more than one IP for each IP family"
         errors.append(FieldError.invalid(f"status.{key}", ips, detail))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import Errors, difference, metadata_of, objects, same, spec_of
+from podium.resources.checks import Errors, difference, metadata_of, objects, spec_of, unchanged
 from podium.resources.core import pod_annotations, pod_validation
 from podium.resources.core.pod_update import annotation_changes
 from podium.resources.core.qos import qos_class
@@ -29,7 +29,7 @@ def validate_ephemeral_containers(new: Object, old: Object) -> Errors:
         if now is None:
             detail = f'existing ephemeral containers "{name}" may not be removed\n'
             errors.append(FieldError.forbidden(path, detail))
-        elif not same(now, was):
+        elif not unchanged(now, was):
             detail = f'existing ephemeral containers "{name}" may not be changed\n{difference(was, now)}'
             errors.append(FieldError.forbidden(path, detail))
     return errors
@@ -66,7 +66,7 @@ def validate_resize(new: Object, old: Object) -> Errors:
         for index, (container, was_container) in enumerate(_pairs(spec, before, key)):
             errors += _removed(container, was_container, f"spec.{key}[{index}].resources")
     for container, was_container in _pairs(spec, before, "containers"):
-        if not same(_fixed(container), _fixed(was_container)):
+        if not unchanged(_fixed(container), _fixed(was_container)):
             errors.append(FieldError.forbidden("spec", _ONLY_COMPUTE))
     for index, (container, was_container) in enumerate(_pairs(spec, before, "initContainers")):
         errors += _init_container(container, was_container, f"spec.initContainers[{index}]")
@@ -99,7 +99,7 @@ def _whole(resources: Object | None, was: Object | None) -> Errors:
             for kind in _KINDS
             if _fewer(resources.get(kind), was.get(kind))
         ]
-    if not same(_uncomputed(resources or {}), _uncomputed(was or {})):
+    if not unchanged(_uncomputed(resources or {}), _uncomputed(was or {})):
         detail = "only cpu and memory resources are mutable at pod-level"
         errors.append(FieldError.forbidden("spec", detail))
     return errors
@@ -111,7 +111,7 @@ def without_pod_resources(new: Object, old: Object | None) -> Errors:
         return []
     spec, before = spec_of(new), spec_of(old)
     containers, were = objects(spec.get("containers")), objects(before.get("containers"))
-    if same([c.get("resources") for c in containers], [c.get("resources") for c in were]) and same(
+    if unchanged([c.get("resources") for c in containers], [c.get("resources") for c in were]) and unchanged(
         spec.get("resources"), before.get("resources")
     ):
         return []
@@ -159,10 +159,10 @@ def _fewer(amounts: Object | None, were: Object | None) -> bool:
 
 def _init_container(container: Object, was: Object, path: str) -> Errors:
     errors: Errors = []
-    if not same(_fixed(container), _fixed(was)):
+    if not unchanged(_fixed(container), _fixed(was)):
         detail = "only cpu and memory resources for init or sidecar containers are mutable"
         errors.append(FieldError.forbidden(path, detail))
-    if same(container, was) or container.get("restartPolicy") == "Always":
+    if unchanged(container, was) or container.get("restartPolicy") == "Always":
         return errors
     detail = "non-sidecar init containers with a resize policy of RestartContainer cannot be resized"
     return errors + [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
-from podium.resources.checks import INT32_MAX, Errors, difference, metadata_of, objects, same, spec_of
+from podium.resources.checks import INT32_MAX, Errors, difference, metadata_of, objects, spec_of, unchanged
 from podium.resources.core import pod_annotations, pod_validation
 from podium.resources.core.pod_create import APPARMOR_PREFIX
 from podium.resources.defaulting import given
@@ -46,7 +46,7 @@ def validate_update(new: Object, old: Object) -> Errors:
     munged = _munged(spec, before)
     if before.get("schedulingGates"):
         errors += _aimed_more_closely(munged, before)
-    if not same(munged, before):
+    if not unchanged(munged, before):
         detail = f"pod updates may not change fields other than {_MUTABLE}\n{difference(before, munged)}"
         errors.append(FieldError.forbidden("spec", detail))
     return errors
@@ -112,13 +112,15 @@ def _aimed_more_closely(munged: Object, before: Object) -> Errors:
     selector, was = munged.get("nodeSelector") or {}, before.get("nodeSelector") or {}
     if any(selector.get(key) != value for key, value in was.items()):
         detail = "only additions to spec.nodeSelector are allowed (no mutations or deletions)"
-        errors.append(FieldError.invalid("spec.nodeSelector", selector, detail))
-    munged["nodeSelector"] = was
+        errors.append(FieldError.invalid("spec.nodeSelector", selector or None, detail))
+    munged["nodeSelector"] = before.get("nodeSelector")
     affinity, old_affinity = given(munged, "affinity") or {}, given(before, "affinity") or {}
     nodes, old_nodes = given(affinity, "nodeAffinity"), given(old_affinity, "nodeAffinity")
-    if same(nodes, old_nodes):
+    if unchanged(nodes, old_nodes):
         return errors
     munged["affinity"] = {**affinity, "nodeAffinity": old_nodes}
+    if before.get("affinity") is None and not affinity.keys() - {"nodeAffinity"}:
+        munged["affinity"] = None
     required = "requiredDuringSchedulingIgnoredDuringExecution"
     terms, old_terms = (
         objects((given(side or {}, required) or {}).get("nodeSelectorTerms")) for side in (nodes, old_nodes)
@@ -140,7 +142,7 @@ def _only_adds(term: Object, was: Object) -> bool:
     lists = [(objects(term.get(key)), objects(was.get(key))) for key in ("matchExpressions", "matchFields")]
     if not any(old for _, old in lists):
         return not any(new for new, _ in lists)
-    return all(same(new[: len(old)], old) for new, old in lists)
+    return all(unchanged(new[: len(old)], old) for new, old in lists)
 
 
 def annotation_changes(new: Object, old: Object) -> Errors:

@@ -78,9 +78,12 @@ def validate_pod_spec(
     errors += _names(spec, path)
     errors += validate_tolerations(objects(spec.get("tolerations")), f"{path}.tolerations")
     errors += _host_aliases(spec, f"{path}.hostAliases")
-    for key in ("priorityClassName", "runtimeClassName"):
-        if spec.get(key):
-            errors += named(f"{path}.{key}", spec[key], validation.dns1123_subdomain_errors)
+    if spec.get("priorityClassName"):
+        name = str(spec["priorityClassName"])
+        errors += named(f"{path}.priorityClassName", name, validation.dns1123_subdomain_errors)
+    if spec.get("runtimeClassName") is not None:
+        name = str(spec["runtimeClassName"])
+        errors += named(f"{path}.runtimeClassName", name, validation.dns1123_subdomain_errors)
     preemption = spec.get("preemptionPolicy")
     if preemption is not None:
         errors += one_of(f"{path}.preemptionPolicy", preemption, ("PreemptLowerPriority", "Never"))
@@ -260,10 +263,7 @@ def _toleration(toleration: Object, path: str) -> Errors:
         if value:
             detail = "value must be empty when `operator` is 'Exists'"
             errors.append(FieldError.invalid(f"{path}.operator", value, detail))
-    elif operator in COMPARISONS:
-        # Whether these may be used at all: `no_comparisons`.
-        errors += _compared(value, f"{path}.value")
-    else:
+    elif operator not in COMPARISONS:  # Of these: `no_comparisons`, `compared_numbers`.
         errors.append(FieldError.not_supported(f"{path}.operator", operator, ("Equal", "Exists")))
     if effect:
         errors += one_of(f"{path}.effect", effect, TAINT_EFFECTS)
@@ -277,32 +277,39 @@ def _compared(value: str, field: str) -> Errors:
     return []
 
 
-def no_comparisons(new: Object, old: Object | None) -> Errors:
-    """Refuse tolerations that compare numbers, unless the pod has one already."""
-    return _no_comparisons(new, old, "spec")
+def no_comparisons(new: Object, old: Object | None, path: str) -> Errors:
+    """Refuse tolerations that compare numbers, unless there is one already.
+
+    `path` is where the object has the pod's spec.
+    """
+    found = _comparing(new, path)
+    if not found or (old is not None and _comparing(old, path)):
+        return compared_numbers(new, old, path)
+    return [refused_comparison(toleration, f"{path}.tolerations[{index}]") for index, toleration in found]
 
 
-def template_no_comparisons(new: Object, old: Object | None) -> Errors:
-    """Refuse them to the template of a workload."""
-    return _no_comparisons(new, old, "spec.template.spec")
+def refused_comparison(toleration: Object, path: str) -> FieldError:
+    """Return what is said where tolerations may not compare."""
+    supported = ("Equal", "Exists", *COMPARISONS)
+    return FieldError.not_supported(f"{path}.operator", str(toleration["operator"]), supported)
 
 
-def _no_comparisons(new: Object, old: Object | None, path: str) -> Errors:
-    def comparing(value: Object) -> list[tuple[int, str]]:
-        for part in path.split("."):
-            value = given(value, part) or {}
-        return [
-            (index, str(toleration["operator"]))
-            for index, toleration in enumerate(objects(value.get("tolerations")))
-            if toleration.get("operator") in COMPARISONS
-        ]
-
-    found = comparing(new)
-    if not found or (old is not None and comparing(old)):
-        return []
+def compared_numbers(new: Object, _old: Object | None, path: str) -> Errors:
+    """Ask for whole numbers in tolerations that compare."""
     return [
-        FieldError.not_supported(f"{path}.tolerations[{index}].operator", operator, ("Equal", "Exists"))
-        for index, operator in found
+        error
+        for index, toleration in _comparing(new, path)
+        for error in _compared(str(toleration.get("value") or ""), f"{path}.tolerations[{index}].value")
+    ]
+
+
+def _comparing(value: Object, path: str) -> list[tuple[int, Object]]:
+    for part in path.split("."):
+        value = given(value, part) or {}
+    return [
+        (index, toleration)
+        for index, toleration in enumerate(objects(value.get("tolerations")))
+        if toleration.get("operator") in COMPARISONS
     ]
 
 

@@ -7,14 +7,27 @@ from podium.machinery.resource import Resource, Subresource
 from podium.resources import deferred
 from podium.resources.core import pod_columns, pod_spec
 from podium.resources.core.pod_create import prepare_pod, profile_warnings
-from podium.resources.core.pod_gates import POD_FIELDS
+from podium.resources.core.pod_gates import POD_FIELDS, while_off, while_on
 from podium.resources.defaulting import child, items
 from podium.resources.selecting import field, fields, flag
 
 
 def _defaults(pod: Object) -> None:
-    pod_spec.default_pod(child(pod, "spec"))
-    child(pod, "status")
+    spec = child(pod, "spec")
+    pod_spec.default_pod(spec)
+    if spec["terminationGracePeriodSeconds"] < 0:
+        spec["terminationGracePeriodSeconds"] = 1  # In pods alone: templates keep what they say.
+    _agree_on_ip(child(pod, "status"))
+
+
+def _agree_on_ip(status: Object) -> None:
+    """podIP is the first of podIPs; of a kubelet of old, which knew but one, that counts."""
+    ip, ips = status.get("podIP"), status.get("podIPs")
+    first = ips[0].get("ip") if ips else None
+    if ip and ip != first:
+        status["podIPs"] = [{"ip": ip}]
+    elif first and not ip:
+        status["podIP"] = first
 
 
 def _ip(pod: Object) -> str:
@@ -56,8 +69,7 @@ PODS = Resource(
     schema="io.k8s.api.core.v1.Pod",
     gated=POD_FIELDS,
     while_off={
-        "TaintTolerationComparisonOperators": deferred.gate_check("core.pod_validation", "no_comparisons"),
-        "SELinuxMount": deferred.gate_check("core.security_validation", "only_recursive"),
+        **while_off("spec"),
         "InPlacePodLevelResourcesVerticalScaling": deferred.gate_check(
             "core.pod_subresources", "without_pod_resources"
         ),
@@ -65,6 +77,7 @@ PODS = Resource(
             "core.pod_platform_validation", "host_network_of_own_users"
         ),
     },
+    while_on=while_on("spec"),
     status=True,
     subresources=(
         Subresource(name="attach", kind="PodAttachOptions", verbs=("create", "get")),

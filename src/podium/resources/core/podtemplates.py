@@ -8,7 +8,7 @@ from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.resources import deferred
 from podium.resources.core import pod_spec
-from podium.resources.core.pod_gates import pod_fields
+from podium.resources.core.pod_gates import pod_fields, while_off, while_on
 from podium.resources.defaulting import child
 from podium.resources.printing import NAME, column, container_columns, map_text
 
@@ -36,6 +36,10 @@ PODTEMPLATES = Resource(
     namespaced=True,
     schema="io.k8s.api.core.v1.PodTemplate",
     gated=pod_fields("template.spec"),
+    while_off=while_off("template.spec"),
+    while_on=while_on("template.spec"),
+    generation=True,
+    generation_fields=("template",),
     delete_returns_object=True,
     defaults=_defaults,
     columns=(

@@ -9,7 +9,7 @@ from podium.machinery.resource import Resource, Scale
 from podium.machinery.validation import dns1123_subdomain_errors
 from podium.resources import deferred
 from podium.resources.core import pod_spec
-from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF
+from podium.resources.core.pod_gates import TEMPLATE_FIELDS, TEMPLATE_WHILE_OFF, TEMPLATE_WHILE_ON
 from podium.resources.defaulting import absent, child, drop_zero, given
 from podium.resources.printing import (
     AGE,
@@ -57,6 +57,7 @@ REPLICATIONCONTROLLERS = Resource(
     schema="io.k8s.api.core.v1.ReplicationController",
     gated=TEMPLATE_FIELDS,
     while_off=TEMPLATE_WHILE_OFF,
+    while_on=TEMPLATE_WHILE_ON,
     storage_prefix="controllers",
     scale=Scale(selector=selector_of_map),
     status=True,

@@ -68,17 +68,11 @@ def validate_se_linux_policy(policy: str | None, path: str) -> Errors:
     return [FieldError.not_supported(path, policy, _SE_POLICIES_WHILE_OFF)]
 
 
-def only_recursive(new: Object, old: Object | None) -> Errors:
-    """Refuse labels by mount option while the gate is off, unless the pod has chosen a policy already."""
-    return _only_recursive(new, old, "spec")
+def only_recursive(new: Object, old: Object | None, path: str) -> Errors:
+    """Refuse labels by mount option while the gate is off, unless a policy is chosen already.
 
-
-def template_only_recursive(new: Object, old: Object | None) -> Errors:
-    """Refuse them to the template of a workload."""
-    return _only_recursive(new, old, "spec.template.spec")
-
-
-def _only_recursive(new: Object, old: Object | None, path: str) -> Errors:
+    `path` is where the object has the pod's spec.
+    """
     context = [*path.split("."), "securityContext", "seLinuxChangePolicy"]
     policy = dig(new, *context)
     if policy not in _SE_POLICIES or policy in _SE_POLICIES_WHILE_OFF:

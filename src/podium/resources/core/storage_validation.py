@@ -13,8 +13,8 @@ from podium.resources.checks import (
     metadata_of,
     named,
     parse_quantity,
-    same,
     spec_of,
+    unchanged,
 )
 from podium.resources.core import resource_names
 from podium.resources.core.affinity_validation import has_impossible_values, validate_node_selector
@@ -111,7 +111,7 @@ def validate_claim_update(new: Object, old: Object) -> Errors:
             requests["storage"] = was
         for side in (spec, before):
             side.pop("volumeAttributesClassName", None)
-    if not same(spec, before):
+    if not unchanged(spec, before):
         detail = (
             "spec is immutable after creation except resources.requests and volumeAttributesClassName "
             f"for bound claims\n{difference(before, spec)}"
@@ -305,7 +305,7 @@ def validate_volume_update(new: Object, old: Object) -> Errors:
     if csi is not None and old_csi is not None and old_csi.get("controllerExpandSecretRef") is None:
         # May be given later.
         source["csi"] = {key: csi[key] for key in csi if key != "controllerExpandSecretRef"}
-    if not same(source, was):
+    if not unchanged(source, was):
         detail = f"spec.persistentvolumesource is immutable after creation\n{difference(was, source)}"
         errors.append(FieldError.forbidden("spec.persistentvolumesource", detail))
     errors += validation.validate_immutable(spec.get("volumeMode"), before.get("volumeMode"), "volumeMode")
@@ -320,7 +320,7 @@ def same_node_affinity(new: Object, old: Object | None) -> Errors:
     """Refuse a change of where a volume can be reached from; labels may be replaced by their successors."""
     before = spec_of(old or {}).get("nodeAffinity")
     affinity = spec_of(new).get("nodeAffinity")
-    if before is None or same(_with_current_labels(affinity), _with_current_labels(before)):
+    if before is None or unchanged(_with_current_labels(affinity), _with_current_labels(before)):
         return []
     detail = "field is immutable, except for updating from beta label to GA"
     return [FieldError.invalid("nodeAffinity", affinity, detail)]

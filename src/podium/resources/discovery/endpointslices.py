@@ -25,9 +25,9 @@ def _defaults(endpoint_slice: Object) -> None:
 def _drop_topology(new: Object, old: Object | None) -> None:
     """What only the older version has is not to be written in this one; of it, names of nodes stay."""
     # Checks are loaded where objects are written: in the API server alone.
-    from podium.resources.checks import same  # noqa: PLC0415
+    from podium.resources.checks import unchanged  # noqa: PLC0415
 
-    if old is not None and same(new.get("endpoints"), old.get("endpoints")):
+    if old is not None and unchanged(new.get("endpoints"), old.get("endpoints")):
         return
     known = {
         topology.get(_HOST_NAME)
@@ -63,6 +63,7 @@ ENDPOINTSLICES = Resource(
     generation=True,
     defaults=_defaults,
     prepare_own=_drop_topology,
+    generation_of_dropped=True,
     generation_fields=("endpoints", "ports", "addressType", "metadata.labels"),
     columns=(
         NAME,

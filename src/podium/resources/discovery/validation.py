@@ -14,8 +14,8 @@ from podium.resources.checks import (
     named,
     objects,
     one_of,
-    same,
     supported,
+    unchanged,
 )
 from podium.resources.core.addresses import endpoint_errors
 from podium.resources.defaulting import given
@@ -39,7 +39,7 @@ def validate_slice(endpoint_slice: Object) -> Errors:
 def validate_slice_update(new: Object, old: Object) -> Errors:
     """Check a changed EndpointSlice: its kind of addresses stays. Endpoints that stay are not blamed."""
     errors = _frame(new)
-    if not same(new.get("endpoints"), old.get("endpoints")):
+    if not unchanged(new.get("endpoints"), old.get("endpoints")):
         errors += _endpoints(new)
     return errors + immutable(new, old, "addressType")
 

@@ -148,7 +148,7 @@ def validate_address(address: Object) -> Errors:
 
 def validate_address_update(new: Object, old: Object) -> Errors:
     """Check a changed IPAddress: its owner stays."""
-    return immutable(spec_of(new), spec_of(old), "parentRef", field="spec")
+    return validate_address(new) + immutable(spec_of(new), spec_of(old), "parentRef", field="spec")
 
 
 def validate_service_cidr(service_cidr: Object) -> Errors:

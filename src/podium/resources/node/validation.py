@@ -6,7 +6,7 @@ from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
 from podium.resources.checks import Errors, immutable, objects, required_name
 from podium.resources.core.container_validation import validate_resources
-from podium.resources.core.pod_validation import validate_tolerations
+from podium.resources.core.pod_validation import COMPARISONS, refused_comparison, validate_tolerations
 from podium.resources.defaulting import given
 
 
@@ -21,6 +21,11 @@ def validate_runtime_class(runtime_class: Object) -> Errors:
         errors += validation.validate_labels(scheduling.get("nodeSelector"), "scheduling.nodeSelector")
         tolerations = objects(scheduling.get("tolerations"))
         errors += validate_tolerations(tolerations, "scheduling.tolerations")
+        errors += [
+            refused_comparison(toleration, f"scheduling.tolerations[{index}]")
+            for index, toleration in enumerate(tolerations)
+            if toleration.get("operator") in COMPARISONS
+        ]
         errors += _repeated(tolerations, "scheduling.tolerations")
     return errors
 

@@ -8,7 +8,7 @@ from podium.resources.checks import Errors, named, objects
 from podium.resources.defaulting import given
 from podium.resources.rbac.defaults import GROUP
 
-_ROLE_KINDS = ("ClusterRole", "Role")
+_ROLE_KINDS = ("Role", "ClusterRole")
 _SUBJECT_KINDS = ("ServiceAccount", "User", "Group")
 
 

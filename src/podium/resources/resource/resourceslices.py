@@ -66,6 +66,7 @@ RESOURCESLICES = Resource(
         ),
     ),
     generation=True,
+    generation_of_dropped=True,
     defaults=_defaults,
     stamp=_stamp,
     columns=(

@@ -87,7 +87,7 @@ def validate_template(template: Object) -> Errors:
 
 def validate_template_update(new: Object, old: Object) -> Errors:
     """Check a changed ResourceClaimTemplate: what it makes stays."""
-    return immutable(new, old, "spec")
+    return validate_template(new) + immutable(new, old, "spec")
 
 
 def request_names(spec: Object) -> Requests:

@@ -13,8 +13,8 @@ from podium.resources.checks import (
     named,
     nonnegative_quantity,
     objects,
-    same,
     spec_of,
+    unchanged,
 )
 from podium.resources.defaulting import given
 
@@ -124,7 +124,7 @@ def validate_attributes_class_update(new: Object, old: Object) -> Errors:
     errors = [
         FieldError.forbidden(key, f"updates to {key} are forbidden.")
         for key in ("driverName", "parameters")
-        if not same(new.get(key), old.get(key))
+        if not unchanged(new.get(key), old.get(key))
     ]
     return errors + validate_attributes_class(new)
 
@@ -192,7 +192,7 @@ def csi_driver_warnings(new: Object, old: Object | None) -> list[str]:
     requests = spec.get("tokenRequests")
     if not requests or spec.get("serviceAccountTokenInSecrets") is not None:
         return []
-    if old is not None and same(requests, spec_of(old).get("tokenRequests")):
+    if old is not None and unchanged(requests, spec_of(old).get("tokenRequests")):
         return []
     return [_TOKENS_IN_SECRETS]
 
@@ -259,7 +259,7 @@ def validate_csi_node_update(new: Object, old: Object) -> Errors:
     before = {driver.get("name"): driver for driver in objects(spec_of(old).get("drivers"))}
     for driver in objects(spec_of(new).get("drivers")):
         was = before.get(driver.get("name"))
-        if was is not None and not same({**driver, "allocatable": None}, {**was, "allocatable": None}):
+        if was is not None and not unchanged({**driver, "allocatable": None}, {**was, "allocatable": None}):
             errors.append(FieldError.invalid("spec.drivers", driver, validation.IMMUTABLE))
     return errors
 
@@ -279,10 +279,10 @@ def validate_capacity(capacity: Object) -> Errors:
 
 def validate_capacity_update(new: Object, old: Object) -> Errors:
     """Check a changed CSIStorageCapacity: of which class and where stays."""
-    return [
+    return validate_capacity(new) + [
         FieldError.invalid(key, new.get(key), validation.IMMUTABLE)
         for key in ("nodeTopology", "storageClassName")
-        if not same(new.get(key), old.get(key))
+        if not unchanged(new.get(key), old.get(key))
     ]
 
 
