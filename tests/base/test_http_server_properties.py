@@ -141,6 +141,50 @@ def test_requests_survive_any_cutting(
     assert answer.count(b"HTTP/1.1 200 OK\r\n") == len(drawn)
 
 
+@st.composite
+def alike(draw: st.DrawFn) -> list[bytes]:
+    """Draw requests of one client, whose heads are much the same; some are spoilt a little."""
+    head = draw(st.sampled_from([b"Host: a\r\n", b"Host: a\r\nContent-Type: b\r\nX: y\r\n"]))
+    pieces = []
+    for method in draw(st.lists(st.sampled_from([b"GET", b"POST", b"PUT"]), min_size=2, max_size=6)):
+        body = b"" if method == b"GET" else draw(st.sampled_from([b"x", b"{}" * 9, b"{}" * 50, b"\r\n\r\n"]))
+        length = b"Content-Length: %d\r\n" % len(body) if body else b""
+        piece = method + b" /x HTTP/1.1\r\n" + head + length + b"\r\n" + body
+        if draw(st.integers(0, 3)) == 0:
+            at, gone = draw(st.integers(4, len(piece))), draw(st.integers(0, 2))
+            piece = (
+                piece[:at]
+                + draw(st.sampled_from([b"", b"0", b"1", b"+", b" ", b"\r\n"]))
+                + piece[at + gone :]
+            )
+        pieces.append(piece)
+    return pieces
+
+
+@settings(max_examples=300, deadline=None)
+@given(alike(), st.integers(1, 60))
+def test_a_head_that_was_seen_before_means_what_the_parser_makes_of_it(pieces: list[bytes], at: int) -> None:
+    whole: list[tuple[str, str, bytes]] = []
+    parsed: list[tuple[str, str, bytes]] = []
+    asyncio.run(converse(pieces, whole))
+    # What comes in two parts is always parsed.
+    asyncio.run(converse([part for piece in pieces for part in (piece[:at], piece[at:]) if part], parsed))
+
+    def known(seen: list[tuple[str, str, bytes]]) -> list[tuple[str, str, bytes]]:
+        # A method that nobody knows is made out only where a read begins with it.
+        return list(itertools.takewhile(lambda one: one[0] in ("GET", "POST", "PUT"), seen))
+
+    assert known(whole) == known(parsed)
+
+
+def test_a_request_is_served_once_whatever_stands_behind_it_in_the_same_read() -> None:
+    seen: list[tuple[str, str, bytes]] = []
+    post = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+    answer = asyncio.run(converse([post + b"BREW /b HTTP/1.1\r\nHost: a\r\n\r\n"], seen))
+    assert seen == [("POST", "/a", b"{}")]
+    assert (answer.count(b"HTTP/1.1 200 OK\r\n"), answer.count(b"HTTP/1.1 400 Bad Request\r\n")) == (1, 1)
+
+
 NOISE = st.lists(
     st.one_of(
         st.binary(max_size=30),

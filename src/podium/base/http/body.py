@@ -41,6 +41,14 @@ class Body:
         """The peer waits for `100 Continue`."""
         self.complete = False
 
+    @classmethod
+    def of(cls, connection: Connection, data: bytes) -> Body:
+        """Return a body that has arrived as a whole."""
+        body = cls(connection, length=len(data), expect=False)
+        body._buffer += data
+        body.complete = True
+        return body
+
     def feed(self, data: bytes) -> None:
         self._buffer += data
         if self._wanted is None:

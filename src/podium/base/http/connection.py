@@ -239,11 +239,7 @@ class Connection(asyncio.BufferedProtocol):
     def _read(self, data: bytes) -> None:
         """Take what arrived while there was nothing before it to be answered."""
         afresh = not (self._in_head or self._incoming or self._waiting or self._current)
-        if afresh and (target := self._repeats.target(data)):
-            body = Body(self, length=0, expect=False)
-            body.finish()
-            headers = self._repeats.headers()
-            exchange = self._exchange("GET", target, headers, body, keep_alive=True, upgrade=False)
+        if afresh and (exchange := self._repeated(data)) is not None:
             self._waiting.append(exchange)
             self._next()
             return
@@ -252,11 +248,29 @@ class Connection(asyncio.BufferedProtocol):
             self._learn(data, self._waiting[0])
         self._next()
 
+    def _repeated(self, data: bytes) -> Exchange | None:
+        """Return the request that `data` is, where its head has been seen before."""
+        if target := self._repeats.target(data):
+            body, headers = Body(self, length=0, expect=False), self._repeats.headers()
+            body.finish()
+            return self._exchange("GET", target, headers, body, keep_alive=True, upgrade=False)
+        written = self._repeats.written(data)
+        if written is None:
+            return None
+        body = Body.of(self, written.body)
+        return self._exchange(
+            written.method, written.target, written.headers, body, keep_alive=True, upgrade=False
+        )
+
     def _learn(self, data: bytes, exchange: Exchange) -> None:
         """Remember the request that `data` was, if it is one that may come again."""
-        plain = exchange.keep_alive and not exchange.upgrade and exchange.version == "1.1"
-        if plain and exchange.request.method == "GET" and exchange.body.length == 0 and not self._failure:
-            self._repeats.learn(data, exchange.request)
+        body, request = exchange.body, exchange.request
+        if not exchange.keep_alive or exchange.upgrade or exchange.version != "1.1" or self._failure:
+            return
+        if request.method == "GET" and body.length == 0:
+            self._repeats.learn(data, request)
+        elif body.length and not body.expect:
+            self._repeats.learn_write(data, request, body.length)
 
     def _parse(self, data: bytes) -> None:
         """Take what was held back."""
@@ -269,6 +283,7 @@ class Connection(asyncio.BufferedProtocol):
         while offset < len(data):
             piece = data if len(data) <= SLICE_BYTES else data[offset : offset + SLICE_BYTES]
             offset += len(piece)
+            begins = self._incoming is None and not self._waiting
             try:
                 self._parser.feed_data(piece)
             except httptools.HttpParserUpgrade as pause:
@@ -282,7 +297,8 @@ class Connection(asyncio.BufferedProtocol):
                 self._fail(HttpError(400, "BadRequest", "malformed HTTP request"))
                 break
             except httptools.HttpParserInvalidMethodError as error:
-                if offset > len(piece) or not self._begin_unknown(bytes(piece)):
+                begins = begins and offset == len(piece) and not self._waiting
+                if not begins or not self._begin_unknown(bytes(piece)):
                     if not self._closes_anyway():
                         self._fail(HttpError(400, "BadRequest", f"malformed HTTP request: {error}"))
                     break
@@ -438,7 +454,7 @@ class Connection(asyncio.BufferedProtocol):
         elif self._failure is not None:
             self._refuse(self._failure)
         elif self.server.stopping or self._eof:
-            self._transport.close()
+            self._close()
 
     def _refuse(self, error: HttpError) -> None:
         body = wire.status_body(error.status, error.reason, error.message)
@@ -447,7 +463,7 @@ class Connection(asyncio.BufferedProtocol):
         self._linger()
         if self.server.tls:
             # TLS says good-bye in both directions by itself. (It does not put up with a long rest of a body.)
-            self._transport.close()
+            self._close()
 
     def _linger(self) -> None:
         """Close in a moment: closing at once would reset the connection under what the peer still sends,
@@ -457,7 +473,7 @@ class Connection(asyncio.BufferedProtocol):
         self.deadline = self.server.loop.time() + LINGER_S
         self.resume_reading()
         if self._eof:
-            self._transport.close()
+            self._close()
         elif not self.server.tls and self._transport.can_write_eof():
             self._transport.write_eof()
 
@@ -474,7 +490,7 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(HttpError(408, "Timeout", "the request's head did not arrive in time"))
             self._next()
         else:
-            self._transport.close()
+            self._close()
             self.deadline = self.server.loop.time() + LINGER_S
             self._lingering = True
 
@@ -483,7 +499,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._stream is not None:
             self._stream.lose(peer=False)
         if self._current is None and not self._waiting:
-            self._transport.close()
+            self._close()
 
     @property
     def certified(self) -> bool:
@@ -493,7 +509,7 @@ class Connection(asyncio.BufferedProtocol):
     def retire(self) -> None:
         """Serve nothing after what is in flight."""
         if self._current is None and not self._waiting:
-            self._transport.close()
+            self._close()
             return
         for exchange in (self._current, *self._waiting):
             if exchange is not None:
@@ -503,6 +519,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+    def _close(self) -> None:
+        # asyncio's transport over TLS falls apart when it is closed twice.
+        if not self._transport.is_closing():
+            self._transport.close()
 
     def _cancel_handler(self) -> None:
         if self._task is not None:
@@ -557,14 +578,14 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport.is_closing():
             return
         if self._raw is not None:
-            self._transport.close()
+            self._close()
             self._lingering = True
             self.deadline = self.server.loop.time() + LINGER_S
         elif not exchange.body.complete:
             self._linger()
         elif not exchange.keep_alive:
             self._unparsed = b""
-            self._transport.close()
+            self._close()
             self._lingering = True
             self.deadline = self.server.loop.time() + self.server.write_timeout_s
         else:
@@ -594,7 +615,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _send_plain(self, exchange: Exchange, response: Response) -> bool:
         """Send a short body with nothing special about it; return whether it was one. Most answers are."""
-        body, headers = response.body, response.headers
+        body = response.body
         if (
             not isinstance(body, bytes)
             or len(body) > WRITE_BYTES
@@ -606,11 +627,13 @@ class Connection(asyncio.BufferedProtocol):
             or not exchange.keep_alive
             or not exchange.body.complete
             or self.server.stopping
-            or wire.FRAMING.intersection([name for name, _ in headers])
         ):
             return False
+        head = wire.plain_head(response.status, response.headers, len(body))
+        if not head:
+            return False
         if not self._transport.is_closing():
-            self._transport.write(wire.plain_head(response.status, headers, len(body)) + body)
+            self._transport.write(head + body)
         return True
 
     async def _respond(self, exchange: Exchange, response: Response) -> None:

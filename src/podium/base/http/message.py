@@ -40,6 +40,11 @@ class Headers:
         self._items.append((name.lower(), value))
         self._first = None
 
+    def extend_lower(self, items: Iterable[tuple[str, str]]) -> None:
+        """Add fields whose names are in lower case already."""
+        self._items.extend(items)
+        self._first = None
+
     def set(self, name: str, value: str) -> None:
         """Replace every value of `name` by one."""
         name = name.lower()
@@ -57,11 +62,9 @@ class Headers:
         return [t.strip().lower() for value in self.get_all(name) for t in value.split(",") if t.strip()]
 
     def __contains__(self, name: str) -> bool:
-        name = name.lower()
-        for key, _ in self._items:  # noqa: SIM110 - a generator costs three times as much, on the hottest path
-            if key == name:
-                return True
-        return False
+        if self._first is None:
+            self._first = dict(reversed(self._items))
+        return name.lower() in self._first
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._items)

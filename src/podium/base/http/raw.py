@@ -119,7 +119,8 @@ class RawPipe:
         await self._flow.ready()
 
     def close(self) -> None:
-        self._transport.close()
+        if not self._transport.is_closing():  # asyncio's transport over TLS falls apart when closed twice.
+            self._transport.close()
 
 
 async def splice(a: RawConnection, b: RawConnection) -> None:

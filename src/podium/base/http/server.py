@@ -173,7 +173,8 @@ class Server:
 
     def closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
-        self._changed.set()
+        if self.stopping:
+            self._changed.set()
 
     def begin(self, connection: Connection, exchange: Exchange) -> asyncio.Task[None] | None:
         """Start to handle a request; return the task that does it, None when it is done already."""
@@ -190,7 +191,8 @@ class Server:
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
-        self._changed.set()
+        if self.stopping:
+            self._changed.set()
 
     def _tick(self) -> None:
         """One timer watches the deadlines of all connections."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import chain
 
 import orjson
 
@@ -56,11 +57,16 @@ def status_line(status: int) -> str:
 
 def fields(headers: Headers | Sequence[tuple[str, str]]) -> str:
     """Return header lines; a control character that would split them becomes a space."""
-    text = "".join([f"{name}: {value}\r\n" for name, value in headers])
-    count = len(headers)
+    return _lines(tuple(chain.from_iterable(headers)))
+
+
+def _lines(flat: tuple[str, ...]) -> str:
+    """As `fields`, from names and values in turn."""
+    count = len(flat) // 2
+    template = "%s: %s\r\n" * count
+    text = template % flat
     if text.count("\n") != count or text.count("\r") != count or "\0" in text:
-        safe = [(name.translate(_UNSAFE), value.translate(_UNSAFE)) for name, value in headers]
-        text = "".join([f"{name}: {value}\r\n" for name, value in safe])
+        text = template % tuple(part.translate(_UNSAFE) for part in flat)
     return text
 
 
@@ -70,15 +76,17 @@ def response_head(status: int, headers: Headers, framing: str) -> bytes:
     return f"{status_line(status)}{fields(headers)}{date}{framing}\r\n".encode("latin-1", "replace")
 
 
-FRAMING = frozenset({"connection", "content-length", "date", "transfer-encoding"})
+_FRAMING = frozenset({"connection", "content-length", "date", "transfer-encoding"})
 """What the server says itself, unless a handler has reasons to."""
 
 
 def plain_head(status: int, headers: Headers, size_bytes: int) -> bytes:
-    """As `response_head`, for a body of known length and headers without any of `FRAMING`."""
-    lines = fields(headers)
+    """As `response_head`, for a body of known length; b"" where a handler says some of `_FRAMING` itself."""
+    flat = tuple(chain.from_iterable(headers))
+    if not _FRAMING.isdisjoint(flat[::2]):
+        return b""
     return (
-        f"{status_line(status)}{lines}date: {_date.text()}\r\ncontent-length: {size_bytes}\r\n\r\n"
+        f"{status_line(status)}{_lines(flat)}date: {_date.text()}\r\ncontent-length: {size_bytes}\r\n\r\n"
     ).encode("latin-1", "replace")
 
 
