@@ -41,6 +41,33 @@ def test_a_histogram_counts_cumulatively_and_bounds_are_inclusive() -> None:
     ]
 
 
+def test_what_a_histogram_notes_is_counted_when_somebody_reads_it_or_folds() -> None:
+    registry = Registry()
+    family = registry.histogram("time_seconds", "Time.", (0.5, 1), "name")
+    noted, observed = family.labels("noted"), family.labels("observed")
+    for value in (7, 0.5, 0.1, 1, 0.6, 0.5):
+        noted.noted.append(value)
+        observed.observe(value)
+    assert (noted.count, noted.sum) == (observed.count, observed.sum)
+    registry.fold()
+    assert noted.noted == []
+    noted.noted.append(2)
+    observed.observe(2)
+    lines = registry.text().decode()
+    told = [line for line in lines.splitlines() if "noted" in line]
+    assert told == [line.replace("observed", "noted") for line in lines.splitlines() if "observed" in line]
+    assert told[2] == 'time_seconds_bucket{name="noted",le="+Inf"} 7'
+
+
+def test_those_beyond_the_bound_are_folded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "CHILDREN_MAX", 0)
+    registry = Registry()
+    overflow = registry.histogram("h", "H.", (1,), "who").labels("a")
+    overflow.noted.append(1)
+    registry.fold()
+    assert overflow.noted == []
+
+
 def test_exponential_bounds() -> None:
     assert exponential(0.001, 2, 4) == (0.001, 0.002, 0.004, 0.008)
     assert exponential(1e-8, 10, 3) == (1e-8, 1e-7, 1e-6)

@@ -32,6 +32,8 @@ _GROUP_VERSION_RESOURCE = ("group", "version", "resource")
 _CONNECTS = ("log", "exec", "portforward", "attach", "proxy")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _APPLY = "application/apply-patch+"
+_NOTED_MAX = 1024
+"""After so many requests of one kind, all that was noted of any is counted."""
 _KNOWN_USERS = (
     "admin",
     "client",
@@ -253,12 +255,15 @@ class ApiServerMetrics:
             return
         elapsed = perf_counter() - started
         seen.code(response.status).value += 1
-        seen.duration.observe(elapsed)
+        noted = seen.duration.noted
+        noted.append(elapsed)
         if seen.indicator is not None:
-            seen.indicator.observe(elapsed)
+            seen.indicator.noted.append(elapsed)
         if seen.size is not None:
             body = response.body
-            seen.size.observe(len(body) if isinstance(body, bytes) else sum(map(len, body)))
+            seen.size.noted.append(len(body) if isinstance(body, bytes) else sum(map(len, body)))
+        if len(noted) >= _NOTED_MAX:
+            self.registry.fold()
 
     def terminated(self, request: Request, info: RequestInfo, status: int) -> None:
         """Record a request that the server has ended in self-defence."""
@@ -367,7 +372,7 @@ class ApiServerMetrics:
         result = "error" if wrong else "success" if user is not None else "failure"
         count, time = self._authentication[result]
         count.value += 1
-        time.observe(perf_counter() - started)
+        time.noted.append(perf_counter() - started)
         if user is not None:
             counter = self._users.get(user.name)
             if counter is None:
@@ -387,7 +392,7 @@ class ApiServerMetrics:
     def _authorized(self, result: str, started: float) -> None:
         count, time = self._authorization[result]
         count.value += 1
-        time.observe(perf_counter() - started)
+        time.noted.append(perf_counter() - started)
 
     # --- storage
 

@@ -200,6 +200,7 @@ class ApiServer:
         self.metrics.registry.before_collection(self._count_objects)
         self.health_metrics = HealthMetrics(MetricsRegistry())
         legacy = config.runtime_config.may_name_legacy
+        self._built_in: dict[str, Schema] = {}
         self._schemas = cache(lambda: Schemas.load(config.minor, packages(legacy=legacy)))
         self.gates = config.feature_gates or FeatureGates(version=config.minor)
         self.catalog = Catalog(self._cacher, self.gates)
@@ -401,7 +402,10 @@ class ApiServer:
             custom = self._definitions.schemas.get(definition)
             if custom is not None:
                 return custom
-        return self._schemas().compile(definition)
+        built_in = self._built_in.get(definition)
+        if built_in is None:
+            built_in = self._built_in[definition] = self._schemas().compile(definition)
+        return built_in
 
     def _bootstrap_options(self) -> bootstrap.Options:
         config = self._config
@@ -518,7 +522,7 @@ class ApiServer:
         if request.warnings:
             add_warnings(response, request.warnings)
         self.metrics.answered(request, info, response, started)
-        response.headers.add("audit-id", request.headers.get("audit-id") or new_uid())
+        response.headers.extend_lower([("audit-id", request.headers.get("audit-id") or new_uid())])
         return response
 
     async def _turn(self, request: Request, seat: Seat) -> bool:
@@ -603,7 +607,7 @@ class ApiServer:
             left = read_identity(certificate).not_after - self._clock.now()
         except ValueError:
             return
-        self.metrics.state.client_certificates.observe(left.total_seconds())
+        self.metrics.state.client_certificates.noted.append(left.total_seconds())
 
     # --- plain paths
 

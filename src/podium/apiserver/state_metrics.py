@@ -140,8 +140,9 @@ class InFlight:
         registry.before_collection(self._collect)
 
     def executes(self, mutating: bool, by: int) -> None:
-        self.executing[mutating] += by
-        self._executing_high[mutating] = max(self._executing_high[mutating], self.executing[mutating])
+        self.executing[mutating] = now = self.executing[mutating] + by
+        if by > 0:
+            self._executing_high[mutating] = max(self._executing_high[mutating], now)
 
     def waits(self, mutating: bool, by: int) -> None:
         self._waiting[mutating] += by

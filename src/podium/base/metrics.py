@@ -8,7 +8,7 @@ Not thread-safe, as nothing here counts from another thread.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
@@ -51,30 +51,55 @@ class Gauge(Counter):
 
 
 class Histogram:
-    """How often values fell into which bucket, and their sum."""
+    """How often values fell into which bucket, and their sum.
 
-    __slots__ = ("bounds", "counts", "sum")
+    Where every request observes a dozen values, they are appended to `noted`, and counted many at a time by
+    `fold`: an append costs a tenth of `observe`. Whoever appends sees to it that somebody folds now and then.
+    """
+
+    __slots__ = ("_counts", "_sum", "bounds", "noted")
 
     def __init__(self, bounds: Sequence[float] = ()) -> None:
         self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum: float = 0
+        self.noted: list[float] = []
+        """Values that are not counted yet. The list stays the same, so its `append` may be kept."""
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum: float = 0
 
     def observe(self, value: float, *, times: int = 1) -> None:
-        self.counts[bisect_left(self.bounds, value)] += times
-        self.sum += value * times
+        self._counts[bisect_left(self.bounds, value)] += times
+        self._sum += value * times
+
+    def fold(self) -> None:
+        """Count what has been noted."""
+        if not self.noted:
+            return
+        values = sorted(self.noted)
+        self.noted.clear()
+        self._sum += sum(values)
+        below = 0
+        for index, bound in enumerate(self.bounds):
+            reached = bisect_right(values, bound, below)
+            self._counts[index] += reached - below
+            below = reached
+        self._counts[-1] += len(values) - below
 
     @property
     def count(self) -> int:
-        return sum(self.counts)
+        return sum(self._counts) + len(self.noted)
+
+    @property
+    def sum(self) -> float:
+        return self._sum + sum(self.noted)
 
     def lines(self, name: str, labels: str) -> Iterator[str]:
+        self.fold()
         comma = "," if labels else ""
         total = 0
-        for bound, count in zip((*map(_number, self.bounds), "+Inf"), self.counts, strict=True):
+        for bound, count in zip((*map(_number, self.bounds), "+Inf"), self._counts, strict=True):
             total += count
             yield f'{name}_bucket{{{labels}{comma}le="{bound}"}} {total}'
-        yield f"{name}_sum{_braces(labels)} {_number(self.sum)}"
+        yield f"{name}_sum{_braces(labels)} {_number(self._sum)}"
         yield f"{name}_count{_braces(labels)} {total}"
 
 
@@ -118,6 +143,12 @@ class Family(Generic[Child]):
     def children(self) -> Iterable[tuple[tuple[str, ...], Child]]:
         return self._children.items()
 
+    def fold(self) -> None:
+        """Count what histograms have noted."""
+        for child in (*self._children.values(), self._overflow):
+            if isinstance(child, Histogram):
+                child.fold()
+
     def lines(self) -> Iterator[str]:
         if not self._children:
             return
@@ -158,6 +189,12 @@ class Registry:
     def before_collection(self, read: Callable[[], None]) -> None:
         """Call `read` before each collection: it sets gauges to what is counted elsewhere."""
         self._before.append(read)
+
+    def fold(self) -> None:
+        """Count what histograms have noted, so that it does not pile up where nobody collects."""
+        for family in self.families.values():
+            if family.kind == "histogram":
+                family.fold()
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text form, sorted by name."""

@@ -79,7 +79,9 @@ def _whole(value: Json, shape: Shape, atomic: bool) -> FieldSet:
         fields, element = shape.fields, shape.element or _DEDUCED
         for name, part in value.items():
             field = fields.get(name)
-            if field is None:
+            if part.__class__ is str:
+                tree[f"f:{name}"] = _LEAF
+            elif field is None:
                 tree[f"f:{name}"] = _whole(part, element, False)
             else:
                 tree[f"f:{name}"] = _whole(part, field.shape, field.atomic)
@@ -119,6 +121,9 @@ def _compare_maps(old: Json, new: Json, shape: Shape, changed: FieldSet, removed
             continue
         field = fields.get(name)
         inner, atomic = (element, False) if field is None else (field.shape, field.atomic)
+        if previous is _ABSENT:
+            changed[f"f:{name}"] = _whole(value, inner, atomic)
+            continue
         more, less = _compare(previous, value, inner, atomic)
         if more is not None:
             changed[f"f:{name}"] = more

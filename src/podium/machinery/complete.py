@@ -83,6 +83,8 @@ def _complete_struct(shape: Shape, of: Callable[[Shape], Completer | None], seal
                 obj[name] = make()
         drop: list[str] | None = None
         for name, value in obj.items():
+            if value.__class__ is str and value:
+                continue
             kind = value.__class__
             if kind is dict or kind is list:
                 omits, nulls, inner = plan.get(name) or look_up(name)

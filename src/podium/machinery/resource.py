@@ -212,9 +212,18 @@ class Resource:
     row_conditions: Callable[[Object], list[Object]] | None = None
     """Return what a table's row says about its object besides the cells: that it has completed."""
 
-    @property
-    def api_version(self) -> str:
-        return f"{self.group}/{self.version}" if self.group else self.version
+    api_version: str = field(init=False)
+    """Group and version as objects name them: `apps/v1`, `v1`."""
+    group_plural: str = field(init=False)
+    """The resource as messages and RBAC name it: `deployments.apps`, `pods`."""
+
+    def __post_init__(self) -> None:
+        # Made once: every request asks for them several times.
+        for name, value in (
+            ("api_version", f"{self.group}/{self.version}" if self.group else self.version),
+            ("group_plural", f"{self.plural}.{self.group}" if self.group else self.plural),
+        ):
+            object.__setattr__(self, name, value)
 
     @property
     def singular_name(self) -> str:
@@ -223,11 +232,6 @@ class Resource:
     @property
     def list_kind(self) -> str:
         return self.list_kind_name or self.kind + "List"
-
-    @property
-    def group_plural(self) -> str:
-        """The resource as messages and RBAC name it: `deployments.apps`, `pods`."""
-        return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
     def group_version_path(self) -> str:

@@ -67,7 +67,8 @@ class SqliteStore:
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._writer_free = asyncio.Lock()
         self._waiting: deque[_Waiting] = deque()
-        self._queue_room = asyncio.Semaphore(WRITE_QUEUE_MAX)
+        self._room = asyncio.Event()
+        """Set when what waits has been taken up."""
         self._arrival = asyncio.Event()
         self._closed = ""
         """Why nothing is answered any more."""
@@ -164,6 +165,7 @@ class SqliteStore:
         self._closed = reason
         waiting = list(self._waiting)
         self._waiting.clear()
+        self._room.set()
         self._settle(waiting, [StoreError(reason) for _ in waiting])
         self._feed.fail(reason)
 
@@ -203,9 +205,10 @@ class SqliteStore:
 
         When the caller is cancelled, the write may still happen.
         """
-        await self._queue_room.acquire()
+        while len(self._waiting) >= WRITE_QUEUE_MAX:
+            self._room.clear()
+            await self._room.wait()
         if self._closed:
-            self._queue_room.release()
             raise StoreError(self._closed)
         answer: asyncio.Future[Change] = self._loop.create_future()
         self._waiting.append((command, answer))
@@ -230,6 +233,7 @@ class SqliteStore:
         batch: list[_Waiting] = []
         while self._waiting and len(batch) < TRANSACTION_WRITES_MAX:
             batch.append(self._waiting.popleft())
+        self._room.set()
         outcomes: _Outcomes = [StoreError("the store is closed") for _ in batch]
         try:
             outcomes = await self._transact(batch)
@@ -242,8 +246,12 @@ class SqliteStore:
 
     def _settle(self, batch: Sequence[_Waiting], outcomes: _Outcomes) -> None:
         for (_, answer), outcome in zip(batch, outcomes, strict=True):
-            _answer(answer, outcome)
-            self._queue_room.release()
+            if answer.done():  # cancelled
+                continue
+            if isinstance(outcome, Change):
+                answer.set_result(outcome)
+            else:
+                answer.set_exception(outcome)
 
     async def _transact(self, batch: Sequence[_Waiting]) -> _Outcomes:
         """Return each write's outcome. What the database itself refuses fails the whole batch."""
@@ -314,15 +322,6 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _answer(answer: asyncio.Future[Change], outcome: _Outcome) -> None:
-    if answer.done():  # cancelled
-        return
-    if isinstance(outcome, Change):
-        answer.set_result(outcome)
-    else:
-        answer.set_exception(outcome)
 
 
 def _written(change: Change) -> Record:

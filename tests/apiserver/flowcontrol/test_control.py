@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from podium.apiserver import authn
+from podium.apiserver import authn, deadlines
 from podium.apiserver.access import access_factory
 from podium.apiserver.flowcontrol import control
 from podium.apiserver.flowcontrol.control import FlowControl
@@ -310,6 +310,9 @@ def test_what_is_too_much_is_refused_as_upstream_does(
 
 def test_who_waits_too_long_is_turned_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "EVICTION_INTERVAL_S", 0.01)
+    monkeypatch.setattr(
+        deadlines, "LOOK_INTERVAL_S", 3600
+    )  # Not the time that the request as a whole may take.
 
     async def main() -> None:
         async with people(tmp_path, FEW) as asked:

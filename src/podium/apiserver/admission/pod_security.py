@@ -16,23 +16,35 @@ from podium.apiserver.admission.writes import concerns, refused
 from podium.apiserver.chain import Attributes, Reader
 from podium.machinery import meta
 from podium.machinery.errors import FieldError, Invalid, Object
+from podium.machinery.resource import Resource
+from podium.resources.apps.daemonsets import DAEMONSETS
+from podium.resources.apps.deployments import DEPLOYMENTS
+from podium.resources.apps.replicasets import REPLICASETS
+from podium.resources.apps.statefulsets import STATEFULSETS
+from podium.resources.batch.cronjobs import CRONJOBS
+from podium.resources.batch.jobs import JOBS
 from podium.resources.core.namespaces import NAMESPACES
 from podium.resources.core.pods import PODS
+from podium.resources.core.podtemplates import PODTEMPLATES
+from podium.resources.core.replicationcontrollers import REPLICATIONCONTROLLERS
 
 PREFIX = "pod-security.kubernetes.io/"
 MODES = ("enforce", "audit", "warn")
 PODS_CHECKED_MAX = 3000
 
 _VERSION = re.compile(r"latest|v1\.(0|[1-9][0-9]*)")
+_TEMPLATE_PATHS: tuple[tuple[Resource, tuple[str, ...]], ...] = (
+    (PODTEMPLATES, ("template",)),
+    (REPLICATIONCONTROLLERS, ("spec", "template")),
+    (DEPLOYMENTS, ("spec", "template")),
+    (REPLICASETS, ("spec", "template")),
+    (STATEFULSETS, ("spec", "template")),
+    (DAEMONSETS, ("spec", "template")),
+    (JOBS, ("spec", "template")),
+    (CRONJOBS, ("spec", "jobTemplate", "spec", "template")),
+)
 _TEMPLATES: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("", "podtemplates"): ("template",),
-    ("", "replicationcontrollers"): ("spec", "template"),
-    ("apps", "deployments"): ("spec", "template"),
-    ("apps", "replicasets"): ("spec", "template"),
-    ("apps", "statefulsets"): ("spec", "template"),
-    ("apps", "daemonsets"): ("spec", "template"),
-    ("batch", "jobs"): ("spec", "template"),
-    ("batch", "cronjobs"): ("spec", "jobTemplate", "spec", "template"),
+    (resource.group, resource.plural): path for resource, path in _TEMPLATE_PATHS
 }
 
 
@@ -49,6 +61,7 @@ class Standard:
 
 class PodSecurity(Plugin):
     name = "PodSecurity"
+    resources = (PODS, NAMESPACES, *(resource for resource, _ in _TEMPLATE_PATHS))
 
     def __init__(self, reader: Reader, configuration: Object | None = None) -> None:
         """`configuration` is a PodSecurityConfiguration: what holds where labels say nothing, and for whom

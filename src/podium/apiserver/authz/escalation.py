@@ -6,10 +6,15 @@ admission chain, behind everything that may still change the object.
 
 from __future__ import annotations
 
+from podium.apiserver.admission.plugin import Plugin
 from podium.apiserver.authz.rbac import GROUP, RbacAuthorizer
 from podium.apiserver.authz.rules import described, quoted_list, uncovered
 from podium.apiserver.chain import MASTERS, Attributes, Authorizer, RequestInfo
 from podium.machinery.errors import Forbidden, NotFound, Object
+from podium.resources.rbac.clusterrolebindings import CLUSTERROLEBINDINGS
+from podium.resources.rbac.clusterroles import CLUSTERROLES
+from podium.resources.rbac.rolebindings import ROLEBINDINGS
+from podium.resources.rbac.roles import ROLES
 
 _ROLES = ("roles", "clusterroles")
 _BINDINGS = ("rolebindings", "clusterrolebindings")
@@ -21,19 +26,20 @@ _FULL_AUTHORITY: tuple[Object, ...] = (
 _HARMLESS_METADATA = ("ownerReferences", "finalizers", "managedFields", "resourceVersion", "generation")
 
 
-class EscalationCheck:
+class EscalationCheck(Plugin):
     """Refuses roles and bindings that grant more than their writer holds in that namespace."""
 
     name = "RBACEscalationCheck"
+    resources = (ROLES, CLUSTERROLES, ROLEBINDINGS, CLUSTERROLEBINDINGS)
 
     def __init__(self, rbac: RbacAuthorizer, authorizer: Authorizer) -> None:
         self._rbac = rbac
         self._authorizer = authorizer
 
     async def admit(self, attributes: Attributes) -> None:
-        if attributes.resource.group != GROUP or attributes.object is None:
+        if attributes.object is None or attributes.subresource:
             return
-        if attributes.operation not in ("CREATE", "UPDATE") or attributes.subresource:
+        if attributes.operation not in ("CREATE", "UPDATE"):
             return
         if MASTERS in attributes.user.groups:
             return
@@ -43,9 +49,6 @@ class EscalationCheck:
             await self._check_role(attributes, attributes.object)
         elif attributes.resource.plural in _BINDINGS:
             await self._check_binding(attributes, attributes.object)
-
-    async def validate(self, attributes: Attributes) -> None:
-        """Nothing more: admit has seen the rules as they will be stored."""
 
     async def _check_role(self, attributes: Attributes, role: Object) -> None:
         if await self._may(attributes, "escalate", attributes.resource.plural, attributes.name):

@@ -107,7 +107,7 @@ class FlowControl:
         flow = self.configuration.flow(user, info, now_s)
         level, queues = flow.level, flow.level.queues
         work = self._estimate(request, info, flow)
-        flow.figures.estimated_seats.observe(work.seats_max)
+        flow.figures.estimated_seats.noted.append(work.seats_max)
         seat = FlowSeat(self, flow, work, now_s, request, info, user)
         if flow.exempt or (not self.pump.is_crowded(now_s) and queues.has_room(work.seats_max)):
             self.pump.watch_turn(now_s)
@@ -158,7 +158,7 @@ class FlowControl:
             return estimate.ONE
         served = self._catalog.find(info.api_group, info.api_version, info.resource)
         watches = served.root.watching(info.namespace, info.name) if served is not None else 0
-        flow.figures.watch_counts.observe(watches)
+        flow.figures.watch_counts.noted.append(watches)
         return estimate.of_write(watches, flow.level.seats_max)
 
     # --- leaving
@@ -245,8 +245,7 @@ class FlowSeat(Waiting):
         return too_many_requests(self.control.retry_after_s(self.flow.level))
 
     def answered(self, response: Response) -> None:
-        for name, value in self.flow.headers:
-            response.headers.add(name, value)
+        response.headers.extend_lower(self.flow.headers)
         if self.executes:
             if not self.mutating:
                 # Most reads have had the loop since they began; sending, they will have it again.
@@ -310,12 +309,10 @@ class FlowSeat(Waiting):
         self.executes = True
         figures, level, seats = self.flow.figures, self.flow.level, self.work.seats_max
         level.queues.dispatched += 1
-        figures.dispatched.value += 1
-        figures.executing.value += 1
-        figures.executing_seats.value += seats
-        figures.in_use.value += seats
+        figures.begun += 1
+        figures.seats += seats
         if not self.flow.exempt:
-            figures.waited.observe(now_s - self.arrived_s)
+            figures.waited.noted.append(now_s - self.arrived_s)
         self.control.in_flight.executes(self.mutating, 1)
 
     def _finish(self, now_s: float) -> None:
@@ -323,9 +320,9 @@ class FlowSeat(Waiting):
         figures, level = self.flow.figures, self.flow.level
         executions = figures.watch_execution if self.info.verb == "watch" else figures.execution
         assert self.started_s is not None
-        executions.observe(now_s - self.started_s)
+        executions.noted.append(now_s - self.started_s)
         self.flow.lasted(now_s - self.started_s)
-        figures.executing.value -= 1
+        figures.over += 1
         self.control.in_flight.executes(self.mutating, -1)
         linger_s = level.queues.finish(self, now_s)
         if linger_s:
@@ -339,8 +336,6 @@ class FlowSeat(Waiting):
         self._free(now_s)
 
     def _free(self, now_s: float) -> None:
-        figures, seats = self.flow.figures, self.work.seats_max
-        figures.executing_seats.value -= seats
-        figures.in_use.value -= seats
+        self.flow.figures.seats -= self.work.seats_max
         self.flow.level.note(now_s)
         self.control.pump.schedule()

@@ -169,12 +169,12 @@ class SchemaFigures:
         both = (level, schema)
         self._rejected = metrics.rejected
         self._both = both
-        self.dispatched = metrics.dispatched.labels(*both)
+        self._dispatched = metrics.dispatched.labels(*both)
         self.waiting = metrics.waiting.labels(*both)
         self.waiting_seats = metrics.waiting_seats.labels(*both)
-        self.executing = metrics.executing.labels(*both)
-        self.executing_seats = metrics.executing_seats.labels(*both)
-        self.in_use = metrics.in_use.labels(*both)
+        self._executing = metrics.executing.labels(*both)
+        self._executing_seats = metrics.executing_seats.labels(*both)
+        self._in_use = metrics.in_use.labels(*both)
         self.waited = metrics.wait.labels(*both, "true")
         self.waited_in_vain = metrics.wait.labels(*both, "false")
         self.execution = metrics.execution.labels(*both, "regular")
@@ -183,6 +183,8 @@ class SchemaFigures:
         self.estimated_seats = metrics.estimated_seats.labels(*both)
         self.watch_counts = metrics.watch_counts.labels(*both)
         self.no_accommodation = metrics.no_accommodation.labels(*both)
+        self.begun = self.over = self.seats = 0
+        """Requests that have begun to execute and those that are over, and the seats in use."""
         self.at_once = 0
         """Reads that waited for nothing and held one seat for a moment; not yet in the figures above."""
 
@@ -190,11 +192,14 @@ class SchemaFigures:
         return self._rejected.labels(*self._both, reason)
 
     def fold(self, *, limited: bool) -> None:
-        """Count the reads of `at_once` where they belong."""
+        """Bring the figures up to date: with what is kept in plain numbers, and the reads of `at_once`."""
         count, self.at_once = self.at_once, 0
-        self.dispatched.value += count
+        self.begun += count
+        self.over += count
+        self._dispatched.value = self.begun
+        self._executing.value = self.begun - self.over
+        self._executing_seats.value = self._in_use.value = self.seats
         # One seat each, and no time in queues, which exempt requests never see.
-        self.estimated_seats.counts[0] += count
-        self.estimated_seats.sum += count
+        self.estimated_seats.observe(1, times=count)
         if limited:
-            self.waited.counts[0] += count
+            self.waited.observe(0, times=count)

@@ -30,7 +30,8 @@ _DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 
 def media_type(request: Request) -> str:
     """Return the body's media type without parameters; JSON when none is given."""
-    return request.headers.get("content-type").partition(";")[0].strip().lower() or JSON
+    sent = request.headers.get("content-type")
+    return sent if sent == JSON else sent.partition(";")[0].strip().lower() or JSON
 
 
 async def read_object(

@@ -30,7 +30,7 @@ _TEXT = "text/plain; charset=utf-8"
 
 def json_bytes(body: bytes | Sequence[bytes], *, status: int = 200) -> Response:
     """Answer with JSON that is encoded already."""
-    return Response(status=status, headers=Headers(JSON_HEADERS), body=body)
+    return Response(status=status, headers=Headers.of_lower([*JSON_HEADERS]), body=body)
 
 
 def json_value(value: Json, *, status: int = 200) -> Response:

@@ -41,15 +41,9 @@ class Call:
     audit: AuditRecord | None = None
     """What the audit log keeps of the request; None: nothing."""
 
-    async def stored(self, work: Awaitable[T]) -> T:
-        """Wait for an operation of the store; the audit log tells of slow ones."""
-        if self.audit is None:
-            return await work
-        started = perf_counter()
-        try:
-            return await work
-        finally:
-            self.audit.took("etcd", perf_counter() - started)
+    def stored(self, work: Awaitable[T]) -> Awaitable[T]:
+        """Return an operation of the store to be awaited; the audit log tells of slow ones."""
+        return work if self.audit is None else _timed(work, self.audit)
 
     def as_verb(self, verb: str) -> RequestInfo:
         """Return what an authorizer is asked when the caller does `verb` to the same object."""
@@ -74,3 +68,11 @@ class Call:
     def warn(self, text: str) -> None:
         if len(self.warnings) < WARNINGS_MAX and text not in self.warnings:
             self.warnings.append(text)
+
+
+async def _timed(work: Awaitable[T], audit: AuditRecord) -> T:
+    started = perf_counter()
+    try:
+        return await work
+    finally:
+        audit.took("etcd", perf_counter() - started)

@@ -35,6 +35,11 @@ GENERATED_PREFIX_LENGTH_MAX = 63 - 5
 """A generated name fits a DNS label whatever its prefix."""
 
 
+_NOT_BY_CREATORS = frozenset(
+    ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion")
+)
+
+
 async def create(registry: Registry, call: Call, obj: Object, *, tracked: bool = False) -> Result:
     """Create `obj`, which is decoded and defaulted, in the version of the call; it is changed on the way.
 
@@ -115,8 +120,9 @@ def prepare_create(registry: Registry, call: Call, stored: Object) -> None:
     if metadata.get("resourceVersion"):
         # Upstream finds this out in its storage layer, hence the odd status.
         raise PlainError("resourceVersion should not be set on objects to be created")
-    for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
-        metadata.pop(name, None)
+    if not _NOT_BY_CREATORS.isdisjoint(metadata):
+        for name in _NOT_BY_CREATORS:
+            metadata.pop(name, None)
     if storage.generation and storage.generation_start:
         metadata["generation"] = storage.generation_start
     metadata["uid"] = new_uid()

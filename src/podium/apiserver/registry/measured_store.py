@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from podium.apiserver.metrics import ApiServerMetrics
 from podium.base.metrics import Counter, Histogram
@@ -36,16 +36,16 @@ class MeasuredStore:
         page = self._store.list(prefix, start_after=start_after, limit=limit, revision=revision)
         return await self._measured("list", prefix, page)
 
-    async def create(self, key: str, value: bytes) -> Record:
-        return await self._measured("create", key, self._store.create(key, value))
+    def create(self, key: str, value: bytes) -> Coroutine[Any, Any, Record]:
+        return self._measured("create", key, self._store.create(key, value))
 
-    async def update(self, key: str, value: bytes, *, expected_revision: int) -> Record:
+    def update(self, key: str, value: bytes, *, expected_revision: int) -> Coroutine[Any, Any, Record]:
         record = self._store.update(key, value, expected_revision=expected_revision)
-        return await self._measured("update", key, record)
+        return self._measured("update", key, record)
 
-    async def delete(self, key: str, *, expected_revision: int) -> Change:
+    def delete(self, key: str, *, expected_revision: int) -> Coroutine[Any, Any, Change]:
         change = self._store.delete(key, expected_revision=expected_revision)
-        return await self._measured("delete", key, change)
+        return self._measured("delete", key, change)
 
     async def _measured(self, operation: str, key: str, work: Awaitable[T]) -> T:
         started = perf_counter()
@@ -55,7 +55,7 @@ class MeasuredStore:
             failed = False
         finally:
             time, count, errors = self._of(operation, key)
-            time.observe(perf_counter() - started)
+            time.noted.append(perf_counter() - started)
             count.value += 1
             if failed:
                 errors.value += 1
