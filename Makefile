@@ -1,5 +1,9 @@
 # Podium's two commands: `make up` runs a cluster, `make test` passes the tests. Both set up what they need.
-PYTHON ?= python3
+# Debian's own Python where there is one that will do: it is the one that python3-venv completes, and is
+# compiled with what profiles say, as others on the PATH may not be.
+PYTHON ?= $(or $(shell for python in /usr/bin/python3 python3; do \
+  $$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
+  done),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed

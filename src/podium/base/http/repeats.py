@@ -9,6 +9,7 @@ Whatever is not exactly so goes to the parser.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from podium.base.http.message import Headers, Request
@@ -34,13 +35,20 @@ class Written(NamedTuple):
 
 
 class _Head(NamedTuple):
-    """What stands between the first line and the body of a write, around the length of the body."""
+    """The head of a write that was learnt."""
 
-    before: bytes
-    after: bytes
+    like: re.Pattern[bytes]
+    """Matches such a head, whatever its target and the length of its body."""
     fields: list[tuple[str, str]]
     place: int
     """Which of the fields is the length."""
+
+
+@lru_cache(maxsize=64)
+def _heads(before: bytes, after: bytes) -> re.Pattern[bytes]:
+    """Return what matches a head that has these bytes around its body's length. A program's connections all
+    send the same."""
+    return re.compile(_WRITE.pattern + re.escape(before) + rb"([1-9][0-9]{0,6})" + re.escape(after))
 
 
 class Repeats:
@@ -74,8 +82,8 @@ class Repeats:
         names = [name for name, _ in request.headers]
         if said is None or int(said[1]) != length or names.count("content-length") != 1:
             return
-        before, after = data[line.end() : said.start(1)], data[said.end(1) : end]
-        self._head = _Head(before, after, list(request.headers), names.index("content-length"))
+        like = _heads(data[line.end() : said.start(1)], data[said.end(1) : end])
+        self._head = _Head(like, list(request.headers), names.index("content-length"))
 
     def target(self, data: bytes) -> str:
         """Return the target of a GET that is otherwise as the one learnt; "" for anything else."""
@@ -92,25 +100,13 @@ class Repeats:
     def written(self, data: bytes) -> Written | None:
         """Return the write that `data` is from beginning to end, where its head is as the one learnt."""
         head = self._head
-        if head is None or (line := _WRITE.match(data)) is None:
+        found = head.like.match(data) if head is not None else None
+        if head is None or found is None:
             return None
-        before, after, fields, place = head
-        start = line.end() + len(before)
-        end = data.find(b"\r", start, start + 8)
-        digits = data[start:end]
-        body = data[end + len(after) :]
-        if (
-            not digits.isdigit()
-            or not data.startswith(before, line.end())
-            or not data.startswith(after, end)
-            or digits[0] == _ZERO
-            or int(digits) != len(body)
-        ):
+        method, target, length = found.groups()
+        body = data[found.end() :]
+        if int(length) != len(body):
             return None
-        own = fields.copy()
-        own[place] = ("content-length", digits.decode("ascii"))
-        method, target = line.groups()
-        return Written(method.decode("ascii"), target.decode("ascii"), Headers.of_lower(own), body)
-
-
-_ZERO = ord("0")
+        fields = head.fields.copy()
+        fields[head.place] = ("content-length", length.decode("ascii"))
+        return Written(method.decode("ascii"), target.decode("ascii"), Headers.of_lower(fields), body)

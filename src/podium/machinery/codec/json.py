@@ -113,7 +113,7 @@ def type_meta_problem(value: Object) -> str:
     """Return what is wrong with an apiVersion or a kind that is no text; "" when nothing is."""
     for name in ("apiVersion", "kind"):
         part = value.get(name)
-        if part is not None and not isinstance(part, str):
+        if part.__class__ is not str and part is not None:
             what = f"json: cannot unmarshal {found_kind(part)} into Go struct field .{name} of type string"
             return f"couldn't get version/kind; json parse error: {what}"
     return ""
