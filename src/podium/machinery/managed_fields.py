@@ -9,8 +9,9 @@ and the registry fill in what is theirs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import lru_cache
 
 from podium.base.clock import parse_rfc3339, rfc3339
 from podium.machinery.compare import CompareError, compare
@@ -55,7 +56,7 @@ def update(
     schema: Schema | None,
     operation: str = "Update",
     subresource: str = "",
-    ignored: Iterable[Sequence[str]] = (),
+    ignored: tuple[tuple[str, ...], ...] = (),
     translate: Translate | None = None,
 ) -> None:
     """Set `new`'s managedFields to what they are after `manager` wrote it over `old` (None: created it).
@@ -79,7 +80,7 @@ def update(
     if not difference_:
         _put(new, before)
         return
-    excluded = of_paths(ignored)
+    excluded = _paths(ignored)
     gained = strip_meta(without_below(difference_.changed, excluded))
     if not before:
         _put(new, [new_entry(manager, operation, api_version, subresource, gained, now)] if gained else [])
@@ -94,6 +95,10 @@ def update(
         mine = new_entry(manager, operation, api_version, subresource, gained, now)
         entries = add(entries, mine)
     _put(new, in_order(cap(entries)))
+
+
+_paths = lru_cache(maxsize=64)(of_paths)
+"""What writes of one kind ignore is always the same."""
 
 
 def kept(entries: Iterable[Object], gone: FieldSet, translate: Translate, api_version: str) -> list[Object]:
@@ -145,10 +150,14 @@ def _put(obj: Object, entries: list[Object]) -> None:
 
 def _relevant(obj: Object) -> Object:
     """Return the object without what nobody owns."""
-    result = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
+    result = obj.copy()
+    result.pop("apiVersion", None)
+    result.pop("kind", None)
     meta = result.get("metadata")
     if isinstance(meta, dict):
-        result["metadata"] = {key: value for key, value in meta.items() if key not in _META_STRIPPED}
+        result["metadata"] = left = meta.copy()
+        for name in _META_STRIPPED.intersection(meta):
+            del left[name]
     return result
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 from podium.apiserver.admission.plugin import Plugin
 from podium.apiserver.admission.writes import refused
 from podium.apiserver.chain import Attributes, Reader
-from podium.machinery import meta
-from podium.machinery.errors import NotFound
+from podium.machinery.errors import NotFound, Object
 from podium.resources.core.namespaces import NAMESPACES
 
 IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
 # Answers to questions about access say nothing about the namespace they name.
 _QUESTIONS = ("authorization.k8s.io", "authentication.k8s.io")
+
+
+def _is_terminating(namespace: Object) -> bool:
+    # Every creation asks.
+    if namespace["metadata"].get("deletionTimestamp"):
+        return True
+    return (namespace.get("status") or {}).get("phase") == "Terminating"
 
 
 class NamespaceLifecycle(Plugin):
@@ -33,8 +39,7 @@ class NamespaceLifecycle(Plugin):
         namespace = self._namespaces.get(None, attributes.namespace)
         if namespace is None:
             raise NotFound.of(NAMESPACES.plural, NAMESPACES.group, attributes.namespace)
-        terminating = meta.dig(namespace, "status", "phase") == "Terminating" or meta.deleting(namespace)
-        if attributes.operation == "CREATE" and terminating:
+        if attributes.operation == "CREATE" and _is_terminating(namespace):
             name = attributes.namespace
             cause = {
                 "reason": "NamespaceTerminating",

@@ -63,9 +63,12 @@ class ResourceQuota(Plugin):
 
     async def validate(self, attributes: Attributes) -> None:
         new, old = attributes.object, attributes.old_object
-        if new is None or not attributes.namespace or not _is_counted(attributes):
+        if new is None or not attributes.namespace:
             return
-        quotas = [q for q in self._quotas.list(attributes.namespace) if meta.dig(q, "status", "hard")]
+        found = list(self._quotas.list(attributes.namespace))
+        if not (found or self._limits) or not _is_counted(attributes):
+            return
+        quotas = [quota for quota in found if meta.dig(quota, "status", "hard")]
         if not quotas and not self._limits:
             return
         group_plural = _counted(attributes).group_plural

@@ -37,10 +37,9 @@ def encode(obj: Object, kind: str, api_version: str) -> bytes:
         metadata["labels"] = given["labels"]
     metadata.update(given)
     metadata["resourceVersion"] = ""
-    body: Object = {"kind": kind, "apiVersion": api_version, "metadata": metadata}
-    for key, value in obj.items():
-        if key not in ("kind", "apiVersion", "metadata"):
-            body[key] = value
+    # These come first, whatever the order in `obj`.
+    body: Object = {"kind": kind, "apiVersion": api_version, "metadata": metadata, **obj}
+    body["kind"], body["apiVersion"], body["metadata"] = kind, api_version, metadata
     return orjson.dumps(body)
 
 

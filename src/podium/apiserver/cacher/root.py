@@ -248,12 +248,15 @@ class Root:
     def watching(self, namespace: str, name: str) -> int:
         """Return how many watchers may want to know of a change to an object, but for those that select by a
         field: few of them are ever about the same object. `name` may be unknown."""
-        places = [(self._by_namespace, "")]
+        if not self._watchers:
+            return 0
+        found = sum(map(len, self._by_namespace.get("", _NOBODY).values()))
         if namespace:
-            places.append((self._by_namespace, namespace))
+            found += sum(map(len, self._by_namespace.get(namespace, _NOBODY).values()))
         if name:
-            places.append((self._by_key, f"{namespace}/{name}" if namespace else name))
-        return sum(len(audience) for index, key in places for audience in index.get(key, _NOBODY).values())
+            key = f"{namespace}/{name}" if namespace else name
+            found += sum(map(len, self._by_key.get(key, _NOBODY).values()))
+        return found
 
     def _place(self, watcher: Watcher) -> tuple[_Index, str]:
         """Return the narrowest index that holds `watcher`: a thousand kubelets that each watch the pods of

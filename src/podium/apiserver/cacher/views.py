@@ -27,6 +27,8 @@ class CachedView:
         return None if entry is None else self._object(entry)
 
     def list(self, namespace: str | None = None) -> Iterable[Object]:
+        if not self._root.entries:
+            return []
         prefix = f"{namespace}/" if namespace else ""
         return [self._object(entry) for entry in self._root.range(prefix)]
 
