@@ -8,10 +8,11 @@ is wrong, so that the usual object costs one dictionary look-up a field.
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from podium.machinery import quantity
+from podium.machinery.codec.json import Members, joined
 from podium.machinery.errors import Json
 from podium.machinery.golang import type_name
 from podium.machinery.gotime import TimeError, canonical_micro_time, canonical_time
@@ -95,6 +96,37 @@ def decoder(shape: Shape) -> Container:
             raise DecodeError(mismatch.message(), mismatch.conversion()) from None
 
     return run
+
+
+def strict_complaints(value: Json, shape: Shape) -> list[str]:
+    """Return what strict decoding says of unknown and repeated fields, in document order.
+
+    `value` has its objects as `codec.json.Members`. What an unknown field has inside is nobody's business.
+    """
+    return list(dict.fromkeys(f'{what} field "{path}"' for what, path in _strictly(value, shape)))
+
+
+def _strictly(value: Json, shape: Shape) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Members) and shape.kind in ("struct", "map"):
+        seen: set[str] = set()
+        for key, part in value:
+            field = shape.fields.get(key)
+            inner = field.shape if field is not None else shape.element
+            if inner is None:
+                if not shape.preserve_unknown:
+                    yield "unknown", key
+                continue
+            if key in seen:
+                yield "duplicate", key
+            seen.add(key)
+            for what, path in _strictly(part, inner):
+                yield what, joined(key, path)
+    elif isinstance(value, list) and shape.kind == "list" and shape.element is not None:
+        for index, part in enumerate(value):
+            for what, path in _strictly(part, shape.element):
+                yield what, joined(f"[{index}]", path)
+    elif shape.alternative is not None and not isinstance(value, bool | str):
+        yield from _strictly(value, shape.alternative)
 
 
 # --- scalars ---
@@ -331,7 +363,7 @@ def _struct(shape: Shape) -> Container:
                     elif container is not None:
                         found = container(value)
                         if found:
-                            unknown = _more(unknown, [_joined(key, path) for path in found])
+                            unknown = _more(unknown, [joined(key, path) for path in found])
                         gone = omits and not value
                     else:
                         new = scalar(value)
@@ -362,10 +394,6 @@ def _more(unknown: list[str], found: list[str]) -> list[str]:
     return unknown
 
 
-def _joined(key: str, path: str) -> str:
-    return f"{key}{path}" if path.startswith("[") else f"{key}.{path}"
-
-
 def _alternative(shape: Shape) -> Container:
     def decode(value: Json) -> list[str]:
         inner = _container(shape)
@@ -375,7 +403,7 @@ def _alternative(shape: Shape) -> Container:
             unknown = _NONE
             for index, part in enumerate(value):
                 if part.__class__ is not str:  # A dependency may be a list of names.
-                    unknown = _more(unknown, [_joined(f"[{index}]", path) for path in inner(part)])
+                    unknown = _more(unknown, [joined(f"[{index}]", path) for path in inner(part)])
             return unknown
         if value.__class__ is not bool:
             raise _Mismatch(value, shape.go_type, "struct")
@@ -421,7 +449,7 @@ def _list_of_containers(element: Shape, go_type: str) -> Container:
                 continue
             found = decode_element(value)
             if found:
-                unknown = _more(unknown, [_joined(f"[{index}]", path) for path in found])
+                unknown = _more(unknown, [joined(f"[{index}]", path) for path in found])
         return unknown
 
     return decode
@@ -464,7 +492,7 @@ def _map_of_containers(element: Shape, go_type: str) -> Container:
                 continue
             found = decode_element(value)
             if found:
-                unknown = _more(unknown, [_joined(key, path) for path in found])
+                unknown = _more(unknown, [joined(key, path) for path in found])
         return unknown
 
     return decode

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from podium.machinery.errors import Json
 
 
@@ -35,6 +37,22 @@ def plain(value: Json) -> str:
             return "[" + " ".join(map(plain, value)) + "]"
         case _:
             return str(value)
+
+
+def syntax(value: Json) -> str:
+    """Return a value that YAML was decoded to as `%#v` prints it: `[]interface {}{"a"}`."""
+    match value:
+        case None:
+            return "interface {}(nil)"
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case dict():
+            parts = (f"{syntax(key)}:{syntax(part)}" for key, part in sorted(value.items()))
+            return "map[interface {}]interface {}{" + ", ".join(parts) + "}"
+        case list():
+            return "[]interface {}{" + ", ".join(map(syntax, value)) + "}"
+        case _:
+            return plain(value)
 
 
 def type_name(value: Json) -> str:

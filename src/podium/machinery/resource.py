@@ -172,9 +172,17 @@ class Resource:
     deprecation: str = ""
     """A warning that goes with every answer about this resource."""
     name_errors: Callable[[str], list[str]] | None = None
+    """Return what is wrong with a name; None means a DNS subdomain (RFC 1123)."""
     core_finalizers: bool = True
     """Finalizers in one word have to be upstream's own."""
-    """Return what is wrong with a name; None means a DNS subdomain (RFC 1123)."""
+    metadata_again: int = 0
+    """How often upstream's checks of an update look at the metadata as at that of a new object, besides
+    once for every kind. Each time tells of every fault, and asks of generateName what is asked of names."""
+    status_metadata_again: int = 0
+    """The same for updates of the status."""
+    compares_metadata: bool = True
+    """Whether those checks compare the metadata with the old one once more, too."""
+    status_compares_metadata: bool = True
 
     generation: bool = False
     """metadata.generation grows by one with every change of the spec."""

@@ -668,6 +668,37 @@ def validate_object_meta_update(new: Object, old: Object, *, field: str = "metad
     return errors + _described_errors(meta, field)
 
 
+def validate_metadata_of_update(
+    new: Object, old: Object, resource: Resource, subresource: str = ""
+) -> list[FieldError]:
+    """Return what is wrong with the metadata of an update, each fault as often as upstream tells of it.
+
+    Upstream looks at it once as at that of a new object, once for changes, and then again as the kind has it.
+    """
+    changes = validate_object_meta_update(new, old)
+    meta = new.get("metadata") or {}
+    prefix, finalizers = meta.get("generateName"), meta.get("finalizers")
+    if not changes and not prefix and not finalizers:
+        return changes
+    status = subresource == "status"
+    again = resource.status_metadata_again if status else resource.metadata_again
+    compares = resource.status_compares_metadata if status else resource.compares_metadata
+    generated: list[FieldError] = []
+    errors: list[FieldError] = []
+    if prefix and prefix != (old.get("metadata") or {}).get("generateName"):
+        errors += validate_generate_name(prefix, path_segment_errors)
+        if again:
+            generated = validate_generate_name(prefix, _name_errors(resource))
+    described = (
+        _described_errors(meta, "metadata", finalizers=finalizers or ()) if changes or finalizers else []
+    )
+    core = validate_core_finalizers(meta) if resource.core_finalizers else []
+    errors += described + changes
+    if compares:
+        errors += changes + core
+    return errors + (generated + described + core) * again
+
+
 def _same_meta(new: Any, old: Any) -> bool:
     if new == old or (new in (None, "") and old in (None, "")):
         return True

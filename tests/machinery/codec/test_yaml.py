@@ -58,15 +58,29 @@ def test_scalars(text: str, value: Any) -> None:
     [
         ("", None),
         ("---\na: 1\n---\nb: 2\n", {"a": 1}),
-        ("1: a\ntrue: b\n1.5: c\nnull: d\n", {"1": "a", "true": "b", "1.5": "c", "null": "d"}),
+        ("1: a\ntrue: b\n1.5: c\n", {"1": "a", "true": "b", "1.5": "c"}),
         ("a: &x {b: 1}\nc: {<<: *x, d: 2}\n", {"a": {"b": 1}, "c": {"b": 1, "d": 2}}),
         ("a: &x {b: 1}\nc: {<<: *x, b: 2}\n", {"a": {"b": 1}, "c": {"b": 2}}),
+        ("a: &x {b: 1}\nc: {b: 2, <<: *x}\n", {"a": {"b": 1}, "c": {"b": 1}}),
+        ("a: !!binary eHg=\n", {"a": "xx"}),
         ("a: &x {k: 1}\nb: &y {k: 2}\nc: {<<: [*x, *y]}\n", {"a": {"k": 1}, "b": {"k": 2}, "c": {"k": 1}}),
         ('{"a": [1, "yes"]}', {"a": [1, "yes"]}),
         ("{a: [1, yes]}", {"a": [1, True]}),
         ("a: |\n  x\n  y\n", {"a": "x\ny\n"}),
     ],
-    ids=["empty", "first document", "keys", "merge", "merge loses", "merge list", "JSON", "flow", "block"],
+    ids=[
+        "empty",
+        "first document",
+        "keys",
+        "merge",
+        "merge loses",
+        "merge wins",
+        "binary",
+        "merge list",
+        "JSON",
+        "flow",
+        "block",
+    ],
 )
 def test_documents(text: str, value: Any) -> None:
     assert yaml.decode(text.encode()) == value
@@ -79,7 +93,14 @@ def test_documents(text: str, value: Any) -> None:
         ("x: 1\na: b: c", "yaml: line 2: mapping values are not allowed in this context"),
         ("a: .inf", "json: unsupported value: +Inf"),
         ("\ta: 1", "yaml: found character that cannot start any token"),
-        ("a: *x", "yaml: found undefined alias"),
+        ("a: *x", "yaml: unknown anchor 'x' referenced"),
+        ("b: &y {c: [*y]}", "yaml: anchor 'y' value contains itself"),
+        ("null: d", 'unsupported map key of type: %!s(<nil>), key: <nil>, value: "d"'),
+        (
+            "? [a, {b: 1}]\n: c",
+            'yaml: invalid map key: []interface {}{"a", map[interface {}]interface {}{"b":1}}',
+        ),
+        ("a: !!binary '*'", "yaml: !!binary value contains invalid base64 data"),
     ],
 )
 def test_messages(text: str, message: str) -> None:
@@ -100,10 +121,29 @@ def test_an_anchor_in_itself_is_refused() -> None:
         yaml.decode(b"a: &x [*x]")
 
 
-def test_duplicates() -> None:
-    body = b"metadata:\n  name: y\ndata:\n  k: v\n  k: w\nextra: 1\n"
-    assert yaml.duplicates(body) == ['yaml: unmarshal errors:\n  line 5: key "k" already set in map']
-    assert yaml.duplicates(b"a: 1\nb: {a: 2}\n") == []
+REPEATS = [
+    ("metadata:\n  name: y\ndata:\n  k: v\n  k: w\nextra: 1\n", ['line 5: key "k" already set in map']),
+    ("a: 1\nb: {a: 2}\n", []),
+    # Where the second value begins, and inner ones first.
+    (
+        "a: {}\na:\n  b: 1\n  b: 2\n",
+        ['line 4: key "b" already set in map', 'line 3: key "a" already set in map'],
+    ),
+    ("1: a\n'1': b\n", []),
+    ("1: a\n0x1: b\n", ["line 2: key 1 already set in map"]),
+    ("y: a\nyes: b\n", ["line 2: key true already set in map"]),
+    ("{<<: {a: b}, a: c}", ['line 1: key "a" already set in map']),
+    ('{"a": 1, "a": 2}', ['line 1: key "a" already set in map']),
+    ('{ "a": 1 }', []),
+]
+
+
+@pytest.mark.parametrize(("text", "lines"), REPEATS, ids=[text for text, _ in REPEATS])
+def test_duplicates(text: str, lines: list[str]) -> None:
+    found = yaml.decode_strictly(text.encode())[1]
+    whole = ["yaml: unmarshal errors:\n" + "\n".join(f"  {line}" for line in lines)] if lines else []
+    assert found == whole == yaml.duplicates(text.encode())
+    assert [part for complaint in found for part in yaml.complaints(complaint)] == lines
 
 
 def test_encoding_quotes_what_would_be_read_as_something_else() -> None:

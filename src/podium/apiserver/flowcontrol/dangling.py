@@ -10,7 +10,7 @@ import asyncio
 
 from podium.apiserver.cacher.entry import Event
 from podium.apiserver.chain import LOOPBACK_USER, MASTERS, User
-from podium.apiserver.registry.apply import apply
+from podium.apiserver.registry.apply import Config, apply
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.served import Served
@@ -116,4 +116,4 @@ class DanglingReferences:
             "status": {"conditions": [condition]},
         }
         call = Call(served=self._schemas, user=_USER, name=name, subresource="status", field_manager=MANAGER)
-        await apply(self._registry, call, config, force=True)
+        await apply(self._registry, call, Config(config), force=True)

@@ -154,12 +154,14 @@ class Api:
 
     def _find(self, served: Served, request: Request, info: RequestInfo) -> Verb | tuple[Special]:
         resource = served.resource
-        if request.method in ("HEAD", "OPTIONS"):
+        if request.method in ("HEAD", "OPTIONS") and info.subresource != "proxy":
             raise method_not_allowed()
         if info.namespace and not resource.namespaced and not _is_of_namespaces(info):
             raise unknown_resource()
         if info.subresource:
             return self._find_subresource(served, info)
+        if len(info.parts) > 1 and "get" not in resource.verbs:
+            raise unknown_resource()  # What is only asked, reviews for one, has no objects.
         special = self._specials.get((resource.group_plural, ""))
         if special is not None and info.verb in resource.verbs:
             return (special,)
@@ -189,12 +191,14 @@ class Api:
             raise NotFound.of(resource.plural, resource.group, info.name)
         else:
             raise unknown_resource()
-        if info.verb not in verbs:
+        if len(info.parts) > 3 and name != "proxy":
+            raise unknown_resource()
+        if info.verb not in verbs and (info.verb or name != "proxy"):
             raise method_not_allowed()
         special = self._specials.get((resource.group_plural, name)) or self._specials.get(("*", name))
         if special is not None:
             return (special,)
-        if name == "proxy" or len(info.parts) > 3:
+        if name == "proxy":
             raise unknown_resource()
         verb = _SUBRESOURCE_VERBS.get(info.verb)
         if verb is None:

@@ -15,7 +15,6 @@ from podium.apiserver.registry.decode import (
     kind_problem,
     prune,
     wrong_kind,
-    yaml_duplicates,
 )
 from podium.apiserver.registry.registry import Registry
 from podium.base.http.message import Request
@@ -61,11 +60,12 @@ async def read_object(
     elif type == CBOR:
         obj, duplicates = decode_cbor(raw, wanted_kind), ()
     elif type == YAML:
-        obj = decode_yaml(raw, wanted_kind)
-        duplicates = yaml_duplicates(call, raw)
+        obj, duplicates = decode_yaml(raw, wanted_kind)
     else:
         obj = decode_json(raw, wanted_kind)
-        duplicates = json_duplicates(call, raw, obj)
+        typed = bool(kind) or not call.served.custom
+        shape = registry.schema_of(schema or resource.schema).shape if typed else None
+        duplicates = json_duplicates(call, raw, obj, shape)
     if obj.get("apiVersion") in also:
         obj["apiVersion"] = wanted_version
     if call.served.custom and not kind:

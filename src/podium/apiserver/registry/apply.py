@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.create import create
 from podium.apiserver.registry.decode import DecodeError, prune
@@ -11,12 +14,13 @@ from podium.apiserver.registry.result import Result
 from podium.apiserver.registry.update import check_name, conflict, modify
 from podium.machinery.codec import yaml
 from podium.machinery.errors import BadRequest, Object
+from podium.machinery.golang import found_kind
 from podium.machinery.managed_fields import fields_of
 from podium.machinery.meta import deep_copy
 from podium.machinery.patch import apply as server_side
 
 
-async def apply(registry: Registry, call: Call, config: Object, *, force: bool) -> Result:
+async def apply(registry: Registry, call: Call, config: Config, *, force: bool) -> Result:
     """Apply the configuration as the call's field manager. Raises `Conflict`."""
     if registry.entry(call.served, call.namespace, call.name) is None and not call.subresource:
         await registry.authorize_create(call)
@@ -34,19 +38,38 @@ async def apply(registry: Registry, call: Call, config: Object, *, force: bool) 
     return await modify(registry, call, transform, tracked=True)
 
 
-def decode_config(raw: bytes, *, cbor: bool = False) -> Object:
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The configuration in an apply's body, and what is wrong with its text."""
+
+    value: Object
+    duplicates: Sequence[str] = ()
+
+    def complain(self, call: Call) -> None:
+        """Warn of keys that occur twice, or refuse them; upstream does so when all else is well."""
+        if not self.duplicates or call.field_validation == "Ignore":
+            return
+        if call.field_validation == "Strict":
+            why = f"error converting YAML to JSON: {self.duplicates[0]}"
+            raise BadRequest(f"error strict decoding YAML: {why}")
+        for part in yaml.complaints(self.duplicates[0]):
+            call.warn(part)
+
+
+def decode_config(raw: bytes, *, cbor: bool = False) -> Config:
     """Return the configuration in an apply's body: YAML, which JSON is too, or CBOR. Raises `BadRequest`."""
     if cbor:
-        return _decode_cbor(raw)
+        return Config(_decode_cbor(raw))
     try:
-        config = yaml.decode(raw)
+        config, duplicates = yaml.decode_strictly(raw)
     except yaml.YamlError as error:
         raise BadRequest(f"error decoding YAML: {error}") from None
     if config is None:
-        return {}
+        return Config({})
     if not isinstance(config, dict):
-        raise BadRequest("error decoding YAML: not an object")
-    return config
+        what = f"json: cannot unmarshal {found_kind(config)} into Go value of type map[string]interface {{}}"
+        raise BadRequest(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {what}")
+    return Config(config, duplicates)
 
 
 def _decode_cbor(raw: bytes) -> Object:
@@ -64,11 +87,11 @@ def _decode_cbor(raw: bytes) -> Object:
     return config
 
 
-def _applied(registry: Registry, call: Call, old: Object | None, config: Object, *, force: bool) -> Object:
+def _applied(registry: Registry, call: Call, old: Object | None, config: Config, *, force: bool) -> Object:
     resource = call.served.resource
     result = server_side.apply(
         old,
-        config,
+        config.value,
         manager=call.field_manager,
         force=force,
         api_version=resource.api_version,
@@ -79,6 +102,7 @@ def _applied(registry: Registry, call: Call, old: Object | None, config: Object,
         ignored=ignored(call),
         translate=translator(registry, call, old) or fields_of,
     )
+    config.complain(call)
     new: Object = deep_copy(result)
     try:
         prune(registry, call, new, (), resource.schema)

@@ -11,6 +11,7 @@ from podium.machinery import decode as schema_decode
 from podium.machinery.codec import json, yaml
 from podium.machinery.errors import FieldError, Invalid, Json, Object
 from podium.machinery.resource import Resource
+from podium.machinery.shape import Shape
 
 if TYPE_CHECKING:
     from podium.apiserver.registry.registry import Registry
@@ -22,7 +23,14 @@ _SCHEME = '"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
 
 
 class DecodeError(ValueError):
-    """A body that is no JSON or YAML, or not of its schema's types. The text is upstream's."""
+    """A body that is no JSON or YAML, or not of its schema's types. The text is upstream's.
+
+    `conversion` is what is said of the same after a strategic merge patch.
+    """
+
+    def __init__(self, message: str, conversion: str = "") -> None:
+        super().__init__(message)
+        self.conversion = conversion or message
 
 
 def decode_json(raw: bytes, kind: str) -> Object:
@@ -30,13 +38,13 @@ def decode_json(raw: bytes, kind: str) -> Object:
     return json.decode_object(raw, kind)
 
 
-def decode_yaml(raw: bytes, kind: str) -> Object:
-    """As `decode_json`, from YAML."""
+def decode_yaml(raw: bytes, kind: str) -> tuple[Object, Sequence[str]]:
+    """As `decode_json`, from YAML, with complaints about keys that occur twice."""
     try:
-        value = yaml.decode(raw)
+        value, duplicates = yaml.decode_strictly(raw)
     except yaml.YamlError as error:
-        raise json.unrecognized(kind, str(error), raw) from None
-    return json.decode_object(json.encode(value), kind)
+        raise json.unrecognized(kind, error.reason, raw) from None
+    return json.as_object(value, kind, raw), duplicates
 
 
 def decode_cbor(raw: bytes, kind: str) -> Object:
@@ -52,15 +60,17 @@ def decode_cbor(raw: bytes, kind: str) -> Object:
     return json.as_object(value, kind, raw)
 
 
-def json_duplicates(call: Call, raw: bytes, value: Json) -> Sequence[str]:
-    """Return complaints about fields that occur twice, where the call wants any."""
+def json_duplicates(call: Call, raw: bytes, value: Json, shape: Shape | None = None) -> Sequence[str]:
+    """Return complaints about fields that occur twice, where the call wants any.
+
+    With the `shape` of what is decoded, unknown fields are complained of in between, where they stand.
+    """
     if call.field_validation == "Ignore":
         return ()
-    return [f'duplicate field "{path}"' for path in json.duplicates(raw, value)]
-
-
-def yaml_duplicates(call: Call, raw: bytes) -> Sequence[str]:
-    return () if call.field_validation == "Ignore" else yaml.duplicates(raw)
+    if shape is None:
+        return [f'duplicate field "{path}"' for path in json.duplicates(raw, value)]
+    found = json.with_repeats(raw, value)
+    return schema_decode.strict_complaints(found, shape) if found is not None else ()
 
 
 def kind_problem(catalog: Catalog, obj: Object, resource: Resource, kind: str = "", version: str = "") -> str:
@@ -97,11 +107,13 @@ def prune(registry: Registry, call: Call, obj: Object, duplicates: Sequence[str]
     try:
         unknown = registry.schema_of(schema).decode(obj)
     except schema_decode.DecodeError as error:
-        raise DecodeError(str(error)) from None
+        raise DecodeError(str(error), error.conversion) from None
     if call.field_validation == "Ignore" or not (unknown or duplicates):
         return
-    complaints = [*duplicates, *(f'unknown field "{path}"' for path in unknown)][:COMPLAINTS_MAX]
+    complaints = list(dict.fromkeys((*duplicates, *(f'unknown field "{path}"' for path in unknown))))
+    del complaints[COMPLAINTS_MAX:]
     if call.field_validation == "Strict":
         raise DecodeError(json.strict_error(complaints))
     for complaint in complaints:
-        call.warn(complaint)
+        for part in yaml.complaints(complaint):
+            call.warn(part)

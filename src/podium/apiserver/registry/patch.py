@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from podium.apiserver.registry.apply import apply, decode_config
@@ -12,12 +11,13 @@ from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
 from podium.apiserver.registry.update import check_name, modify
 from podium.machinery import golang
-from podium.machinery.codec import json
+from podium.machinery.codec import json, protobuf
 from podium.machinery.errors import BadRequest, FieldError, Invalid, Json, Object
 from podium.machinery.meta import deep_copy
 from podium.machinery.patch import json as json_patch
 from podium.machinery.patch import merge as merge_patch
 from podium.machinery.patch import strategic as strategic_patch
+from podium.machinery.patch.shown import shown
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -47,7 +47,11 @@ def decode_patch(call: Call, type: str, raw: bytes) -> tuple[Json, Sequence[str]
     except json.JsonError as error:
         head = "" if type == STRATEGIC_MERGE_PATCH else "error decoding patch: "
         raise BadRequest(f"{head}{error}") from None
-    return value, json_duplicates(call, raw, value)
+    if type != JSON_PATCH:
+        return value, json_duplicates(call, raw, value)
+    if call.field_validation == "Ignore" or not isinstance(value, list):
+        return value, ()
+    return value, [f"json patch {what}" for what in json_patch.complaints(raw, value)]
 
 
 def patched(
@@ -57,20 +61,17 @@ def patched(
     resource = call.served.resource
     new: Object = deep_copy(merged(registry, type, old, patch, resource.schema))
     custom = call.served.custom
-    if unnamed := json.type_meta_problem(new):
-        raise invalid_patch(type, patch, new, unnamed)
-    problem = "" if custom else kind_problem(registry.catalog, new, resource)
-    if custom and new.get("kind") != resource.kind:
+    problem = json.type_meta_problem(new)
+    if not problem and custom and new.get("kind") != resource.kind:
         raise wrong_kind(resource, new)
-    if problem:
-        raise invalid_patch(type, patch, new, problem)
-    whole = json.encode(new)
+    if not problem and not custom:
+        problem = kind_problem(registry.catalog, new, resource)
     try:
+        if problem:
+            raise DecodeError(problem)
         prune(registry, call, new, duplicates, resource.schema)
     except DecodeError as error:
-        if str(error).startswith("strict decoding error"):
-            raise BadRequest(str(error)) from None
-        raise invalid_patch(type, patch, whole, str(error)) from None
+        raise invalid_patch(registry, type, resource.schema, old, patch, error) from None
     new["kind"], new["apiVersion"] = resource.kind, resource.api_version
     if new.get("metadata") is None:
         new["metadata"] = {}
@@ -88,27 +89,12 @@ def merged(registry: Registry, type: str, old: Object, patch: Json, schema: str)
     return strategic_patch.apply(old, patch, registry.schema_of(schema))
 
 
-def invalid_patch(type: str, patch: Json, patched_: bytes | Object, why: str) -> Invalid:
+def invalid_patch(
+    registry: Registry, type: str, schema: str, old: Object, patch: Json, why: DecodeError
+) -> Invalid:
     """Return the error for a patch whose result does not decode. Upstream shows the result, or the patch."""
     if type == STRATEGIC_MERGE_PATCH:
-        return Invalid.of("", "", "", [FieldError.invalid("patch", golang.plain(patch), _converting(why))])
-    whole = patched_ if isinstance(patched_, bytes) else json.encode(patched_)
-    return Invalid.of("", "", "", [FieldError.invalid("patch", whole.decode(), why)])
-
-
-_MISMATCH = re.compile(r"json: cannot unmarshal (\w+)(?: \S+)? into Go struct field \S+ of type (.+)")
-_GO_NUMBERS = ("int32", "int64", "float64")
-
-
-def _converting(why: str) -> str:
-    """Say what `why` says of a wrong type in the words of the converter that strategic patches pass."""
-    match = _MISMATCH.fullmatch(why)
-    if match is None:
-        return why
-    found, wanted = match.groups()
-    if wanted.startswith("[]"):
-        kind = {"object": "map", "number": "int64"}.get(found, found)
-        return f"cannot restore slice from {kind}"
-    if found in ("number", "bool", "string") and (wanted in ("string", "bool") or wanted in _GO_NUMBERS):
-        return f"cannot convert {'int64' if found == 'number' else found} to {wanted}"
-    return why
+        return Invalid.of("", "", "", [FieldError.invalid("patch", golang.plain(patch), why.conversion)])
+    before = protobuf.in_order(schema, old)
+    text = shown(before, merged(registry, type, before, patch, schema), as_sent=type == JSON_PATCH)
+    return Invalid.of("", "", "", [FieldError.invalid("patch", text, str(why))])

@@ -35,14 +35,7 @@ from podium.machinery.errors import (
     PlainError,
 )
 from podium.machinery.meta import deep_copy
-from podium.machinery.validation import (
-    dns1123_subdomain_errors,
-    path_segment_errors,
-    validate_core_finalizers,
-    validate_finalizers,
-    validate_generate_name,
-    validate_object_meta_update,
-)
+from podium.machinery.validation import validate_metadata_of_update
 from podium.store.protocol import KeyMissing, RevisionMismatch
 
 RACES_MAX = 64
@@ -264,12 +257,7 @@ def _spec_changed(call: Call, stored: Object, stored_old: Object) -> bool:
 def check_update(call: Call, stored: Object, stored_old: Object, refused: Sequence[FieldError] = ()) -> None:
     """Raise `Invalid` with everything that is wrong, and with what was found so before."""
     storage = call.served.storage
-    # Upstream checks metadata twice, in the generic and in the specific strategy, and lists both as causes.
-    errors = validate_object_meta_update(stored, stored_old)
-    if errors:
-        errors = errors + errors
-    errors = [*errors, *refused]
-    errors += _metadata_again(call, stored["metadata"], stored_old["metadata"])
+    errors = [*validate_metadata_of_update(stored, stored_old, storage, call.subresource), *refused]
     check = CHECKS.get(_place(call))
     if check is not None:
         errors += check(stored, stored_old)
@@ -287,51 +275,6 @@ def check_update(call: Call, stored: Object, stored_old: Object, refused: Sequen
                 errors += resource.validate_update(stored, stored_old)
     if errors:
         raise Invalid.of(storage.kind, storage.group, call.name, errors)
-
-
-_PREFIX_UNCHECKED = frozenset(
-    (
-        "clusterrolebindings.rbac.authorization.k8s.io",
-        "clusterroles.rbac.authorization.k8s.io",
-        "certificatesigningrequests.certificates.k8s.io",
-        "cronjobs.batch",
-        "customresourcedefinitions.apiextensions.k8s.io",
-        "daemonsets.apps",
-        "deployments.apps",
-        "deviceclasses.resource.k8s.io",
-        "events",
-        "events.events.k8s.io",
-        "horizontalpodautoscalers.autoscaling",
-        "networkpolicies.networking.k8s.io",
-        "podtemplates",
-        "priorityclasses.scheduling.k8s.io",
-        "replicasets.apps",
-        "replicationcontrollers",
-        "resourcequotas",
-        "resourceslices.resource.k8s.io",
-        "rolebindings.rbac.authorization.k8s.io",
-        "roles.rbac.authorization.k8s.io",
-        "servicecidrs.networking.k8s.io",
-        "services",
-        "statefulsets.apps",
-    )
-)
-"""Kinds of which upstream does not check the whole metadata again with every update."""
-
-
-def _metadata_again(call: Call, new: Object, old: Object) -> list[FieldError]:
-    """Check what of the metadata an update may change though nothing comes of it, or seldom does."""
-    storage = call.served.storage
-    errors: list[FieldError] = []
-    prefix = new.get("generateName")
-    if prefix and prefix != old.get("generateName"):
-        errors += validate_generate_name(prefix, path_segment_errors)
-        if not call.served.custom and storage.group_plural not in _PREFIX_UNCHECKED:
-            errors += validate_generate_name(prefix, storage.name_errors or dns1123_subdomain_errors)
-    if storage.core_finalizers and (finalizers := new.get("finalizers")):
-        errors += validate_finalizers(finalizers, "metadata.finalizers")
-        errors += validate_core_finalizers(new)
-    return errors
 
 
 async def _write(registry: Registry, call: Call, entry: Entry, stored: Object, stored_old: Object) -> Result:

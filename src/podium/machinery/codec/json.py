@@ -152,40 +152,58 @@ def summary(body: bytes) -> str:
 def duplicates(body: bytes, value: Json) -> list[str]:
     """Return the paths of fields that occur twice in `body`, which decoded to `value`, in document order.
 
-    `value` must be as decoded. A body that encodes back to itself cannot have any, and costs next to nothing.
+    `value` must be as decoded.
+    """
+    found = with_repeats(body, value)
+    return duplicates_in(found) if found is not None else []
+
+
+def with_repeats(body: bytes, value: Json) -> Any:
+    """Return `body` with its objects as `Members`; None when no field occurs twice.
+
+    `value` is `body` as decoded. One that encodes to the body again has none, which costs next to nothing.
     """
     if orjson.dumps(value) == body.strip():
-        return []
+        return None
     import json  # noqa: PLC0415 - only for bodies that are laid out for people
 
+    repeated = False
+
+    def members(pairs: list[tuple[str, Any]]) -> Members:
+        nonlocal repeated
+        repeated = repeated or len(dict(pairs)) < len(pairs)
+        return Members(pairs)
+
     try:
-        found = json.loads(body, object_pairs_hook=_Members)
+        found = json.loads(body, object_pairs_hook=members)
     except (ValueError, RecursionError):
-        return []
-    return _duplicates_in(found)
+        return None
+    return found if repeated else None
 
 
-class _Members(list[tuple[str, Any]]):
+class Members(list[tuple[str, Any]]):
     """The members of one JSON object, all of them."""
 
 
-def _duplicates_in(value: Any) -> list[str]:
-    if isinstance(value, _Members):
+def duplicates_in(value: Any) -> list[str]:
+    """Return the paths of repeated fields in what `with_repeats` has returned, or in a part of it."""
+    paths: list[str] = []
+    if isinstance(value, Members):
         seen: set[str] = set()
-        paths: list[str] = []
         for key, part in value:
             if key in seen:
                 paths.append(key)
             seen.add(key)
-            paths += [f"{key}{path}" if path[0] == "[" else f"{key}.{path}" for path in _duplicates_in(part)]
-        return paths
-    if isinstance(value, list):
-        return [
-            f"[{index}]{path}" if path[0] == "[" else f"[{index}].{path}"
-            for index, part in enumerate(value)
-            for path in _duplicates_in(part)
-        ]
-    return []
+            paths += [joined(key, path) for path in duplicates_in(part)]
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            paths += [joined(f"[{index}]", path) for path in duplicates_in(part)]
+    return paths
+
+
+def joined(head: str, path: str) -> str:
+    """Return a path below a field or an index."""
+    return f"{head}{path}" if path.startswith("[") else f"{head}.{path}"
 
 
 # --- syntax errors ---

@@ -105,6 +105,14 @@ def encode(definition: str, obj: Object) -> bytes:
     return _known(definition).encode(obj)
 
 
+def in_order(definition: str, obj: Object) -> Object:
+    """Return a copy of `obj` with its fields in the order of upstream's types, in which its JSON has them."""
+    message = _message(_name(definition))
+    head: Object = {name: obj[name] for name in ("kind", "apiVersion") if name in obj}
+    result: Object = {**head, **message.in_order(obj)} if message is not None else obj
+    return result
+
+
 def encode_list(definition: str, metadata: Object, items: Iterable[Object]) -> bytes:
     """Return a list of `definition`s in protobuf."""
     message = _known(definition)
@@ -204,6 +212,18 @@ class _Message:
             step(values, out)
         return b"".join(out)
 
+    def in_order(self, obj: Json) -> Json:
+        """Return an object with its fields in their order; the keys of maps are sorted."""
+        if not isinstance(obj, dict):
+            return obj
+        result: Object = {}
+        for field in self._in_order:
+            if field.inline:
+                result |= field.of().in_order(obj)
+            elif field.name in obj:
+                result[field.name] = _in_order(field, obj[field.name])
+        return result
+
     def encode_given(self, values: Object) -> bytes:
         """As `encode`, writing only the fields that `values` has."""
         return b"".join(
@@ -231,6 +251,9 @@ class _Special(_Message):
         self._from_json = from_json
         self._plain = plain
 
+    def in_order(self, obj: Json) -> Json:
+        return _sorted(obj)
+
     def decode(self, data: bytes, start: int, end: int, depth: int) -> Json:
         try:
             return self._to_json(self._plain.decode(data, start, end, depth))
@@ -239,6 +262,21 @@ class _Special(_Message):
 
     def encode(self, obj: Json) -> bytes:
         return self._plain.encode_given(self._from_json(obj))
+
+
+def _sorted(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(part) for part in value] if isinstance(value, list) else value
+
+
+def _in_order(field: _Field, value: Json) -> Json:
+    inner = field.of().in_order if field.message else lambda part: part
+    if field.map and isinstance(value, dict):
+        return {key: inner(value[key]) for key in sorted(value)}
+    if field.repeated and isinstance(value, list):
+        return [inner(part) for part in value]
+    return inner(value)
 
 
 # ------------------------------------------------------------------------------------- one value

@@ -7,6 +7,7 @@ PyYAML is imported on first use; many processes never need it.
 
 from __future__ import annotations
 
+import binascii
 import math
 import re
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from podium.machinery import golang
+from podium.machinery.codec.json import duplicates as duplicates_in_json
 from podium.machinery.depth import DEPTH_MAX, TOO_DEEP, text_too_deep
 from podium.machinery.errors import Json
 
@@ -37,24 +40,54 @@ _TAG = "tag:yaml.org,2002:"
 
 
 class YamlError(ValueError):
-    """The text is no YAML that JSON could carry. The message is upstream's."""
+    """The text is no YAML that JSON could carry. The message is upstream's.
+
+    It begins with `error converting YAML to JSON: `; `reason` is what follows, which is what is said of
+    a request's body.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"error converting YAML to JSON: {reason}")
+        self.reason = reason
 
 
 def decode(body: bytes) -> Json:
-    """Return what the first document in `body` means; None for an empty one. Raises `YamlError`.
+    """Return what the first document in `body` means; None for an empty one. Raises `YamlError`."""
+    found = _as_json(body)
+    return found[0] if found is not None else _converted(body).value
 
-    The message begins with `error converting YAML to JSON: yaml: `, as upstream's.
-    """
-    if body.lstrip()[:1] in (b"{", b"["):
-        try:
-            value = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            pass  # flow style YAML that is not JSON
-        else:
-            if text_too_deep(body, value):
-                raise _failed(f"yaml: {TOO_DEEP} of {DEPTH_MAX}")
-            return value
-    return _Converter().plain(_root(body))
+
+def decode_strictly(body: bytes) -> tuple[Json, list[str]]:
+    """As `decode`, with upstream's complaint about keys that occur twice in a mapping: no or one message."""
+    found = _as_json(body)
+    if found is not None and not duplicates_in_json(body, found[0]):
+        return found[0], []
+    converted = _converted(body)
+    return found[0] if found is not None else converted.value, _complaint(converted.repeated)
+
+
+def _as_json(body: bytes) -> tuple[Json] | None:
+    """Return what JSON in `body` means, in a tuple; None when it is YAML only. Raises `YamlError`."""
+    if body.lstrip()[:1] not in (b"{", b"["):
+        return None
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None  # flow style YAML that is not JSON
+    if text_too_deep(body, value):
+        raise YamlError(f"yaml: {TOO_DEEP} of {DEPTH_MAX}")
+    return (value,)
+
+
+def _converted(body: bytes) -> _Converter:
+    """Return the converter that has been through the first document."""
+    converter = _Converter()
+    root = _root(body)
+    try:
+        converter.value = converter.plain(root)
+    except _InItself:
+        raise YamlError(f"yaml: anchor '{_anchor(body, in_itself=True)}' value contains itself") from None
+    return converter
 
 
 def documents(body: bytes) -> Iterator[tuple[Json, yaml.Node | None]]:
@@ -69,10 +102,10 @@ def documents(body: bytes) -> Iterator[tuple[Json, yaml.Node | None]]:
         while loader.check_node():
             node = loader.get_node()
             yield _Converter().plain(node), node
-    except yaml.MarkedYAMLError as error:
-        raise YamlError(f"error converting YAML to JSON: yaml: {_where(error)}{_problem(error)}") from None
+    except _InItself:
+        raise YamlError(f"yaml: anchor '{_anchor(body, in_itself=True)}' value contains itself") from None
     except yaml.YAMLError as error:
-        raise YamlError(f"error converting YAML to JSON: yaml: {_problem(error)}") from None
+        raise _syntax_error(error, body) from None
     finally:
         loader.dispose()
 
@@ -80,13 +113,23 @@ def documents(body: bytes) -> Iterator[tuple[Json, yaml.Node | None]]:
 def duplicates(body: bytes) -> list[str]:
     """Return upstream's complaint about keys that occur twice in a mapping: no or one message."""
     try:
-        root = _root(body)
+        return decode_strictly(body)[1]
     except YamlError:
         return []
-    found = _duplicate_keys(root)
-    if not found:
-        return []
-    return ["yaml: unmarshal errors:\n" + "\n".join(f"  {line}" for line in found)]
+
+
+_COMPLAINT = "yaml: unmarshal errors:\n"
+
+
+def _complaint(repeated: list[str]) -> list[str]:
+    return [_COMPLAINT + "\n".join(f"  {line}" for line in repeated)] if repeated else []
+
+
+def complaints(text: str) -> list[str]:
+    """Return the parts of a complaint, of which a client is warned one by one; itself when it has none."""
+    if not text.startswith(_COMPLAINT):
+        return [text]
+    return [line.strip() for line in text.removeprefix(_COMPLAINT).split("\n")]
 
 
 def encode(value: Json) -> bytes:
@@ -108,12 +151,39 @@ def _root(body: bytes) -> yaml.Node | None:
             return None
         root: yaml.Node | None = loader.get_node()
         return root
-    except yaml.MarkedYAMLError as error:
-        raise YamlError(f"error converting YAML to JSON: yaml: {_where(error)}{_problem(error)}") from None
     except yaml.YAMLError as error:
-        raise YamlError(f"error converting YAML to JSON: yaml: {_problem(error)}") from None
+        raise _syntax_error(error, body) from None
     finally:
         loader.dispose()
+
+
+def _syntax_error(error: yaml.YAMLError, body: bytes) -> YamlError:
+    import yaml  # noqa: PLC0415
+
+    if isinstance(error, yaml.composer.ComposerError) and "undefined alias" in _problem(error):
+        return YamlError(f"yaml: unknown anchor '{_anchor(body, in_itself=False)}' referenced")
+    where = _where(error) if isinstance(error, yaml.MarkedYAMLError) else ""
+    return YamlError(f"yaml: {where}{_problem(error)}")
+
+
+def _anchor(body: bytes, *, in_itself: bool) -> str:
+    """Return the name of the first alias to what is not known, or not at its end yet."""
+    import yaml  # noqa: PLC0415
+
+    known: set[str] = set()
+    unfinished: list[str] = []
+    for event in yaml.parse(body, Loader=_loader()):
+        name = getattr(event, "anchor", None) or ""
+        if isinstance(event, yaml.AliasEvent):
+            if name in unfinished if in_itself else name not in known:
+                return name
+            continue
+        known.add(name)
+        if isinstance(event, yaml.CollectionStartEvent):
+            unfinished.append(name)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            unfinished.pop()
+    return ""
 
 
 def _where(error: yaml.MarkedYAMLError) -> str:
@@ -182,34 +252,12 @@ def _set_resolvers(target: Any) -> None:
         target.add_implicit_resolver(f"{_TAG}{name}", re.compile(rf"(?:{pattern})\Z"), list(first))
 
 
-def _duplicate_keys(root: yaml.Node | None) -> list[str]:
-    import yaml  # noqa: PLC0415
-
-    found: list[str] = []
-    seen_nodes: set[int] = set()
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if node is None or id(node) in seen_nodes:
-            continue
-        seen_nodes.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            keys: set[str] = set()
-            for key, _ in node.value:
-                if isinstance(key, yaml.ScalarNode):
-                    if key.value in keys:
-                        found.append(f'line {key.start_mark.line + 1}: key "{key.value}" already set in map')
-                    keys.add(key.value)
-            stack += [part for _, part in reversed(node.value)]
-        elif isinstance(node, yaml.SequenceNode):
-            stack += reversed(node.value)
-    return found
-
-
 class _Converter:
-    """Turns a tree of nodes into plain values, and counts them."""
+    """Turns a tree of nodes into plain values, counts them, and notes which keys come again."""
 
     def __init__(self) -> None:
+        self.value: Json = None
+        self.repeated: list[str] = []
         self._count = 0
         self._seen: set[int] = set()
         self._open: set[int] = set()
@@ -222,11 +270,11 @@ class _Converter:
         if self._count > ALIASED_NODES_MAX and (
             self._count > NODES_MAX or self._count > 10 * len(self._seen)
         ):
-            raise _failed("yaml: document contains excessive aliasing")
+            raise YamlError("yaml: document contains excessive aliasing")
         if len(self._open) > DEPTH_MAX:
-            raise _failed(f"yaml: {TOO_DEEP} of {DEPTH_MAX}")
+            raise YamlError(f"yaml: {TOO_DEEP} of {DEPTH_MAX}")
         if id(node) in self._open:
-            raise _failed(f"yaml: anchor '{getattr(node, 'anchor', '') or ''}' value contains itself")
+            raise _InItself
         if node.id == "scalar":
             return _scalar(node)
         self._open.add(id(node))
@@ -238,41 +286,52 @@ class _Converter:
             self._open.discard(id(node))
 
     def _mapping(self, node: Any) -> Json:
-        result: dict[str, Json] = {}
-        merged: list[dict[str, Json]] = []
+        keyed: dict[Any, Json] = {}
+        self._fill(keyed, node)
+        return {_name(key, value): value for (_type, key), value in keyed.items()}
+
+    def _fill(self, keyed: dict[Any, Json], node: Any) -> None:
+        """Put a mapping's members into `keyed` by type and value of their keys, for 1 is not "1".
+
+        What comes later wins, be it merged or written out.
+        """
         for key, value in node.value:
             if key.tag == f"{_TAG}merge":
-                merged += self._merges(value)
-            else:
-                result[_key(key)] = self.plain(value)
-        for more in merged:
-            result = {**more, **result}  # what is written here, or came first, wins
-        return result
-
-    def _merges(self, node: yaml.Node) -> list[dict[str, Json]]:
-        found = self.plain(node)
-        parts = found if isinstance(found, list) else [found]
-        if not all(isinstance(part, dict) for part in parts):
-            raise _failed("yaml: map merge requires map or sequence of maps as the value")
-        return parts
+                for more in _merges(value):
+                    self._fill(keyed, more)
+                continue
+            if key.id != "scalar":
+                raise YamlError(f"yaml: invalid map key: {golang.syntax(self.plain(key))}")
+            name = _scalar(key)
+            part = self.plain(value)
+            if (name.__class__, name) in keyed:
+                line = value.start_mark.line + 1
+                self.repeated.append(f"line {line}: key {golang.syntax(name)} already set in map")
+            keyed[name.__class__, name] = part
 
 
-def _failed(message: str) -> YamlError:
-    return YamlError(f"error converting YAML to JSON: {message}")
+class _InItself(Exception):
+    """An anchor's value has an alias to it."""
 
 
-def _key(node: Any) -> str:
+def _merges(node: Any) -> list[Any]:
+    """Return the mappings that a merge key names, those that count most last."""
+    parts = node.value[::-1] if node.id == "sequence" else [node]
+    if any(part.id != "mapping" for part in parts):
+        raise YamlError("yaml: map merge requires map or sequence of maps as the value")
+    return parts
+
+
+def _name(key: Json, value: Json) -> str:
     """Return a mapping's key as the text that JSON needs."""
-    if node.id != "scalar":
-        raise _failed("yaml: invalid map key")
-    value = _scalar(node)
-    match value:
+    match key:
         case bool():
-            return "true" if value else "false"
+            return "true" if key else "false"
         case None:
-            return "null"
+            shown = golang.syntax(value)
+            raise YamlError(f"unsupported map key of type: %!s(<nil>), key: <nil>, value: {shown}")
         case _:
-            return str(value)
+            return str(key)
 
 
 def _scalar(node: Any) -> Json:
@@ -287,9 +346,16 @@ def _scalar(node: Any) -> Json:
         case "float":
             return _float(text)
         case "binary":
-            return text.replace("\n", "")
+            return _binary(text)
         case _:
             return text
+
+
+def _binary(text: str) -> str:
+    try:
+        return binascii.a2b_base64(text.replace("\n", ""), strict_mode=True).decode(errors="replace")
+    except ValueError:
+        raise YamlError("yaml: !!binary value contains invalid base64 data") from None
 
 
 _DIGITS_MAX = 320
@@ -319,7 +385,7 @@ def _float(text: str) -> Json:
     word = text.lower()
     if "inf" in word or "nan" in word:
         shown = "NaN" if "nan" in word else "-Inf" if word.startswith("-") else "+Inf"
-        raise _failed(f"json: unsupported value: {shown}")
+        raise YamlError(f"json: unsupported value: {shown}")
     number = float(text.replace("_", ""))
     if math.isinf(number):
         return text

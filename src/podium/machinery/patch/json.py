@@ -8,10 +8,12 @@ null is a patch without operations. Whatever fails, upstream says the same gener
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 
+from podium.machinery.codec.json import Members, duplicates_in, joined, with_repeats
 from podium.machinery.depth import too_deep
 from podium.machinery.errors import BadRequest, Invalid, Json, Object, TooLarge
 from podium.machinery.golang import found_kind
@@ -73,6 +75,33 @@ def _refused(error: type[Invalid]) -> Invalid:
 def _undecodable(value: Json, go_type: str) -> BadRequest:
     found = found_kind(value)
     return BadRequest(f"error decoding patch: json: cannot unmarshal {found} into Go value of type {go_type}")
+
+
+_MEMBERS = ("op", "path", "from", "value")
+
+
+def complaints(raw: bytes, patch: list[Json]) -> list[str]:
+    """Return what strict decoding says of unknown and repeated members of operations; `raw` is the patch."""
+    repeats = with_repeats(raw, patch)
+    result: list[str] = []
+    for index, operation in enumerate(repeats if repeats is not None else patch):
+        seen: set[str] = set()
+        for key, value in _members(operation):
+            path = f"[{index}].{key}"
+            if key not in _MEMBERS:
+                result.append(f'unknown field "{path}"')
+                continue
+            if key in seen:
+                result.append(f'duplicate field "{path}"')
+            seen.add(key)
+            result += [f'duplicate field "{joined(path, inner)}"' for inner in duplicates_in(value)]
+    return list(dict.fromkeys(result))
+
+
+def _members(operation: Json) -> Iterable[tuple[str, Json]]:
+    if isinstance(operation, Members):
+        return operation
+    return operation.items() if isinstance(operation, dict) else ()
 
 
 class _Document:

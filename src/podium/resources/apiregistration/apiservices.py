@@ -61,6 +61,7 @@ APISERVICES = Resource(
     namespaced=False,
     categories=("api-extensions",),
     schema="io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService",
+    metadata_again=1,
     storage_prefix="apiregistration.k8s.io/apiservices",
     status=True,
     defaults=_defaults,

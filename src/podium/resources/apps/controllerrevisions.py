@@ -25,6 +25,7 @@ CONTROLLERREVISIONS = Resource(
     plural="controllerrevisions",
     namespaced=True,
     schema="io.k8s.api.apps.v1.ControllerRevision",
+    metadata_again=1,
     columns=(
         NAME,
         column("Controller", _controller),

@@ -68,6 +68,7 @@ CRONJOBS = Resource(
     short_names=("cj",),
     categories=("all",),
     schema="io.k8s.api.batch.v1.CronJob",
+    status_compares_metadata=False,
     gated=pod_fields("spec.jobTemplate.spec.template.spec"),
     while_off=while_off("spec.jobTemplate.spec.template.spec"),
     while_on=while_on("spec.jobTemplate.spec.template.spec"),

@@ -132,6 +132,7 @@ JOBS = Resource(
     namespaced=True,
     categories=("all",),
     schema="io.k8s.api.batch.v1.Job",
+    metadata_again=1,
     gated=TEMPLATE_FIELDS,
     while_off={
         **TEMPLATE_WHILE_OFF,

@@ -51,6 +51,8 @@ CERTIFICATESIGNINGREQUESTS = Resource(
     namespaced=False,
     short_names=("csr",),
     schema="io.k8s.api.certificates.v1.CertificateSigningRequest",
+    metadata_again=1,
+    status_metadata_again=1,
     status=True,
     subresources=(
         Subresource(name="approval", kind="CertificateSigningRequest", verbs=("get", "patch", "update")),

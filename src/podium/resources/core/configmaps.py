@@ -20,6 +20,7 @@ CONFIGMAPS = Resource(
     namespaced=True,
     short_names=("cm",),
     schema="io.k8s.api.core.v1.ConfigMap",
+    metadata_again=1,
     defaults=_defaults,
     columns=(
         NAME,

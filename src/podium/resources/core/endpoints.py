@@ -40,6 +40,7 @@ ENDPOINTS = Resource(
     namespaced=True,
     short_names=("ep",),
     schema="io.k8s.api.core.v1.Endpoints",
+    metadata_again=1,
     storage_prefix="services/endpoints",
     create_on_update=True,
     deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",

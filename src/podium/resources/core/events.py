@@ -35,6 +35,7 @@ EVENTS = Resource(
     version="v1",
     kind="Event",
     core_finalizers=False,
+    compares_metadata=False,
     plural="events",
     namespaced=True,
     short_names=("ev",),

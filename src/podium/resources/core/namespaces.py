@@ -80,6 +80,7 @@ NAMESPACES = Resource(
     short_names=("ns",),
     verbs=("create", "delete", "get", "list", "patch", "update", "watch"),
     schema="io.k8s.api.core.v1.Namespace",
+    metadata_again=1,
     status=True,
     subresources=(Subresource(name="finalize", kind="Namespace", verbs=("update",)),),
     defaults=_defaults,

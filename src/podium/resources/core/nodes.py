@@ -101,6 +101,7 @@ NODES = Resource(
     namespaced=False,
     short_names=("no",),
     schema="io.k8s.api.core.v1.Node",
+    metadata_again=1,
     gated=(Gated(gate="NodeDeclaredFeatures", paths=("status.declaredFeatures",)),),
     storage_prefix="minions",
     status=True,

@@ -72,6 +72,7 @@ PERSISTENTVOLUMECLAIMS = Resource(
     namespaced=True,
     short_names=("pvc",),
     schema="io.k8s.api.core.v1.PersistentVolumeClaim",
+    metadata_again=1,
     gated=(
         Gated(
             gate="CrossNamespaceVolumeDataSource",

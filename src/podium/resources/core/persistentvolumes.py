@@ -57,6 +57,8 @@ PERSISTENTVOLUMES = Resource(
     namespaced=False,
     short_names=("pv",),
     schema="io.k8s.api.core.v1.PersistentVolume",
+    metadata_again=2,
+    compares_metadata=False,
     while_off={
         "MutablePVNodeAffinity": deferred.gate_check("core.storage_validation", "same_node_affinity"),
     },

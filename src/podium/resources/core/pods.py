@@ -67,6 +67,7 @@ PODS = Resource(
     short_names=("po",),
     categories=("all",),
     schema="io.k8s.api.core.v1.Pod",
+    metadata_again=1,
     gated=POD_FIELDS,
     while_off={
         **while_off("spec"),

@@ -29,6 +29,7 @@ SECRETS = Resource(
     plural="secrets",
     namespaced=True,
     schema="io.k8s.api.core.v1.Secret",
+    metadata_again=1,
     defaults=_defaults,
     columns=(
         NAME,

@@ -24,6 +24,7 @@ SERVICEACCOUNTS = Resource(
     namespaced=True,
     short_names=("sa",),
     schema="io.k8s.api.core.v1.ServiceAccount",
+    metadata_again=1,
     subresources=(
         Subresource(
             name="token", kind="TokenRequest", verbs=("create",), group="authentication.k8s.io", version="v1"

@@ -39,6 +39,7 @@ INGRESSCLASSES = Resource(
     plural="ingressclasses",
     namespaced=False,
     schema="io.k8s.api.networking.v1.IngressClass",
+    metadata_again=1,
     generation=True,
     defaults=_defaults,
     columns=(

@@ -40,6 +40,7 @@ INGRESSES = Resource(
     namespaced=True,
     short_names=("ing",),
     schema="io.k8s.api.networking.v1.Ingress",
+    metadata_again=1,
     storage_prefix="ingress",
     status=True,
     generation=True,

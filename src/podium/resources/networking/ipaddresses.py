@@ -34,6 +34,7 @@ IPADDRESSES = Resource(
     namespaced=False,
     short_names=("ip",),
     schema="io.k8s.api.networking.v1.IPAddress",
+    metadata_again=1,
     defaults=_defaults,
     columns=(
         NAME,

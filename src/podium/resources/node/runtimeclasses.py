@@ -14,6 +14,7 @@ RUNTIMECLASSES = Resource(
     plural="runtimeclasses",
     namespaced=False,
     schema="io.k8s.api.node.v1.RuntimeClass",
+    metadata_again=1,
     columns=(
         NAME,
         column("Handler", lambda obj: obj.get("handler") or ""),

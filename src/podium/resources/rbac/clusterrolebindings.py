@@ -14,6 +14,7 @@ CLUSTERROLEBINDINGS = Resource(
     plural="clusterrolebindings",
     namespaced=False,
     schema="io.k8s.api.rbac.v1.ClusterRoleBinding",
+    metadata_again=1,
     create_on_update=True,
     defaults=defaults.default_binding,
     name_errors=path_segment_errors,

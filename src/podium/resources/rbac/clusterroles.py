@@ -14,6 +14,7 @@ CLUSTERROLES = Resource(
     plural="clusterroles",
     namespaced=False,
     schema="io.k8s.api.rbac.v1.ClusterRole",
+    metadata_again=1,
     create_on_update=True,
     defaults=defaults.default_role,
     name_errors=path_segment_errors,

@@ -14,6 +14,7 @@ ROLEBINDINGS = Resource(
     plural="rolebindings",
     namespaced=True,
     schema="io.k8s.api.rbac.v1.RoleBinding",
+    metadata_again=1,
     create_on_update=True,
     defaults=defaults.default_binding,
     name_errors=path_segment_errors,

@@ -39,6 +39,7 @@ RESOURCECLAIMS = Resource(
     plural="resourceclaims",
     namespaced=True,
     schema="io.k8s.api.resource.v1.ResourceClaim",
+    metadata_again=1,
     gated=CLAIM_FIELDS,
     status=True,
     defaults=_defaults,

@@ -25,6 +25,7 @@ RESOURCECLAIMTEMPLATES = Resource(
     plural="resourceclaimtemplates",
     namespaced=True,
     schema="io.k8s.api.resource.v1.ResourceClaimTemplate",
+    metadata_again=1,
     gated=claim_fields("spec.spec"),
     defaults=_defaults,
     columns=(

@@ -20,6 +20,8 @@ CSINODES = Resource(
     plural="csinodes",
     namespaced=False,
     schema="io.k8s.api.storage.v1.CSINode",
+    metadata_again=1,
+    compares_metadata=False,
     defaults=_defaults,
     columns=(
         NAME,

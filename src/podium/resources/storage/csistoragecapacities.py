@@ -12,6 +12,7 @@ CSISTORAGECAPACITIES = Resource(
     plural="csistoragecapacities",
     namespaced=True,
     schema="io.k8s.api.storage.v1.CSIStorageCapacity",
+    metadata_again=1,
     unconditional_update=False,
     validate=deferred.check("storage.validation", "validate_capacity"),
     validate_update=deferred.update_check("storage.validation", "validate_capacity_update"),

@@ -49,6 +49,7 @@ STORAGECLASSES = Resource(
     namespaced=False,
     short_names=("sc",),
     schema="io.k8s.api.storage.v1.StorageClass",
+    metadata_again=1,
     defaults=_defaults,
     columns=(
         column("Name", _name, format="name"),

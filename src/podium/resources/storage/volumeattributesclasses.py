@@ -15,6 +15,7 @@ VOLUMEATTRIBUTESCLASSES = Resource(
     namespaced=False,
     short_names=("vac",),
     schema="io.k8s.api.storage.v1.VolumeAttributesClass",
+    metadata_again=1,
     columns=(
         NAME,
         column("DriverName", lambda obj: obj.get("driverName") or ""),

@@ -11,9 +11,9 @@ from podium.apiserver.chain import RequestInfo
 from podium.apiserver.http.body import media_type, read_object
 from podium.apiserver.http.negotiation import Accepted, accepted
 from podium.apiserver.http.options import get_version, write_options
-from podium.apiserver.http.patch import patch_options, patch_types
+from podium.apiserver.http.patch import patch_options, patch_types, unknown_patch_type
 from podium.apiserver.http.respond import encoded
-from podium.apiserver.registry.apply import decode_config
+from podium.apiserver.registry.apply import Config, decode_config
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.decode import DecodeError, prune
 from podium.apiserver.registry.fields import track_update
@@ -24,7 +24,7 @@ from podium.apiserver.registry.special.scales import KIND, of, put
 from podium.apiserver.registry.update import check_name, modify
 from podium.base.http.message import Request, Response
 from podium.machinery import table
-from podium.machinery.errors import FieldError, Invalid, Object, UnsupportedMediaType
+from podium.machinery.errors import FieldError, Invalid, Object
 from podium.machinery.fieldset import union
 from podium.machinery.managed_fields import identity, in_order
 from podium.machinery.meta import deep_copy
@@ -54,7 +54,7 @@ async def scale(registry: Registry, call: Call, request: Request, info: RequestI
 async def _patch(registry: Registry, call: Call, request: Request, wanted: Accepted) -> Response:
     type = media_type(request)
     if type not in patch_types(registry):
-        raise UnsupportedMediaType("415: Unsupported Media Type", details={})
+        raise unknown_patch_type(request, patch_types(registry))
     force = patch_options(request, call, type)
     raw = await request.read_body()
     if request.audit is not None:
@@ -71,7 +71,7 @@ async def _patch(registry: Registry, call: Call, request: Request, wanted: Accep
         try:
             prune(registry, call, new, duplicates, schema)
         except DecodeError as error:
-            raise invalid_patch(type, patch, new, str(error)) from None
+            raise invalid_patch(registry, type, schema, current, patch, error) from None
         check_name(call, new)
         return new
 
@@ -132,14 +132,14 @@ def _drop_time(obj: Object, call: Call) -> None:
 # --- apply: who owns the replicas is written on the object, in terms of the object
 
 
-def _applied(registry: Registry, call: Call, old: Object, config: Object, force: bool) -> Object:
+def _applied(registry: Registry, call: Call, old: Object, config: Config, force: bool) -> Object:
     """Return the scale of `old` with `config` applied, its managedFields in terms of a scale."""
     declared = _declared(call)
     live = of(declared, old)
     live["metadata"]["managedFields"] = owners_of_scale(managed_fields_of(old), declared)
     new = server_side.apply(
         live,
-        config,
+        config.value,
         manager=call.field_manager,
         force=force,
         api_version=declared.version,
@@ -148,6 +148,7 @@ def _applied(registry: Registry, call: Call, old: Object, config: Object, force:
         schema=registry.schema_of(declared.schema),
         subresource=call.subresource,
     )
+    config.complain(call)
     check_name(call, new)
     return new
 

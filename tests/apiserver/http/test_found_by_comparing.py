@@ -1,0 +1,185 @@
+"""Requests to which upstream's own server, asked the same, once said something else: a row for each."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from tests.apiserver.harness import api
+
+CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
+A = f"{CONFIGMAPS}/a"
+JSON = "application/json"
+YAML = "application/yaml"
+JSON_PATCH = "application/json-patch+json"
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+
+HEAD = "apiVersion: v1\nkind: ConfigMap\n"
+
+
+class Asked(NamedTuple):
+    """One request, and what is to come of it: a status, what the message ends with or has, the warnings."""
+
+    name: str
+    method: str
+    path: str
+    type: str
+    body: Any
+    status: int
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+ROWS = [
+    Asked(
+        "strict merge patch shows what it made, sorted where it went",
+        "PATCH",
+        f"{A}?fieldValidation=Strict",
+        MERGE,
+        b'{"zz":1,"data":{"k":"v","k":"<"}}',
+        422,
+        ': strict decoding error: duplicate field "data.k", unknown field "zz"',
+    ),
+    Asked(
+        "what no patch has touched is in the order of the types",
+        "PATCH",
+        A,
+        JSON_PATCH,
+        [{"op": "add", "path": "/data/k", "value": 1}],
+        422,
+        r'"{\"apiVersion\":\"v1\",\"data\":{\"j\":\"\\u003c\",\"k\":1},\"kind\":\"ConfigMap\",'
+        r"\"metadata\":{\"name\":\"a\",\"namespace\":\"default\",\"uid\":",
+    ),
+    Asked(
+        "strategic merge patch shows itself",
+        "PATCH",
+        f"{A}?fieldValidation=Strict",
+        STRATEGIC,
+        {"foo": 1},
+        422,
+        'patch: Invalid value: "map[foo:1]": strict decoding error: unknown field "foo"',
+    ),
+    Asked(
+        "the converter has words of its own",
+        "PATCH",
+        A,
+        STRATEGIC,
+        {"data": [1]},
+        422,
+        'patch: Invalid value: "map[data:[1]]": cannot restore map from slice',
+    ),
+    Asked(
+        "operations of a JSON patch are read strictly",
+        "PATCH",
+        f"{A}?dryRun=All",
+        JSON_PATCH,
+        b'[{"op":"test","path":"/kind","value":"x","value":"ConfigMap","bar":{"a":1,"a":2}}]',
+        200,
+        warnings=('json patch duplicate field "[0].value"', 'json patch unknown field "[0].bar"'),
+    ),
+    Asked(
+        "an operation that is none",
+        "PATCH",
+        A,
+        JSON_PATCH,
+        [1],
+        400,
+        "error decoding patch: json: cannot unmarshal number into Go value of type handlers.jsonPatchOp",
+    ),
+    Asked(
+        "apply warns of keys that come twice",
+        "PATCH",
+        f"{A}?fieldManager=m&dryRun=All",
+        APPLY,
+        (HEAD + "metadata: {name: a}\ndata: {x: y, x: z}\n").encode(),
+        200,
+        warnings=('line 4: key "x" already set in map',),
+    ),
+    Asked(
+        "strict apply refuses them",
+        "PATCH",
+        f"{A}?fieldManager=m&fieldValidation=Strict",
+        APPLY,
+        b'{"apiVersion":"v1","kind":"ConfigMap","data":{"x":"y","x":"z"}}',
+        400,
+        "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n"
+        '  line 1: key "x" already set in map',
+    ),
+    Asked(
+        "what is applied is an object",
+        "PATCH",
+        f"{A}?fieldManager=m",
+        APPLY,
+        b"- a\n",
+        400,
+        "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array "
+        "into Go value of type map[string]interface {}",
+    ),
+    Asked(
+        "each line is a warning of its own",
+        "POST",
+        f"{CONFIGMAPS}?dryRun=All",
+        YAML,
+        b"metadata: {name: z, x: 1, x: 2}\ndata: {}\ndata: {}\n",
+        201,
+        warnings=(
+            'line 1: key "x" already set in map',
+            'line 3: key "data" already set in map',
+            'unknown field "metadata.x"',
+        ),
+    ),
+    Asked(
+        "nobody cares how often an unknown field comes, or what is in it",
+        "POST",
+        f"{CONFIGMAPS}?dryRun=All",
+        JSON,
+        b'{"metadata":{"x":{"a":1,"a":2},"x":1,"labels":{"a":"b","a":"c"}},"metadata":{"name":"z"}}',
+        201,
+        warnings=(
+            'unknown field "metadata.x"',
+            'duplicate field "metadata.labels.a"',
+            'duplicate field "metadata"',
+        ),
+    ),
+    Asked("broken YAML", "POST", CONFIGMAPS, YAML, b"x: 1\na: b: c", 400, "yaml: line 2: mapping values are"),
+    Asked("YAML that is no object is shown as sent", "POST", CONFIGMAPS, YAML, b"'x'", 400, "} (277827)"),
+    Asked(
+        "generateName of an update", "PATCH", A, MERGE, {"metadata": {"generateName": "A_B"}}, 422, "RFC 1123"
+    ),
+    Asked(
+        "finalizers of an update",
+        "PATCH",
+        "/apis/coordination.k8s.io/v1/namespaces/default/leases/a",
+        MERGE,
+        {"metadata": {"finalizers": ["A B"]}},
+        422,
+        "metadata.finalizers: Invalid value",
+    ),
+    Asked("reviews have no names", "POST", "/apis/authentication.k8s.io/v1/tokenreviews/x", JSON, {}, 404),
+    Asked("nothing is below a subresource", "GET", "/api/v1/namespaces/default/status/x", JSON, None, 404),
+]
+
+
+def test_requests(tmp_path: Path) -> None:
+    async def main() -> list[tuple[str, Any]]:
+        wrong: list[tuple[str, Any]] = []
+        async with api(tmp_path) as server:
+            await server.ok("POST", CONFIGMAPS, {"metadata": {"name": "a"}, "data": {"j": "<"}})
+            leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+            await server.ok("POST", leases, {"metadata": {"name": "a"}})
+            for row in ROWS:
+                response = await server.send(row.method, row.path, row.body, type=row.type)
+                assert isinstance(response.body, bytes)
+                warnings = response.headers.get_all("warning")
+                told = tuple(value.removeprefix("299 - ").replace('\\"', '"')[1:-1] for value in warnings)
+                text = orjson.loads(response.body).get("message", "")
+                if (response.status, told) != (row.status, row.warnings) or row.message not in text:
+                    wrong.append((row.name, (response.status, told, text)))
+        return wrong
+
+    assert asyncio.run(main()) == []
