@@ -171,7 +171,7 @@ def test_applying_an_old_manifest_twice_and_changing_it_by_patches(tmp_path: Pat
             unknown,
             type="application/merge-patch+json",
         )
-        assert status == 400
+        assert status == 422
         assert 'unknown field "spec.templat"' in refused["message"]
 
     run(check, tmp_path)

@@ -68,7 +68,24 @@ class _Mismatch(Exception):
             case "map":
                 return f"cannot restore map from {found}"
             case _:
-                return f"cannot convert {self.found_type} to {self.go_type}"
+                return self._simply()
+
+    def _simply(self) -> str:
+        """Return what is said of a simple type that is wanted: Go knows conversions of its own, which JSON
+        does not allow, and has another word for what even Go cannot convert."""
+        wanted = _GO_KINDS.get(self.go_type, "string")
+        numbers = ("int64", "float64")
+        if self.found_type in numbers and wanted not in ("string", "bool"):
+            convertible = True
+        else:
+            convertible = (self.found_type, wanted) == ("int64", "string")
+        if convertible:
+            return f"cannot convert {self.found_type} to {self.go_type}"
+        return f"unrecognized type: {wanted}"
+
+
+_GO_KINDS = {name: name for name in ("bool", "int32", "int64", "float64")}
+"""What the simple types are made of, that are no kind of string."""
 
 
 def _found(value: Json, with_number: bool) -> str:

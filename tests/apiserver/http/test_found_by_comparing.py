@@ -12,6 +12,7 @@ from tests.apiserver.harness import api
 
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
 A = f"{CONFIGMAPS}/a"
+SCALE = "/apis/apps/v1/namespaces/default/deployments/d/scale"
 JSON = "application/json"
 YAML = "application/yaml"
 JSON_PATCH = "application/json-patch+json"
@@ -19,6 +20,17 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+DEPLOYMENT = {
+    "metadata": {"name": "d"},
+    "spec": {
+        "selector": {"matchLabels": {"a": "b"}},
+        "template": {
+            "metadata": {"labels": {"a": "b"}},
+            "spec": {"containers": [{"name": "c", "image": "i"}]},
+        },
+    },
+}
 HEAD = "apiVersion: v1\nkind: ConfigMap\n"
 
 
@@ -160,6 +172,107 @@ ROWS = [
         422,
         "metadata.finalizers: Invalid value",
     ),
+    Asked(
+        "a scale of another object",
+        "PATCH",
+        f"{SCALE}?fieldValidation=Strict",
+        MERGE,
+        {"metadata": {"uid": "x"}},
+        409,
+        'cannot be fulfilled on deployments/scale.apps "d": Precondition failed: UID in precondition: x, ',
+    ),
+    Asked(
+        "a scale is replaced like an object",
+        "PUT",
+        SCALE,
+        JSON,
+        {"metadata": {"name": "d", "uid": "x"}},
+        409,
+        'on deployments.apps "d": StorageError: invalid object, Code: 4, Key: /registry/deployments/default',
+    ),
+    Asked(
+        "a scale of another kind",
+        "PATCH",
+        SCALE,
+        MERGE,
+        {"kind": "Foo"},
+        422,
+        ': no kind "Foo" is registered for version "autoscaling/v1" in scheme',
+    ),
+    Asked(
+        "a scale of a version of old",
+        "PUT",
+        SCALE,
+        JSON,
+        {"kind": "Scale", "apiVersion": "extensions/v1beta1", "metadata": {"name": "d"}},
+        400,
+        "the API version in the data (extensions/v1beta1) does not match the expected API version (auto",
+    ),
+    Asked("strategic merge knows no kinds", "PATCH", SCALE, STRATEGIC, {"kind": "Foo"}, 200),
+    Asked("nor for objects", "PATCH", A, STRATEGIC, {"kind": "Secret", "apiVersion": "v9"}, 200),
+    Asked(
+        "a kind is decoded before it is found to be another",
+        "PATCH",
+        A,
+        MERGE,
+        {"kind": "Secret"},
+        422,
+        ": illegal base64 data at input byte 0",
+    ),
+    Asked(
+        "the converter and what Go cannot convert",
+        "PATCH",
+        SCALE,
+        STRATEGIC,
+        {"spec": {"replicas": "1"}},
+        422,
+        "unrecognized type: int32",
+    ),
+    Asked(
+        "a token for somebody else",
+        "POST",
+        "/api/v1/namespaces/default/serviceaccounts/default/token",
+        JSON,
+        {"metadata": {"name": "x"}},
+        422,
+        ' is invalid: metadata.name: Invalid value: "x": must match the service account name',
+    ),
+    Asked(
+        "preconditions in the query",
+        "DELETE",
+        f"{A}?uid=x",
+        JSON,
+        None,
+        409,
+        "the UID in the precondition (x)",
+    ),
+    Asked(
+        "and those of a collection",
+        "DELETE",
+        f"{CONFIGMAPS}?resourceVersion=0",
+        JSON,
+        None,
+        409,
+        "the ResourceVersion in the precondition (0) does not match",
+    ),
+    Asked(
+        "a token before a version",
+        "GET",
+        f"{CONFIGMAPS}?continue=x&resourceVersion=x",
+        JSON,
+        None,
+        400,
+        "continue token",
+    ),
+    Asked(
+        "a watch from nowhere",
+        "GET",
+        f"{CONFIGMAPS}?watch=1&resourceVersion=x",
+        JSON,
+        None,
+        500,
+        "resourceVersion: Inv",
+    ),
     Asked("reviews have no names", "POST", "/apis/authentication.k8s.io/v1/tokenreviews/x", JSON, {}, 404),
     Asked("nothing is below a subresource", "GET", "/api/v1/namespaces/default/status/x", JSON, None, 404),
 ]
@@ -170,6 +283,7 @@ def test_requests(tmp_path: Path) -> None:
         wrong: list[tuple[str, Any]] = []
         async with api(tmp_path) as server:
             await server.ok("POST", CONFIGMAPS, {"metadata": {"name": "a"}, "data": {"j": "<"}})
+            await server.ok("POST", DEPLOYMENTS, DEPLOYMENT)
             leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
             await server.ok("POST", leases, {"metadata": {"name": "a"}})
             for row in ROWS:
@@ -183,3 +297,33 @@ def test_requests(tmp_path: Path) -> None:
         return wrong
 
     assert asyncio.run(main()) == []
+
+
+def test_who_owns_replicas_after_writes_of_a_scale(tmp_path: Path) -> None:
+    """Upstream writes no times for them, and nobody owns a zero."""
+
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            await server.ok("POST", DEPLOYMENTS, DEPLOYMENT)
+
+            async def owners() -> list[tuple[str, str, bool]]:
+                found = (await server.ok("GET", f"{DEPLOYMENTS}/d"))["metadata"]["managedFields"]
+                return [
+                    (entry["manager"], entry.get("subresource", ""), "time" in entry)
+                    for entry in found
+                    if "f:replicas" in entry["fieldsV1"].get("f:spec", {})
+                ]
+
+            assert await owners() == [("tester", "", True)]
+            await server.ok("PATCH", f"{SCALE}?fieldManager=one", {"spec": {"replicas": 3}}, type=MERGE)
+            assert await owners() == [("one", "scale", False)]
+            labelled = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"labels": {"a": "b"}}}
+            await server.ok("PATCH", f"{SCALE}?fieldManager=two", labelled, type=APPLY)
+            assert await owners() == [("one", "scale", False)]
+            await server.ok("PUT", f"{SCALE}?fieldManager=one", {"metadata": {"name": "d"}})
+            assert await owners() == []
+            applied = {"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": 2}}
+            await server.ok("PATCH", f"{SCALE}?fieldManager=two", applied, type=APPLY)
+            assert await owners() == [("two", "scale", False)]
+
+    asyncio.run(main())

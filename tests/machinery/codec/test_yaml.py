@@ -149,8 +149,24 @@ def test_duplicates(text: str, lines: list[str]) -> None:
 def test_encoding_quotes_what_would_be_read_as_something_else() -> None:
     value = {"b": "yes", "a": "y", "c": ["1", 1, None, True, "x: y", "multi\nline\n"], "d": {}, "e": []}
     text = yaml.encode(value).decode()
-    assert text.startswith("a: 'y'\nb: 'yes'\nc:\n- '1'\n- 1\n- null\n- true\n")
+    assert text.startswith('a: "y"\nb: "yes"\nc:\n- "1"\n- 1\n- null\n- true\n- \'x: y\'\n')
     assert yaml.decode(text.encode()) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("2026-01-01T00:00:00Z", '"2026-01-01T00:00:00Z"'),
+        ("2026-01-01", '"2026-01-01"'),
+        ("1:30", '"1:30"'),
+        ("", '""'),
+        ("1.2.3", "1.2.3"),
+        ("10.0.0.0/8", "10.0.0.0/8"),
+        ("2026-01-01-x", "2026-01-01-x"),
+    ],
+)
+def test_encoding_quotes_what_other_readers_take_for_a_time(text: str, written: str) -> None:
+    assert yaml.encode({"a": text}).decode() == f"a: {written}\n"
 
 
 _text = st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=8)

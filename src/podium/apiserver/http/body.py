@@ -24,6 +24,11 @@ from podium.machinery.errors import BadRequest, Object, UnsupportedMediaType
 from podium.machinery.golang import found_kind
 from podium.machinery.resource import Resource
 
+_OTHER_HOMES = {
+    "Scale": ("apps/v1beta1", "apps/v1beta2", "extensions/v1beta1"),
+}
+"""Versions in which upstream knows the kinds of subresources, besides those that are taken."""
+
 _DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 
 
@@ -121,12 +126,12 @@ def _check_kind(registry: Registry, call: Call, obj: Object, kind: str, api_vers
     found, version = obj.get("kind") or wanted_kind, obj.get("apiVersion") or wanted_version
     if found == wanted_kind and version == wanted_version:
         return
-    if not kind and found == resource.kind and _other_home(registry, version, resource):
+    if found == wanted_kind and _other_home(registry, version, resource, kind):
         raise BadRequest(
             f"the API version in the data ({version}) does not match the expected API version "
             f"({wanted_version})"
         )
-    problem = kind_problem(registry.catalog, obj, resource, kind, api_version)
+    problem = kind_problem(registry, obj, resource, kind, api_version)
     if problem:
         package = version.rpartition("/")[2]
         raise cannot_be_handled(found, package, wanted_kind, problem)
@@ -149,8 +154,10 @@ def _check_custom_kind(call: Call, obj: Object, raw: bytes) -> None:
         raise wrong_kind(resource, obj)
 
 
-def _other_home(registry: Registry, version: str, resource: Resource) -> bool:
-    """Whether `version` is another one in which upstream knows the same kind."""
+def _other_home(registry: Registry, version: str, resource: Resource, kind: str) -> bool:
+    """Whether `version` is another one in which upstream knows the kind of the resource, or else `kind`."""
+    if kind:
+        return version in _OTHER_HOMES.get(kind, ())
     if version == "extensions/v1beta1":
         return resource.group in ("apps", "networking.k8s.io", "policy")
     return registry.catalog.find_kind(version, resource.kind) is not None

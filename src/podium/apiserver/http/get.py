@@ -21,7 +21,7 @@ async def get_object(registry: Registry, call: Call, request: Request) -> Respon
 
 
 async def list_objects(registry: Registry, call: Call, request: Request) -> Response:
-    wanted = negotiate(registry, call.served, request)
+    wanted = negotiate(registry, call.served, request, listing=True)
     options = list_options(request, call.served, call.namespace)
     include = request.parameter("includeObject") if wanted.form else ""
     form = form_of(call.served, wanted, registry.clock, include=include, is_list=True)

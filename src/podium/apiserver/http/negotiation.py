@@ -86,11 +86,13 @@ def accepted(
     protobuf: bool = True,
     tables: bool = True,
     stream: bool = False,
+    listing: bool = False,
 ) -> Accepted:
     """Return the first acceptable form for a resource's answer. Raises `NotAcceptable`.
 
     `protobuf` tells whether the kind has that form: metadata of any kind has, tables never. `tables` tells
-    whether the resource can be a table. `stream` is for watches, which YAML cannot carry.
+    whether the resource can be a table. `stream` is for watches, which YAML cannot carry, `listing` for what
+    would be a watch if the client asked for one.
     """
     wanted = clauses(accept)
     if not wanted:
@@ -109,7 +111,8 @@ def accepted(
                 return found
     if known:
         raise _not_acceptable(offered)
-    available = f"406: Not Acceptable\n\nAvailable representations: {', '.join(offered)}"
+    more = _streams(offered) if stream or listing else ()
+    available = f"406: Not Acceptable\n\nAvailable representations: {', '.join((*offered, *more))}"
     raise NotAcceptable(available, details={})
 
 
@@ -144,8 +147,10 @@ def _of_clause(clause: Clause, media_type: str, *, protobuf: bool, tables: bool)
     return Accepted(media_type=media_type, form=form, version=version, group=group)
 
 
-def negotiate(registry: Registry, served: Served, request: Request, *, stream: bool = False) -> Accepted:
+def negotiate(
+    registry: Registry, served: Served, request: Request, *, stream: bool = False, listing: bool = False
+) -> Accepted:
     """Return what the client wants of `served`. Raises `NotAcceptable`."""
     accept = request.headers.get("accept")
     has_protobuf = "/vnd.kubernetes.protobuf" not in accept or protobuf.knows(served.resource.schema)
-    return accepted(accept, registry.media_types, protobuf=has_protobuf, stream=stream)
+    return accepted(accept, registry.media_types, protobuf=has_protobuf, stream=stream, listing=listing)

@@ -200,15 +200,15 @@ def list_options(request: Request, served: Served, namespace: str, name: str = "
     errors = _list_option_errors(request, watch=False)
     if errors:
         raise invalid("ListOptions", errors)
+    token = request.parameter("continue")
+    if token:
+        check_token(token)
     try:
         revision = version(request.parameter("resourceVersion"))
     except ValueError as error:
         raise BadRequest(f"invalid resource version: {error}") from None
-    token = request.parameter("continue")
-    if token:
-        check_token(token)
-        if revision:
-            raise BadRequest("specifying resource version is not allowed when using continue")
+    if token and revision:
+        raise BadRequest("specifying resource version is not allowed when using continue")
     if not revision and request.parameter("resourceVersion"):
         limit = 0  # Whoever takes any state takes all of it: upstream's cache reads no limit then.
     match = request.parameter("resourceVersionMatch")
@@ -242,7 +242,7 @@ def watch_options(
     try:
         revision = version(request.parameter("resourceVersion"))
     except ValueError as error:
-        raise BadRequest(f"invalid resource version: {error}") from None
+        raise PlainError(str(error)) from None
     if not timeout_s or timeout_s < 0:
         timeout_s = int(timeout_s_min * (1.0 + random.random()))
     initial = boolean(request, "sendInitialEvents")
@@ -330,6 +330,10 @@ def delete_options(request: Request, body: Object | None, call: Call) -> DeleteO
             given["orphanDependents"] = orphan
         if "dryRun" in request.query:
             given["dryRun"] = request.query["dryRun"]
+        # Of a collection, resourceVersion says which list is meant and is asked of each object, too.
+        wanted = {name: request.parameter(name) for name in ("uid", "resourceVersion")}
+        if preconditions := {name: value for name, value in wanted.items() if value}:
+            given["preconditions"] = preconditions
         ignore = boolean(request, IGNORE_READ_ERROR)
         if ignore is not None:
             given[IGNORE_READ_ERROR] = ignore
@@ -340,7 +344,7 @@ def delete_options(request: Request, body: Object | None, call: Call) -> DeleteO
         raise invalid("DeleteOptions", errors)
     call.dry_run = bool(given.get("dryRun"))
     call.options = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", **given}
-    preconditions: Object = given.get("preconditions") or {}
+    preconditions = given.get("preconditions") or {}
     return DeleteOptions(
         grace_period_s=given.get("gracePeriodSeconds"),
         propagation=given.get("propagationPolicy"),

@@ -20,7 +20,7 @@ from podium.machinery import table
 from podium.machinery.errors import BadRequest, NotAcceptable, Object
 
 INCLUDES = ("", "Metadata", "Object", "None")
-_PARTIAL = "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata"
+PARTIAL = "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata"
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -77,7 +77,7 @@ def form_of(served: Served, accepted: Accepted, clock: Clock, *, include: str = 
     version = f"meta.k8s.io/{accepted.version}"
     if accepted.media_type == PROTOBUF:
         in_json = MetadataForm(served, version)
-        return ProtobufForm(served, _PARTIAL, version, "PartialObjectMetadata", in_json)
+        return ProtobufForm(served, PARTIAL, version, "PartialObjectMetadata", in_json)
     return MetadataForm(served, version)
 
 

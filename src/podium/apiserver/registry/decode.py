@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from podium.apiserver.registry.call import Call
-from podium.apiserver.registry.served import Catalog
 from podium.machinery import decode as schema_decode
 from podium.machinery.codec import json, yaml
 from podium.machinery.errors import FieldError, Invalid, Json, Object
+from podium.machinery.meta import deep_copy
 from podium.machinery.resource import Resource
 from podium.machinery.shape import Shape
 
@@ -73,16 +73,24 @@ def json_duplicates(call: Call, raw: bytes, value: Json, shape: Shape | None = N
     return schema_decode.strict_complaints(found, shape) if found is not None else ()
 
 
-def kind_problem(catalog: Catalog, obj: Object, resource: Resource, kind: str = "", version: str = "") -> str:
+def kind_problem(
+    registry: Registry, obj: Object, resource: Resource, kind: str = "", version: str = ""
+) -> str:
     """Return what is wrong with the kind and apiVersion of `obj`, which may be missing; "" when nothing is.
 
-    `kind` and `version` are wanted where a subresource has a kind of its own, else those of `resource`.
+    An object of another kind is decoded as that, and may fail at it. `kind` and `version` are wanted where a
+    subresource has a kind of its own, else those of `resource`.
     """
     wanted_kind, wanted_version = kind or resource.kind, version or resource.api_version
     found_kind_, api_version = obj.get("kind") or wanted_kind, obj.get("apiVersion") or wanted_version
     if found_kind_ == wanted_kind and api_version == wanted_version:
         return ""
-    if catalog.find_kind(api_version, found_kind_) is not None:
+    other = registry.catalog.find_kind(api_version, found_kind_)
+    if other is not None:
+        try:
+            registry.schema_of(other.resource.schema).decode(deep_copy(obj))
+        except schema_decode.DecodeError as error:
+            return str(error)
         package = api_version.rpartition("/")[2]
         internal = wanted_version.rpartition("/")[0].partition(".")[0] or "core"
         return f"converting ({package}.{found_kind_}) to ({internal}.{wanted_kind}): unknown conversion"

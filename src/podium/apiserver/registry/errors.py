@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from podium.machinery.errors import Invalid, Timeout
+from podium.machinery.errors import Invalid, Object, Timeout
 
 OPTIMISTIC_LOCK = (
     "the object has been modified; please apply your changes to the latest version and try again"
@@ -12,14 +12,13 @@ OPTIMISTIC_LOCK = (
 class TooLargeResourceVersion(Timeout):
     """504: the client knows a version that this server has not reached."""
 
-    def __init__(self, asked: int, current: int) -> None:
-        super().__init__(
-            f"Timeout: Too large resource version: {asked}, current: {current}",
-            details={
-                "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
-                "retryAfterSeconds": 1,
-            },
-        )
+    def __init__(self, asked: int, current: int, *, retry_after_s: int = 1) -> None:
+        details: Object = {
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+        }
+        if retry_after_s:
+            details["retryAfterSeconds"] = retry_after_s
+        super().__init__(f"Timeout: Too large resource version: {asked}, current: {current}", details=details)
 
 
 def invalid_options(kind: str, errors: list[str], causes: list[dict[str, str]]) -> Invalid:

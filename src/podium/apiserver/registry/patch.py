@@ -61,11 +61,12 @@ def patched(
     resource = call.served.resource
     new: Object = deep_copy(merged(registry, type, old, patch, resource.schema))
     custom = call.served.custom
-    problem = json.type_meta_problem(new)
+    # A strategic merge patch is merged into the type itself, whatever it says of its kind.
+    problem = "" if type == STRATEGIC_MERGE_PATCH else json.type_meta_problem(new)
     if not problem and custom and new.get("kind") != resource.kind:
         raise wrong_kind(resource, new)
-    if not problem and not custom:
-        problem = kind_problem(registry.catalog, new, resource)
+    if not problem and not custom and type != STRATEGIC_MERGE_PATCH:
+        problem = kind_problem(registry, new, resource)
     try:
         if problem:
             raise DecodeError(problem)

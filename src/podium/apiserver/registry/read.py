@@ -184,7 +184,8 @@ async def _from_store(
             token = paging.encode(rest, selection.prefix)
             raise Expired(TOO_OLD_CONTINUE, continue_token=token) from None
         except FutureRevision as error:
-            raise TooLargeResourceVersion(revision, error.current) from None
+            # Who asks for this very version is not told to come again.
+            raise TooLargeResourceVersion(revision, error.current, retry_after_s=0) from None
         for index, record in enumerate(page.records):
             if isinstance(record, Unreadable):
                 raise InternalError(

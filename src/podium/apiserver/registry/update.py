@@ -311,6 +311,7 @@ def deletes_now(stored: Object, stored_old: Object) -> bool:
 def check_name(call: Call, obj: Object) -> None:
     """See that the body names the object of the path."""
     metadata = obj["metadata"]
+    match_namespace(call, metadata)
     name = metadata.get("name") or ""
     if not name:
         raise BadRequest(
@@ -318,7 +319,6 @@ def check_name(call: Call, obj: Object) -> None:
         )
     if name != call.name:
         raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({call.name})")
-    match_namespace(call, metadata)
 
 
 def not_found(call: Call) -> ApiError:

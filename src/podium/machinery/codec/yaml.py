@@ -36,6 +36,9 @@ _INTEGER = r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)"
 _FLOAT = r"[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?"
 _SPECIAL_FLOAT = r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 
+_LIKE_TIME = re.compile(r"\d{4}-\d\d?-\d\d?(?:$|[Tt ])|[-+]?\d[\d_]*(?::[0-5]?\d)+(?:\.[\d_]*)?$", re.ASCII)
+"""Text that other readers of YAML take for a time, or for a number in base 60: it is written in quotes."""
+
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -232,7 +235,8 @@ def _dumper() -> Any:
     _set_resolvers(Dumper)
 
     def represent_text(dumper: Any, text: str) -> Any:
-        style = "|" if "\n" in text else None
+        ambiguous = dumper.resolve(yaml.ScalarNode, text, (True, False)) != f"{_TAG}str"
+        style = "|" if "\n" in text else '"' if ambiguous or _LIKE_TIME.match(text) else None
         return dumper.represent_scalar(f"{_TAG}str", text, style=style)
 
     Dumper.add_representer(str, represent_text)

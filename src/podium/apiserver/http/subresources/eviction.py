@@ -276,8 +276,6 @@ def disrupted(pod: Object, now: str) -> Object:
         "reason": "EvictionByEvictionAPI",
         "message": "Eviction API: evicting",
     }
-    if generation := pod["metadata"].get("generation"):
-        condition["observedGeneration"] = generation
     status: Object = pod.get("status") or {}
     others = [c for c in status.get("conditions") or () if c.get("type") != condition["type"]]
     return {**pod, "status": {**status, "conditions": [*others, condition]}}

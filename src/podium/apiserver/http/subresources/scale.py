@@ -12,21 +12,29 @@ from podium.apiserver.http.body import media_type, read_object
 from podium.apiserver.http.negotiation import Accepted, accepted
 from podium.apiserver.http.options import get_version, write_options
 from podium.apiserver.http.patch import patch_options, patch_types, unknown_patch_type
+from podium.apiserver.http.representation import PARTIAL
 from podium.apiserver.http.respond import encoded
 from podium.apiserver.registry.apply import Config, decode_config
 from podium.apiserver.registry.call import Call
-from podium.apiserver.registry.decode import DecodeError, prune
-from podium.apiserver.registry.fields import track_update
-from podium.apiserver.registry.patch import APPLY, APPLY_CBOR, decode_patch, invalid_patch, merged
+from podium.apiserver.registry.decode import DecodeError, kind_problem, prune
+from podium.apiserver.registry.patch import (
+    APPLY,
+    APPLY_CBOR,
+    STRATEGIC_MERGE_PATCH,
+    decode_patch,
+    invalid_patch,
+    merged,
+)
 from podium.apiserver.registry.read import get
 from podium.apiserver.registry.registry import Registry
-from podium.apiserver.registry.special.scales import KIND, of, put
-from podium.apiserver.registry.update import check_name, modify
+from podium.apiserver.registry.special.scales import KIND, of, put, replicas_of
+from podium.apiserver.registry.update import check_name, failed_precondition, modify
 from podium.base.http.message import Request, Response
-from podium.machinery import table
-from podium.machinery.errors import FieldError, Invalid, Object
+from podium.machinery import managed_fields, table
+from podium.machinery.codec import json
+from podium.machinery.errors import Conflict, FieldError, Invalid, Object
 from podium.machinery.fieldset import union
-from podium.machinery.managed_fields import identity, in_order
+from podium.machinery.managed_fields import fields_of, identity, in_order
 from podium.machinery.meta import deep_copy
 from podium.machinery.patch import apply as server_side
 from podium.machinery.resource import Column, Resource, Scale
@@ -47,7 +55,7 @@ async def scale(registry: Registry, call: Call, request: Request, info: RequestI
         registry, call, request, kind=KIND, api_version=declared.version, schema=declared.schema
     )
     check_name(call, sent)
-    result = await _write(registry, call, lambda _current: sent)
+    result = await _write(registry, call, lambda _current: deep_copy(sent), replaces=True)
     return _answer(registry, call, result, request, wanted)
 
 
@@ -61,17 +69,28 @@ async def _patch(registry: Registry, call: Call, request: Request, wanted: Accep
         request.audit.patched(raw, type)
     if type in (APPLY, APPLY_CBOR):
         config = decode_config(raw, cbor=type == APPLY_CBOR)
-        result = await _write(registry, call, None, lambda old: _applied(registry, call, old, config, force))
+        result = await _write(
+            registry, call, None, lambda live: _applied(registry, call, live, config, force)
+        )
         return _answer(registry, call, result, request, wanted)
     patch, duplicates = decode_patch(call, type, raw)
 
     def change(current: Object) -> Object:
-        schema = _declared(call).schema
-        new: Object = deep_copy(merged(registry, type, current, patch, schema))
+        declared = _declared(call)
+        new: Object = deep_copy(merged(registry, type, current, patch, declared.schema))
+        problem = ""
+        if type != STRATEGIC_MERGE_PATCH:
+            problem = json.type_meta_problem(new)
+            problem = problem or kind_problem(registry, new, call.served.resource, KIND, declared.version)
         try:
-            prune(registry, call, new, duplicates, schema)
+            if problem:
+                raise DecodeError(problem)
+            prune(registry, call, new, duplicates, declared.schema)
         except DecodeError as error:
-            raise invalid_patch(registry, type, schema, current, patch, error) from None
+            raise invalid_patch(registry, type, declared.schema, current, patch, error) from None
+        new["kind"], new["apiVersion"] = KIND, declared.version
+        if new.get("metadata") is None:
+            new["metadata"] = {}
         check_name(call, new)
         return new
 
@@ -88,55 +107,77 @@ Change = Callable[[Object], Object]
 
 
 async def _write(
-    registry: Registry, call: Call, change: Change | None, apply: Change | None = None
+    registry: Registry,
+    call: Call,
+    change: Change | None,
+    apply: Change | None = None,
+    *,
+    replaces: bool = False,
 ) -> Object:
     """Carry the replicas of the changed scale over to the object; return the object.
 
-    `change` makes the new scale of the old one; `apply` makes it of the whole object, owners included.
+    `change` makes the new scale of the old one; `apply` makes it with its owners.
     """
     declared = _declared(call)
 
     async def transform(old: Object) -> Object:
-        new = change(of(declared, old)) if change is not None else apply(old) if apply is not None else {}
-        replicas = (new.get("spec") or {}).get("replicas") or 0
-        if replicas < 0 and not call.served.custom:
-            error = FieldError.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
-            raise Invalid.of(KIND, "autoscaling", call.name, [error])
-        changed: Object = deep_copy(old)
-        if call.served.custom:
-            # Its own checks say what is wrong with a number.
-            replicas = (new.get("spec") or {}).get("replicas") or 0
-        put(changed, declared.replicas, replicas)
-        metadata = new.get("metadata") or {}
-        changed["metadata"]["resourceVersion"] = metadata.get("resourceVersion") or ""
-        if metadata.get("uid"):
-            changed["metadata"]["uid"] = metadata["uid"]
+        live = of(declared, old)
+        if owners := owners_of_scale(managed_fields_of(old), declared):
+            live["metadata"]["managedFields"] = owners
         if apply is not None:
-            _put_owners(changed, managed_fields_of(new), call.served.resource.api_version, declared)
+            new = apply(live)
         else:
-            track_update(registry, call, changed, old)
-            _drop_time(changed, call)
+            assert change is not None
+            new = change(live)
+            uid = new["metadata"].get("uid")
+            if replaces and uid and uid != old["metadata"]["uid"]:
+                raise failed_precondition(call, uid, old["metadata"]["uid"])
+            _track(registry, call, new, live)
+        _check(call, new, old)
+        changed: Object = deep_copy(old)
+        put(changed, declared.replicas, replicas_of(new))
+        changed["metadata"]["resourceVersion"] = new["metadata"].get("resourceVersion") or ""
+        _put_owners(changed, managed_fields_of(new), call.served.resource.api_version, declared)
         return changed
 
     result = await modify(registry, call, transform, tracked=True)
     return result.as_object()
 
 
-def _drop_time(obj: Object, call: Call) -> None:
-    """Upstream's entry for a scale has no time."""
-    for entry in obj["metadata"].get("managedFields") or ():
-        if entry.get("subresource") == "scale" and entry.get("manager") == call.field_manager:
-            entry.pop("time", None)
+def _check(call: Call, new: Object, old: Object) -> None:
+    """Raise what is wrong with a new scale. A custom resource's own checks judge the number."""
+    if call.served.custom:
+        return
+    replicas = replicas_of(new)
+    if replicas < 0:
+        error = FieldError.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
+        raise Invalid.of(KIND, "autoscaling", call.name, [error])
+    resource, uid, actual = call.served.resource, new["metadata"].get("uid"), old["metadata"]["uid"]
+    if uid and uid != actual:
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {actual}"
+        raise Conflict.of(f"{resource.plural}/scale", resource.group, call.name, why)
 
 
-# --- apply: who owns the replicas is written on the object, in terms of the object
+# --- who owns the replicas is written on the object, in terms of the object
 
 
-def _applied(registry: Registry, call: Call, old: Object, config: Config, force: bool) -> Object:
-    """Return the scale of `old` with `config` applied, its managedFields in terms of a scale."""
+def _track(registry: Registry, call: Call, new: Object, live: Object) -> None:
+    """Note in the new scale who has set its replicas."""
     declared = _declared(call)
-    live = of(declared, old)
-    live["metadata"]["managedFields"] = owners_of_scale(managed_fields_of(old), declared)
+    managed_fields.update(
+        new,
+        live,
+        manager=call.field_manager,
+        api_version=declared.version,
+        now=registry.clock.now(),
+        schema=registry.schema_of(declared.schema),
+        subresource=call.subresource,
+    )
+
+
+def _applied(registry: Registry, call: Call, live: Object, config: Config, force: bool) -> Object:
+    """Return the scale `live` with `config` applied."""
+    declared = _declared(call)
     new = server_side.apply(
         live,
         config.value,
@@ -179,27 +220,37 @@ def _owned(fields: Object, declared: Scale) -> Object | None:
 
 
 def _put_owners(obj: Object, owners: list[Object], api_version: str, declared: Scale) -> None:
-    """Write those who own the replicas of a scale back as entries of the object."""
-    kept = []
-    for entry in obj["metadata"].get("managedFields") or ():
-        rest = _without(entry.get("fieldsV1") or {}, _keys(declared))
+    """Write those who own the replicas of a scale back as entries of the object.
+
+    Upstream loses the times of all of them but of appliers that did so before.
+    """
+    wanted = {
+        identity({**owner, "apiVersion": api_version}): owner
+        for owner in owners
+        if "f:replicas" in (fields_of(owner).get("f:spec") or {})
+    }
+    fields: Object = {}
+    for key in reversed(_keys(declared)):
+        fields = {key: fields}
+    kept: list[Object] = []
+    for entry in managed_fields_of(obj):
+        rest = fields_of(entry)
+        if _owned(rest, declared) is not None and not (
+            entry.get("operation") == "Apply" and identity(entry) in wanted
+        ):
+            rest = _without(rest, _keys(declared))
+        if rest and wanted.pop(identity(entry), None) is not None:
+            rest = union(rest, fields)
         if rest:
             kept.append({**entry, "fieldsV1": rest})
-    for owner in owners:
-        fields: Object = {}
-        for key in reversed(_keys(declared)):
-            fields = {key: fields}
-        same = next(
-            (entry for entry in kept if identity(entry) == identity({**owner, "apiVersion": api_version})),
-            None,
-        )
-        if same is not None:
-            same["fieldsV1"] = union(same["fieldsV1"], fields)
-        else:
-            made = {**owner, "apiVersion": api_version, "fieldsV1": fields}
-            made.pop("time", None)
-            kept.append(made)
-    obj["metadata"]["managedFields"] = in_order(kept)
+    for owner in wanted.values():
+        made = {**owner, "apiVersion": api_version, "fieldsV1": fields}
+        made.pop("time", None)
+        kept.append(made)
+    if kept:
+        obj["metadata"]["managedFields"] = in_order(kept)
+    else:
+        obj["metadata"].pop("managedFields", None)
 
 
 def _without(fields: Object, keys: list[str]) -> Object:
@@ -218,6 +269,10 @@ def _without(fields: Object, keys: list[str]) -> Object:
 def _answer(registry: Registry, call: Call, obj: Object, request: Request, wanted: Accepted) -> Response:
     declared = _declared(call)
     body = of(declared, obj)
+    if wanted.form == "PartialObjectMetadata":
+        partial = {"kind": wanted.form, "apiVersion": f"meta.k8s.io/{wanted.version}"}
+        body = {**partial, "metadata": body["metadata"]}
+        return encoded(orjson.dumps(body), request, media_type=wanted.media_type, definition=PARTIAL)
     if wanted.form == "Table":
         version = {"resourceVersion": body["metadata"]["resourceVersion"]}
         body = table.table(_PRINTED, [body], now=registry.clock.now(), list_meta=version)
