@@ -219,6 +219,8 @@ class Resource:
     """Printer columns; empty means Name and Created At, as upstream prints unknown kinds."""
     row_conditions: Callable[[Object], list[Object]] | None = None
     """Return what a table's row says about its object besides the cells: that it has completed."""
+    row_order: Callable[[Object], tuple[int, str]] | None = None
+    """Return what the rows of a list are sorted by; None leaves them in the list's order."""
 
     api_version: str = field(init=False)
     """Group and version as objects name them: `apps/v1`, `v1`."""

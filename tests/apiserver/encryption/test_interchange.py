@@ -84,6 +84,7 @@ def test_objects_of_upstream(tmp_path: Path) -> None:
             secret = await running.ok("GET", "/api/v1/namespaces/default/secrets/s")
             assert base64.b64decode(secret["data"]["word"]) == b"open sesame"
             assert secret["metadata"]["creationTimestamp"] == CREATED
+            assert not {"generateName", "selfLink", "generation"} & secret["metadata"].keys()
             listed = await running.ok("GET", "/api/v1/configmaps?labelSelector=app%3Dweb")
             assert [item["data"] for item in listed["items"]] == [{"a": "b"}]
             path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers/h"

@@ -13,6 +13,7 @@ import orjson
 from podium.machinery.codec import protobuf
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
+from podium.machinery.schema import Schemas
 
 
 @cache
@@ -20,6 +21,11 @@ def _known() -> dict[tuple[str, str], Resource]:
     from podium.resources.catalogue import declared  # noqa: PLC0415 - only where there is such an object
 
     return {(one.api_version, one.kind): one for one in reversed(declared(legacy=False)) if one.stored}
+
+
+@cache
+def _schemas() -> Schemas:
+    return Schemas.load()
 
 
 def decode(value: bytes) -> Object:
@@ -37,6 +43,10 @@ def decode(value: bytes) -> Object:
         obj = protobuf.decode(resource.schema, envelope.raw)
     except LookupError as error:
         raise ValueError(str(error)) from None
+    # Messages name every field that is no pointer, also where there is nothing to say.
+    schema = _schemas().compile(resource.schema)
+    schema.decode(obj)
+    schema.seal(obj)
     if resource.storage is None:
         return obj
     return resource.to_storage({"apiVersion": envelope.api_version, "kind": envelope.kind, **obj})

@@ -28,7 +28,7 @@ class Token:
 def encode(token: Token, prefix: str) -> str:
     """Return the token's text; keys in it are relative to `prefix`, the namespace of the list."""
     # Upstream starts at the key after: the last one returned and a zero byte.
-    start = token.start_after.removeprefix(prefix) + "\0"
+    start = "/" + token.start_after.removeprefix(prefix) + "\0"
     body = orjson.dumps({"v": _VERSION, "rv": token.revision, "start": start})
     return base64.urlsafe_b64encode(body).rstrip(b"=").decode()
 

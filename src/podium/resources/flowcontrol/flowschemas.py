@@ -23,6 +23,10 @@ def _prepare_create(schema: Object) -> None:
     schema["status"] = {}
 
 
+def _precedence(schema: Object) -> tuple[int, str]:
+    return spec_of(schema).get("matchingPrecedence") or 0, schema["metadata"]["name"]
+
+
 def _missing(schema: Object) -> str:
     dangling = condition(schema, "Dangling")
     return "?" if dangling is None else str(dangling.get("status"))
@@ -55,6 +59,7 @@ FLOWSCHEMAS = Resource(
         AGE,
         column("MissingPL", _missing),
     ),
+    row_order=_precedence,
     validate=deferred.check("flowcontrol.validation", "validate_schema"),
     validate_update=deferred.check_new("flowcontrol.validation", "validate_schema"),
     validate_status_update=deferred.update_check("flowcontrol.validation", "validate_status"),
