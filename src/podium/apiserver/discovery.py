@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 import orjson
 
-from podium.apiserver.http.negotiation import JSON, PROTOBUF, TYPES, YAML, accepted, clauses
+from podium.apiserver.http.negotiation import (
+    JSON,
+    PROTOBUF,
+    TYPES,
+    YAML,
+    accepted_as_it_is,
+    clauses,
+    see_routed,
+)
 from podium.apiserver.http.respond import compress, encoded, not_found_page, takes_gzip
 from podium.apiserver.registry.served import Catalog, Served
 from podium.base.http.message import Headers, Request, Response
@@ -81,9 +89,15 @@ class Discovery:
         parts = [part for part in request.path.split("/") if part]
         if not parts or parts[0] not in ("api", "apis") or request.path.startswith("//"):
             return None
-        if request.method not in ("GET", "DELETE", "PATCH") or (
+        if "//" in request.path:
+            if parts[0] == "apis":
+                return not_found_page()
+            raise NotFound("the server could not find the requested resource", details={})
+        if request.method not in ("GET", "HEAD", "DELETE", "PATCH") or (
             request.method != "GET" and (parts[0] == "api" or len(parts) > 2)
         ):
+            if parts[0] == "apis" and len(parts) > 1 and parts[1] not in self._groups():
+                return not_found_page()
             raise MethodNotAllowed(
                 "the server does not allow this method on the requested resource", details={}
             )
@@ -103,7 +117,11 @@ class Discovery:
         if accept not in ("", JSON, "*/*"):
             # What is about no version comes from a part of upstream that knows no CBOR.
             of_version = len(parts) == (2 if parts[0] == "api" else 3)
-            media_type = accepted(accept, self._media_types if of_version else TYPES).media_type
+            offered = self._media_types if of_version else TYPES
+            # The document of /apis is not reached through the router, nor are those of groups.
+            if of_version or parts[0] == "api":
+                see_routed(accept, offered)
+            media_type = accepted_as_it_is(accept, offered)
             definition = _META + str(orjson.loads(document)["kind"]) if media_type == PROTOBUF else ""
         return encoded(document, request, media_type=media_type, definition=definition)
 
@@ -188,16 +206,17 @@ class Discovery:
         if "apidiscovery" not in accept:
             return ""
         for clause in clauses(accept):
-            if clause.media_type in (*TYPES, "*/*") and "as" not in clause.parameters:
+            media_type = next((one for one in TYPES if clause.takes(one)), "")
+            if media_type and "as" not in clause.parameters:
                 return ""
             # v2beta1 is gone since 1.35.
             if (
-                clause.media_type in (*TYPES, "*/*")
+                media_type
                 and clause.parameters.get("as") == "APIGroupDiscoveryList"
                 and clause.parameters.get("g") == "apidiscovery.k8s.io"
                 and clause.parameters.get("v") == "v2"
             ):
-                return JSON if clause.media_type == "*/*" else clause.media_type
+                return media_type
         raise NotAcceptable(f"only the following media types are accepted: {', '.join(TYPES)}")
 
     def _aggregate(self, request: Request, prefix: str, media_type: str) -> Response:

@@ -631,7 +631,7 @@ class ApiServer:
         )
         for name, check in self._encryption.checks.items() if self._encryption is not None else ():
             plain.add_check(name, check)
-        plain.add_document("/version", self._version, indented=True)
+        plain.add_document("/version", self._version, indented=True, routed=True)
         plain.add_document("/", lambda: {"paths": self._paths()}, indented=True)
         plain.add_handler("/metrics", lambda _request: _figures(self.metrics.registry))
         if self._flow_control is not None:
@@ -644,8 +644,12 @@ class ApiServer:
         plain.add_handler("/metrics/slis", lambda _request: _figures(self.health_metrics.registry))
         issuer = self.registry.token_issuer
         if issuer is not None and issuer.discoverable:
-            plain.add_document(OPENID_CONFIGURATION, issuer.open_id_configuration, kept_s=KEYS_KEPT_S)
-            plain.add_document(JWKS, issuer.json_web_key_set, media_type=KEY_SET_TYPE, kept_s=KEYS_KEPT_S)
+            plain.add_document(
+                OPENID_CONFIGURATION, issuer.open_id_configuration, kept_s=KEYS_KEPT_S, routed=True
+            )
+            plain.add_document(
+                JWKS, issuer.json_web_key_set, media_type=KEY_SET_TYPE, kept_s=KEYS_KEPT_S, routed=True
+            )
         return plain
 
     def _paths(self) -> list[str]:

@@ -70,6 +70,21 @@ def removed_release(deprecation: str) -> str:
     return found[1] if found else ""
 
 
+def _see_path(served: Served, info: RequestInfo) -> None:
+    """Raise `NotFound` where there is nothing at all at a path."""
+    resource = served.resource
+    if info.namespace and not resource.namespaced and not _is_of_namespaces(info):
+        raise unknown_resource()
+    named = len(info.parts) > 1
+    if named and resource.namespaced and not info.namespace:
+        raise unknown_resource()
+    declared = {*served.subresources, *(("status",) if resource.status else ())}
+    if resource.scale is not None:
+        declared.add("scale")
+    if info.subresource and info.subresource not in declared:
+        raise unknown_resource()
+
+
 class Api:
     """The verbs over one registry."""
 
@@ -155,6 +170,7 @@ class Api:
     def _find(self, served: Served, request: Request, info: RequestInfo) -> Verb | tuple[Special]:
         resource = served.resource
         if request.method in ("HEAD", "OPTIONS") and info.subresource != "proxy":
+            _see_path(served, info)
             raise method_not_allowed()
         if info.namespace and not resource.namespaced and not _is_of_namespaces(info):
             raise unknown_resource()

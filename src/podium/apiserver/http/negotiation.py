@@ -25,6 +25,8 @@ TYPES = (JSON, YAML, PROTOBUF)
 OFFERED = ", ".join(TYPES)
 
 _FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+_FORMED = frozenset(("as", "g", "v", "sv"))
+"""Parameters that ask for more than a media type."""
 _META_VERSIONS = ("v1", "v1beta1")
 _SERVER_VERSION = "v1"
 """What a client may ask the server's own objects to be in."""
@@ -43,39 +45,67 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clause:
-    media_type: str
+    type: str
+    subtype: str
     parameters: dict[str, str]
     quality: float
+
+    def takes(self, media_type: str) -> bool:
+        """Tell whether `media_type` is among what this clause accepts."""
+        if self.subtype == "*":
+            return self.type == "*" or media_type.startswith(f"{self.type}/")
+        return media_type == f"{self.type}/{self.subtype}"
+
+    def before(self, other: Clause) -> bool:
+        """Tell whether upstream, comparing the two, puts this one first. That is no order: see `clauses`."""
+        return (
+            self.quality > other.quality
+            or (self.type != "*" and other.type == "*")
+            or (self.subtype != "*" and other.subtype == "*")
+        )
 
 
 @lru_cache(maxsize=256)
 def clauses(accept: str) -> tuple[Clause, ...]:
     """Return the clauses of an Accept header, the most wanted first."""
-    found = []
-    for text in accept.split(","):
-        media_type, *rest = (part.strip() for part in text.split(";"))
-        if not media_type:
-            continue
-        parameters: dict[str, str] = {}
-        quality = 1.0
-        for parameter in rest:
-            key, _, value = parameter.partition("=")
-            if key == "q":
-                try:
-                    quality = float(value)
-                except ValueError:
-                    quality = 1.0
-            else:
-                parameters[key] = value
-        found.append(Clause(media_type=media_type.lower(), parameters=parameters, quality=quality))
-    found.sort(
-        key=lambda clause: (
-            -clause.quality,
-            clause.media_type.startswith("*/"),
-            clause.media_type.endswith("/*"),
-        )
-    )
+    found = [clause for text in accept.split(",") if (clause := _clause(text)) is not None]
+    # Upstream's sort, step by step: what it compares by depends on the way that it takes.
+    for end in range(1, len(found)):
+        at = end
+        while at and found[at].before(found[at - 1]):
+            found[at - 1], found[at] = found[at], found[at - 1]
+            at -= 1
     return tuple(found)
+
+
+def _clause(text: str) -> Clause | None:
+    """Return one clause, None for what is none."""
+    media_type, *rest = text.strip(" ").split(";")
+    type, _, subtype = media_type.partition("/")
+    type, subtype = type.strip(" "), subtype.strip(" ")
+    if not subtype and type == "*":
+        subtype = "*"
+    if not subtype or "/" in subtype:
+        return None
+    parameters: dict[str, str] = {}
+    quality = 1.0
+    for parameter in rest:
+        key, _, value = parameter.partition("=")
+        key = key.strip(" ")
+        if not value or "=" in value:
+            continue
+        if key == "q":
+            quality = _quality(value)
+        else:
+            parameters[key] = value.strip(" ")
+    return Clause(type=type, subtype=subtype, parameters=parameters, quality=quality)
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
 
 @lru_cache(maxsize=512)
@@ -94,29 +124,51 @@ def accepted(
     whether the resource can be a table. `stream` is for watches, which YAML cannot carry, `listing` for what
     would be a watch if the client asked for one.
     """
-    wanted = clauses(accept)
-    if not wanted:
+    if not accept:
         return Accepted()
-    known = False
-    for clause in wanted:
+    see_routed(accept, (*offered, *streams(offered)) if stream or listing else offered)
+    for clause in clauses(accept):
         for media_type in offered:
-            # Not "application/*": upstream's first look at the header knows no such wildcard.
-            if clause.media_type not in (media_type, "*/*"):
+            if not clause.takes(media_type):
                 continue
-            known = True
             found = _of_clause(clause, media_type, protobuf=protobuf, tables=tables)
             if found is not None:
                 if stream and media_type == YAML:
-                    raise _not_acceptable(_streams(offered))
+                    raise _not_acceptable(streams(offered))
                 return found
-    if known:
-        raise _not_acceptable(offered)
-    more = _streams(offered) if stream or listing else ()
-    available = f"406: Not Acceptable\n\nAvailable representations: {', '.join((*offered, *more))}"
+    raise _not_acceptable(offered)
+
+
+@lru_cache(maxsize=512)
+def accepted_as_it_is(accept: str, offered: tuple[str, ...] = TYPES) -> str:
+    """Return the media type of what has no other form: an error, discovery. Raises `NotAcceptable`."""
+    if not accept:
+        return JSON
+    for clause in clauses(accept):
+        parameters = clause.parameters
+        if parameters and (_FORMED & parameters.keys() or parameters.get("stream", "watch") != "watch"):
+            continue
+        for media_type in offered:
+            if clause.takes(media_type) and not (media_type == YAML and "stream" in parameters):
+                return media_type
+    raise _not_acceptable(offered)
+
+
+def see_routed(accept: str, offered: tuple[str, ...]) -> None:
+    """Raise `NotAcceptable` unless upstream's router finds one of `offered` in the header.
+
+    It knows no wildcard but `*/*`, no quality, and no parameters.
+    """
+    for text in accept.split(","):
+        media_type = text.partition(";")[0].strip(" ")
+        if media_type == "*/*" or media_type in offered:
+            return
+    available = f"406: Not Acceptable\n\nAvailable representations: {', '.join(offered)}"
     raise NotAcceptable(available, details={})
 
 
-def _streams(offered: tuple[str, ...]) -> tuple[str, ...]:
+@lru_cache(maxsize=8)
+def streams(offered: tuple[str, ...]) -> tuple[str, ...]:
     """Return what a watch can be in."""
     return tuple(
         CBOR_SEQUENCE if type == CBOR else f"{type};stream=watch" for type in offered if type != YAML

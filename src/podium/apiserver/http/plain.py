@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from podium.apiserver.http.negotiation import JSON, see_routed
 from podium.apiserver.http.respond import encoded, not_found_page, text
 from podium.base.http.message import Request, Response
 from podium.machinery.errors import MethodNotAllowed, Object
@@ -23,6 +24,7 @@ class _Document:
     media_type: str
     kept_s: int
     indented: bool
+    routed: bool
 
 
 class Plain:
@@ -54,12 +56,14 @@ class Plain:
         media_type: str = "",
         kept_s: int = 0,
         indented: bool = False,
+        routed: bool = False,
     ) -> None:
         """Serve the JSON document that `make` returns at `path`; others may keep it for `kept_s`.
 
-        `media_type` is another than JSON's own; `indented` is for people, whoever asks.
+        `media_type` is another than JSON's own; `indented` is for people, whoever asks; `routed` is for what
+        nobody gets who accepts no JSON.
         """
-        self._documents[path] = _Document(make, media_type, kept_s, indented)
+        self._documents[path] = _Document(make, media_type, kept_s, indented, routed)
 
     def add_handler(self, path: str, handler: Callable[[Request], Response], *, listed: bool = True) -> None:
         """Have `handler` answer at `path`; `listed` says whether the path is among those that are told of."""
@@ -80,15 +84,21 @@ class Plain:
 
     def handle(self, request: Request) -> Response:
         path = request.path
-        if request.method not in ("GET", "HEAD") or (request.method == "HEAD" and path in self._documents):
+        if not self._knows(path):
+            return not_found_page()
+        if request.method not in ("GET", "HEAD") or (
+            request.method == "HEAD" and path != "/" and path in self._documents
+        ):
             raise MethodNotAllowed(
                 "the server does not allow this method on the requested resource", details={}
             )
-        handler = self._handlers.get(path) or self._handlers.get(path.rstrip("/"))
+        handler = self._handlers.get(path)
         if handler is not None:
             return handler(request)
         document = self._documents.get(path) or self._documents.get(path.rstrip("/"))
         if document is not None:
+            if document.routed and (accept := request.headers.get("accept")):
+                see_routed(accept, (document.media_type or JSON,))
             form = orjson.OPT_INDENT_2 if document.indented else None
             response = encoded(orjson.dumps(document.make(), option=form), request)
             if document.media_type:
@@ -97,15 +107,17 @@ class Plain:
                 response.headers.set("cache-control", f"public, max-age={document.kept_s}")
             return response
         head, _, check = path.removeprefix("/").partition("/")
-        if head in _HEALTH:
-            return self._health(request, head, check)
-        return not_found_page()
+        return self._health(request, head, check)
+
+    def _knows(self, path: str) -> bool:
+        if path in self._handlers or path in self._documents or path.rstrip("/") in self._documents:
+            return True
+        head, slash, check = path.removeprefix("/").partition("/")
+        return check in self._checks[head] if head in _HEALTH and slash else head in _HEALTH
 
     def _health(self, request: Request, kind: str, only: str) -> Response:
         checks = self._checks[kind]
         if only:
-            if only not in checks:
-                return not_found_page()
             checks = {only: checks[only]}
         excluded = request.query.get("exclude") or []
         lines, failed = [], []
@@ -124,4 +136,7 @@ class Plain:
             return text("\n".join([*lines, f"{kind} check failed", ""]), status=500)
         if "verbose" in request.query and not only:
             return text("\n".join([*lines, f"{kind} check passed", ""]))
-        return text("ok")
+        response = text("ok")
+        if only:
+            response.headers.remove("x-content-type-options")
+        return response

@@ -71,7 +71,8 @@ def form_of(served: Served, accepted: Accepted, clock: Clock, *, include: str = 
         return TableForm(served, f"meta.k8s.io/{accepted.version}", include or "Metadata", clock)
     wants_list = accepted.form == "PartialObjectMetadataList"
     if wants_list is not is_list:
-        internal = f"*core.{kind}List" if is_list else f"*core.{kind}"
+        package = served.resource.group.partition(".")[0] or "core"
+        internal = f"*{package}.{kind}List" if is_list else f"*{package}.{kind}"
         what = "is a list" if is_list else "is not a list"
         raise NotAcceptable(f"you requested {accepted.form}, but the requested object {what} ({internal})")
     version = f"meta.k8s.io/{accepted.version}"
@@ -320,11 +321,13 @@ class TableForm(_JsonForm):
         return orjson.dumps(self._table([obj], metadata))
 
     def list(self, listing: Listing) -> Sequence[bytes]:
-        objects = [self._served.object(entry) for entry in listing.entries]
-        made = self._table(objects, orjson.loads(list_metadata(listing)))
+        shown = [(self._served.object(entry), entry) for entry in listing.entries]
+        if (order := self._served.resource.row_order) is not None:
+            shown.sort(key=lambda one: order(one[0]))
+        made = self._table([obj for obj, _ in shown], orjson.loads(list_metadata(listing)))
         if self._served.converted:
             # What conversion hides in annotations is no part of what upstream's tables show.
-            for row, entry in zip(made["rows"] or (), listing.entries, strict=True):
+            for row, (_, entry) in zip(made["rows"] or (), shown, strict=True):
                 if row.get("object"):
                     row["object"]["metadata"] = entry.decode()["metadata"]
         return (orjson.dumps(made),)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 from collections.abc import Sequence
 
 import orjson
 
-from podium.apiserver.http.negotiation import CBOR, JSON, PROTOBUF, TYPES, YAML, accepted
+from podium.apiserver.http.negotiation import CBOR, JSON, PROTOBUF, TYPES, YAML, accepted_as_it_is
 from podium.base.http.message import Headers, Request, Response
 from podium.machinery.codec import protobuf, yaml
 from podium.machinery.errors import ApiError, Json, NotAcceptable, Object
@@ -59,8 +58,10 @@ def encoded(
 
         return binary(from_json(_joined(body)), CBOR, status=status)
     if media_type == YAML:
-        text = yaml.encode(orjson.loads(_joined(body)))
-        return binary(text, YAML, status=status)
+        response = binary(yaml.encode(orjson.loads(_joined(body))), YAML, status=status)
+        if takes_gzip(request):
+            compress(response)
+        return response
     if is_pretty(request):
         body = pretty(_joined(body))
     response = json_bytes(body, status=status)
@@ -124,17 +125,18 @@ def not_found_page() -> Response:
 def failure(error: ApiError, request: Request, offered: tuple[str, ...] = TYPES) -> Response:
     """Answer with the Status that `error` means, in JSON to those who accept nothing that is offered."""
     accept = request.headers.get("accept")
-    response = json_value(error.status(), status=error.code)
-    if request.audit is not None:
-        request.audit.answers(response.body)
-    if accept not in PLAIN_ACCEPTS:
-        with contextlib.suppress(NotAcceptable):
-            wanted = accepted(accept, offered).media_type
-            if wanted != JSON:
-                body = orjson.dumps(error.status())
-                response = encoded(body, request, media_type=wanted, status=error.code, definition=STATUS)
-    if is_pretty(request) and response.headers.get("content-type") == JSON:
-        response.body = pretty(_joined(response.body))
+    body = orjson.dumps(error.status())
+    if accept in PLAIN_ACCEPTS:
+        response = encoded(body, request, status=error.code)
+    else:
+        try:
+            media_type = accepted_as_it_is(accept, offered)
+            response = encoded(body, request, media_type=media_type, status=error.code, definition=STATUS)
+        except NotAcceptable:
+            # Upstream writes for people then.
+            response = json_bytes(pretty(body).rstrip(), status=error.code)
+            if request.audit is not None:
+                request.audit.answers(body)
     retry = (error.details or {}).get("retryAfterSeconds")
     if retry:
         response.headers.set("retry-after", str(retry))

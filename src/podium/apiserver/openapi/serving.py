@@ -30,7 +30,7 @@ from podium.apiserver.openapi.operations import (
 from podium.apiserver.registry.served import Catalog
 from podium.base.http.message import Headers, Request, Response
 from podium.base.tasks import in_task
-from podium.machinery.errors import MethodNotAllowed, NotAcceptable, NotFound, Object
+from podium.machinery.errors import MethodNotAllowed, NotAcceptable, Object
 from podium.machinery.schema import Schemas
 
 if TYPE_CHECKING:
@@ -109,14 +109,16 @@ class OpenApi:
     async def handle(self, request: Request) -> Response:
         """Answer /openapi/v2, /openapi/v3 and what is below. Raises `ApiError`."""
         _check_method(request)
-        path = request.path.rstrip("/")
+        path = request.path
         if path == "/openapi/v2":
             return await self._answer(request, "v2", _FORMS["v2"])
         if path == "/openapi/v3":
             return self._index(request)
         name = path.removeprefix("/openapi/v3/")
-        if name == path or not (name in self._converted or self._operations(name)):
-            raise NotFound("the server could not find the requested resource", details={})
+        if name == path:
+            return not_found_page()
+        if not (name in self._converted or self._operations(name)):
+            return Response(status=404, headers=Headers([("cache-control", "no-cache, private")]))
         asked = request.parameter("hash")
         digest = self._digest(name)
         if asked and asked != digest:
@@ -306,7 +308,7 @@ def _wanted(request: Request, forms: Sequence[_Form]) -> _Form:
         return forms[0]
     for clause in clauses(accept):
         for form in forms:
-            if clause.media_type in ("*/*", "application/*", form.accepted):
+            if clause.takes(form.accepted):
                 return form
     offered = ", ".join(form.accepted for form in forms)
     raise NotAcceptable(f"only the following media types are accepted: {offered}")

@@ -33,6 +33,7 @@ from podium.machinery.errors import (
     NotFound,
     Object,
     PlainError,
+    shown,
 )
 from podium.machinery.meta import deep_copy
 from podium.machinery.validation import validate_metadata_of_update
@@ -325,6 +326,8 @@ def not_found(call: Call) -> ApiError:
     """Return what is to be said of an object that is not among those that can be read."""
     if call.served.root.unreadable and (error := unreadable.of(call)) is not None:
         return error
+    if faults := path_segment_errors(call.name):
+        return BadRequest(f"Name parameter invalid: {shown(call.name)}: {';'.join(faults)}")
     resource = call.served.resource
     return NotFound.of(resource.plural, resource.group, call.name)
 

@@ -39,7 +39,7 @@ _BINDABLE = {"Pod": PODS, "Secret": SECRETS, "Node": NODES}
 
 async def request_token(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
     """Answer POST to serviceaccounts/{name}/token."""
-    wanted = accepted(request.headers.get("accept"), registry.media_types)
+    wanted = accepted(request.headers.get("accept"), registry.media_types, tables=False)
     write_options(request, call, "CreateOptions")
     asked = await read_object(registry, call, request, kind=_KIND, api_version=_VERSION, schema=_SCHEMA)
     match_namespace(call, asked["metadata"])
