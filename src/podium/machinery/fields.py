@@ -48,14 +48,16 @@ def parse(text: str) -> FieldSelector:
     if not text:
         return EVERYTHING
     requirements = []
-    for term in _terms(text):
+    for term in sorted(_terms(text)):
         if not term:
             continue
         split = _split_term(term)
         if split is None:
             raise BadRequest(f"invalid selector: '{text}'; can't understand '{term}'")
         path, op, value = split
-        requirements.append((path, op, _unescaped(value)))
+        value = _unescaped(value)
+        if path or value:
+            requirements.append((path, op, value))
     return FieldSelector(tuple(requirements))
 
 
@@ -99,7 +101,7 @@ def _unescaped(text: str) -> str:
         elif char == "\\":
             escaped = True
         elif char in ",=":
-            raise BadRequest(f"invalid field selector: unescaped character in value: {char}")
+            raise BadRequest(f"invalid field selector: unescaped character in value: {ord(char)}")
         else:
             result.append(char)
     if escaped:

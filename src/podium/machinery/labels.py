@@ -316,7 +316,7 @@ class _Parser:
         token = self._peek()
         if token == ")":
             self._next()
-            return frozenset()
+            return frozenset(("",))
         if not self._is_word(token) and token != ",":
             raise ValueError(f"found '{token}', expected: ',', ')' or identifier")
         values = self._identifiers()

@@ -58,7 +58,7 @@ def expected(version: str, match: str, limit: int, token: bool) -> tuple[int, li
         if version not in ("", "0"):
             return 400, [NO_VERSION_WITH_CONTINUE]
         rest = NAMES[1:]
-        return 200, rest[:limit] if limit and version != "0" else rest
+        return 200, rest[:limit] if limit else rest
     if version == "future":
         return 504, []
     exact = match == "Exact" or (not match and limit and version not in ("", "0"))

@@ -62,6 +62,19 @@ def test_a_watch_ends_in_time_with_a_bookmark(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_no_bookmark_leads_back_behind_the_version_that_was_asked_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            watching = await server.watch(
+                f"{SECRETS}?watch=1&resourceVersion=100000&timeoutSeconds=1&allowWatchBookmarks=true"
+            )
+            async with asyncio.timeout(5):
+                await watching.task
+            assert watching.client.lines == []
+
+    asyncio.run(main())
+
+
 def test_a_version_from_before_the_start_is_too_old(tmp_path: Path) -> None:
     async def main() -> None:
         async with api(tmp_path) as server:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from podium.apiserver.cacher.selection import FieldMatch, LabelMatch, Selection
 from podium.apiserver.registry.call import Call, FieldValidation
@@ -17,7 +18,7 @@ from podium.apiserver.registry.watch import WatchOptions
 from podium.base.http.message import Request
 from podium.machinery import fields as field_selectors
 from podium.machinery import labels as label_selectors
-from podium.machinery.errors import BadRequest, FieldError, Invalid, Json, Object, PlainError
+from podium.machinery.errors import BadRequest, FieldError, Invalid, Json, Object, PlainError, shown
 from podium.machinery.validation import validate_field_manager
 
 WATCH_TIMEOUT_S_MIN = 1800
@@ -38,9 +39,10 @@ _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 
 
 def integer(request: Request, name: str) -> int | None:
-    text = request.parameter(name)
-    if not text:
+    values = request.query.get(name)
+    if not values:
         return None
+    text = values[0]
     if not _INTEGER.fullmatch(text):
         raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
     number = int(text) if len(text) <= _DIGITS_MAX else _INT64_MAX + 1
@@ -90,36 +92,42 @@ def invalid(kind: str, errors: list[FieldError]) -> Invalid:
 # --- selections
 
 
-def selection(served: Served, namespace: str, name: str, labels: str, fields: str) -> Selection:
-    """Return what a list or watch is about. Raises `BadRequest` for selectors that make no sense."""
-    label_match: LabelMatch | None = None
-    if labels:
-        try:
-            parsed = label_selectors.parse(labels)
-        except ValueError as error:
-            raise BadRequest(str(error)) from None
-        if not parsed.empty:
-            label_match = parsed
+@dataclass(frozen=True, slots=True)
+class _Selectors:
+    """The selectors of a list or watch, read, but not yet looked at for this kind's fields."""
+
+    labels: LabelMatch | None
+    fields: field_selectors.FieldSelector
+
+
+_NO_SELECTORS = _Selectors(None, field_selectors.EVERYTHING)
+
+
+def _selectors(request: Request) -> _Selectors:
+    """Return the selectors that `request` names. Raises `BadRequest` for what is none."""
+    labels = label_selectors.parse(request.parameter("labelSelector"))
+    return _Selectors(
+        None if labels.empty else labels, field_selectors.parse(request.parameter("fieldSelector"))
+    )
+
+
+def _selection(served: Served, namespace: str, name: str, selectors: _Selectors) -> Selection:
+    """Return what a list or watch is about. Raises `BadRequest` for fields that nobody can select by."""
     matches: list[FieldMatch] = []
-    if fields:
-        try:
-            requirements = field_selectors.parse(fields).requirements
-        except ValueError as error:
-            raise BadRequest(str(error)) from None
-        for path, operator, value in requirements:
-            match = FieldMatch(
-                path=path, value=value, negative=operator == "!=", getter=_getter(served, path)
-            )
-            # One name alone is a lookup, not a scan.
-            if path == "metadata.name" and not match.negative and not name:
-                name = value
-            else:
-                matches.append(match)
+    if name and selectors.fields and selectors.fields.exact("metadata.name") != name:
+        raise BadRequest("fieldSelector metadata.name doesn't match requested name")
+    for path, operator, value in selectors.fields.requirements:
+        match = FieldMatch(path=path, value=value, negative=operator == "!=", getter=_getter(served, path))
+        # One name alone is a lookup, not a scan. No object has an empty one.
+        if path == "metadata.name" and value and not match.negative and not name:
+            name = value
+        else:
+            matches.append(match)
     scope = namespace if served.resource.namespaced else ""
     if name and served.resource.namespaced and not scope:
         matches.append(FieldMatch(path="metadata.name", value=name, negative=False, getter=None))
         name = ""
-    return Selection(namespace=scope, name=name, labels=label_match, fields=tuple(matches))
+    return Selection(namespace=scope, name=name, labels=selectors.labels, fields=tuple(matches))
 
 
 def _getter(served: Served, path: str) -> Callable[[Object], str] | None:
@@ -131,7 +139,7 @@ def _getter(served: Served, path: str) -> Callable[[Object], str] | None:
         if resource.selectable or served.custom:
             raise BadRequest(f"field label not supported: {path}")
         raise BadRequest(
-            f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+            f'{shown(path)} is not a known field selector: only "metadata.name", "metadata.namespace"'
         )
     if not served.converted:
         return getter
@@ -191,25 +199,24 @@ def _list_option_errors(request: Request, *, watch: bool) -> list[FieldError]:
 
 def list_options(request: Request, served: Served, namespace: str, name: str = "") -> ListOptions:
     if not request.raw_query:
-        return ListOptions(selection=selection(served, namespace, name, "", ""))
+        return ListOptions(selection=_selection(served, namespace, name, _NO_SELECTORS))
     limit = integer(request, "limit") or 0
     integer(request, "timeoutSeconds")
-    chosen = selection(
-        served, namespace, name, request.parameter("labelSelector"), request.parameter("fieldSelector")
-    )
+    selectors = _selectors(request)
     errors = _list_option_errors(request, watch=False)
     if errors:
         raise invalid("ListOptions", errors)
-    token = request.parameter("continue")
+    chosen = _selection(served, namespace, name, selectors)
+    token, wanted = request.parameter("continue"), request.parameter("resourceVersion")
     if token:
         check_token(token)
+        if wanted not in ("", "0"):
+            raise BadRequest("specifying resource version is not allowed when using continue")
     try:
-        revision = version(request.parameter("resourceVersion"))
+        revision = version(wanted)
     except ValueError as error:
         raise BadRequest(f"invalid resource version: {error}") from None
-    if token and revision:
-        raise BadRequest("specifying resource version is not allowed when using continue")
-    if not revision and request.parameter("resourceVersion"):
+    if not revision and wanted and not token:
         limit = 0  # Whoever takes any state takes all of it: upstream's cache reads no limit then.
     match = request.parameter("resourceVersionMatch")
     # Before resourceVersionMatch there was a rule: a version together with a limit means exactly that one.
@@ -233,12 +240,11 @@ def watch_options(
 ) -> WatchOptions:
     integer(request, "limit")
     timeout_s = integer(request, "timeoutSeconds")
-    chosen = selection(
-        served, namespace, name, request.parameter("labelSelector"), request.parameter("fieldSelector")
-    )
+    selectors = _selectors(request)
     errors = _list_option_errors(request, watch=True)
     if errors:
         raise invalid("ListOptions", errors)
+    chosen = _selection(served, namespace, name, selectors)
     try:
         revision = version(request.parameter("resourceVersion"))
     except ValueError as error:

@@ -21,7 +21,7 @@ _VERBS = {
 }
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 _NONE = ("",)
-_NOT_WATCHING = ("false", "0", "False", "FALSE", "f", "F")
+_NOT_WATCHING = ("false", "0")
 
 
 INFOS_KEPT = 1024
@@ -96,7 +96,7 @@ _kept = lru_cache(maxsize=INFOS_KEPT)(_read)
 
 def _watches(query: Mapping[str, list[str]]) -> bool:
     values = query.get("watch")
-    return values is not None and values[0] not in _NOT_WATCHING
+    return values is not None and values[0].lower() not in _NOT_WATCHING
 
 
 def _name_in(field_selector: str) -> str:

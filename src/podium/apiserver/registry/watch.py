@@ -115,7 +115,7 @@ async def _until_end(registry: Registry, options: WatchOptions, watcher: Watcher
                 timer.cancel()
             if gone.done():
                 return
-            if options.bookmarks:
+            if options.bookmarks and registry.cacher.revision >= (options.revision or 0):
                 writer.write(watcher.rendering.bookmark(registry.cacher.revision, initial_events_end=False))
     finally:
         gone.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -118,10 +119,18 @@ class StreamWriter(Protocol):
         ...
 
 
+_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
 def query_of(raw: str) -> dict[str, list[str]]:
-    """Return the parameters of a query, each with all its values, in order."""
+    """Return the parameters of a query, each with all its values, in order.
+
+    As Go has it, what is not written well is none of them.
+    """
     values: dict[str, list[str]] = {}
     if raw:
+        if ";" in raw or ("%" in raw and _BAD_ESCAPE.search(raw)):
+            raw = "&".join(one for one in raw.split("&") if ";" not in one and not _BAD_ESCAPE.search(one))
         for key, value in parse_qsl(raw, keep_blank_values=True):
             values.setdefault(key, []).append(value)
     return values
