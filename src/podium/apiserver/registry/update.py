@@ -36,7 +36,7 @@ from podium.machinery.errors import (
     shown,
 )
 from podium.machinery.meta import deep_copy
-from podium.machinery.validation import validate_metadata_of_update
+from podium.machinery.validation import path_segment_errors, validate_metadata_of_update
 from podium.store.protocol import KeyMissing, RevisionMismatch
 
 RACES_MAX = 64
