@@ -23,7 +23,7 @@ from podium.apiserver.address_repair import AddressRepair
 from podium.apiserver.authn.certificate import read_identity
 from podium.apiserver.authn.issuer import JWKS, KEY_SET_TYPE, KEYS_KEPT_S, OPENID_CONFIGURATION
 from podium.apiserver.authz.messages import Undecided, forbidden
-from podium.apiserver.cacher.cacher import REGISTRY, Cacher
+from podium.apiserver.cacher.cacher import Cacher
 from podium.apiserver.cacher.entry import Event
 from podium.apiserver.cacher.views import CachedReader
 from podium.apiserver.chain import (
@@ -61,6 +61,7 @@ from podium.apiserver.registry.special.events import sweep
 from podium.apiserver.registry.special.services import ServiceAllocator
 from podium.apiserver.shortcut import Shortcut
 from podium.apiserver.state_metrics import CacheState, HealthMetrics
+from podium.apiserver.stored_names import StoredNames
 from podium.base.clock import Clock, WallClock
 from podium.base.http.message import BodyTooLarge, HttpError, Request, Response
 from podium.base.ids import new_uid
@@ -193,7 +194,12 @@ class ApiServer:
         encrypted = None
         if encryption is not None:
             registry = self.metrics.registry
-            store = encrypted = encryption.attach(store, registry, self._root_of, self._resource_of)
+            store = encrypted = encryption.attach(
+                store,
+                registry,
+                lambda key: self._names.root_of(key),  # noqa: PLW0108 - the cache that names come from reads this store
+                lambda key: self._names.resource_of(key),  # noqa: PLW0108
+            )
         self._store = store
         self._cacher = Cacher(store)
         add_process_metrics(self.metrics.registry)
@@ -205,11 +211,10 @@ class ApiServer:
         self.gates = config.feature_gates or FeatureGates(version=config.minor)
         self.catalog = Catalog(self._cacher, self.gates)
         self.catalog.add(config.runtime_config.served(declared(legacy=legacy), self.gates))
-        self._names_by_root: Mapping[str, tuple[str, str]] | None = None
-        self.catalog.on_change(self._forget_root_names)
+        self._names = StoredNames(self._cacher, self.catalog)
         self.reader = CachedReader(self._cacher)
         self.registry = Registry(
-            store=MeasuredStore(store, self.metrics, self._resource_of),
+            store=MeasuredStore(store, self.metrics, self._names.resource_of),
             cacher=self._cacher,
             catalog=self.catalog,
             clock=self._clock,
@@ -685,36 +690,10 @@ class ApiServer:
         known = {"", "status", "scale", *served.subresources}
         return info.subresource in known
 
-    def _resource_of(self, key: str) -> tuple[str, str]:
-        root = self._cacher.owner(key)
-        if root is not None:
-            return self._root_names().get(root.prefix, ("", ""))
-        # A custom resource whose definition has not been seen yet.
-        group, _, rest = key.removeprefix(REGISTRY).partition("/")
-        return (group, rest.partition("/")[0]) if "." in group else ("", "")
-
-    def _root_of(self, key: str) -> str:
-        root = self._cacher.owner(key)
-        return root.prefix if root is not None else "/".join(key.split("/", 4)[:4])
-
-    def _root_names(self) -> Mapping[str, tuple[str, str]]:
-        if self._names_by_root is None:
-            self._names_by_root = {
-                served.root.prefix: (served.storage.group, served.storage.plural)
-                for resources in self.catalog.versions().values()
-                for served in resources.values()
-                if served.resource.stored
-            }
-        return self._names_by_root
-
-    def _forget_root_names(self) -> None:
-        self._names_by_root = None
-
     def _count_objects(self) -> None:
         self.metrics.read_api_services(
             (one["metadata"]["name"], _is_available(one)) for one in self.reader.cached(APISERVICES).list()
         )
-        names = self._root_names()
         state = self.metrics.state
         state.describe_build(self._version())
         state.describe_features(
@@ -723,16 +702,13 @@ class ApiServer:
         )
         state.read_caches(
             (
-                CacheState(*names[root.prefix], events=root.events_count)
-                for root in self._cacher.roots()
-                if root.prefix in names
+                CacheState(group, plural, events=root.events_count)
+                for group, plural, root in self._names.roots()
             ),
             self._cacher.revision,
         )
         self.metrics.read_objects(
-            (*names[root.prefix], len(root.entries), root.size_bytes)
-            for root in self._cacher.roots()
-            if root.prefix in names
+            (group, plural, len(root.entries), root.size_bytes) for group, plural, root in self._names.roots()
         )
 
 
