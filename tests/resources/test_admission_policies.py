@@ -144,7 +144,7 @@ def test_validating_policies(spec: Object, message: str) -> None:
         (
             {"matchConstraints": {"resourceRules": [{**RULE, "operations": ["DELETE"]}]}},
             'spec.matchConstraints.resourceRules.operations: Unsupported value: "DELETE": supported values: '
-            '"CREATE", "UPDATE"',
+            '"*", "CONNECT", "CREATE", "UPDATE"',
         ),
     ],
 )

@@ -9,6 +9,9 @@ import pytest
 from podium.machinery.errors import Object
 from podium.machinery.resource import Resource
 from podium.machinery.validation import validate_object_meta
+from podium.resources.admissionregistration.mutatingadmissionpolicybindings import (
+    MUTATINGADMISSIONPOLICYBINDINGS,
+)
 from podium.resources.admissionregistration.validatingwebhookconfigurations import (
     VALIDATINGWEBHOOKCONFIGURATIONS,
 )
@@ -418,3 +421,16 @@ def test_what_else_is_looked_at_in_a_change() -> None:
     assert len(faults(CSISTORAGECAPACITIES, capacity, capacity)) == 1
     event = {"eventTime": "2026-01-01T00:00:00.000000Z", "reason": "a", "involvedObject": {}}
     assert 'reason: Invalid value: "": field is immutable' in faults(EVENTS, {**event, "reason": ""}, event)
+
+
+@pytest.mark.parametrize(
+    ("operation", "refused"), [("*", False), ("CONNECT", False), ("UPDATE", False), ("DELETE", True)]
+)
+def test_operations_that_policies_mutate(operation: str, refused: bool) -> None:
+    rule = {"operations": [operation], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}
+    binding = {"spec": {"policyName": "a", "matchResources": {"resourceRules": [rule]}}}
+    expected = (
+        f'spec.matchResources.resourceRules.operations: Unsupported value: "{operation}": '
+        'supported values: "*", "CONNECT", "CREATE", "UPDATE"'
+    )
+    assert faults(MUTATINGADMISSIONPOLICYBINDINGS, binding) == ([expected] if refused else [])

@@ -126,8 +126,11 @@ def omitted(field: str, detail: str) -> FieldError:
     return FieldError(field, "FieldValueInvalid", f"Invalid value: {detail}")
 
 
-_OPTIONAL_TEXTS = ("completionMode", "nodeName", "preemptionPolicy", "reclaimPolicy", "volumeBindingMode")
-"""Texts behind a pointer upstream, whose absence shows as null in errors."""
+_OPTIONAL_TEXTS = (
+    *("completionMode", "nodeName", "preemptionPolicy", "reclaimPolicy", "volumeBindingMode"),
+    *("eventTime", "firstTimestamp", "lastTimestamp"),
+)
+"""What is no text upstream, or one behind a pointer: its absence shows as null in errors."""
 
 
 def immutable(new: Object, old: Object, *keys: str, field: str = "") -> Errors:

@@ -180,3 +180,42 @@ def test_a_gated_pod_without_affinity_may_get_one(tmp_path: Path) -> None:
             assert (code, answer.get("message")) == (200, None)
 
     asyncio.run(main())
+
+
+BALANCED = {"metadata": {"name": "a"}, "spec": {"type": "NodePort", "ports": [{"port": 80, "name": "x"}]}}
+
+
+@pytest.mark.parametrize("spec", [{"clusterIP": None}, {"clusterIPs": []}, {"clusterIPs": None}])
+def test_a_service_keeps_its_address(tmp_path: Path, spec: Any) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            code, answer = await put(server, SERVICES, BALANCED, {"spec": spec})
+            assert code == 200, answer["message"]
+            assert answer["spec"]["clusterIPs"] == [answer["spec"]["clusterIP"]] != [None]
+
+    asyncio.run(main())
+
+
+def test_a_service_that_becomes_a_name_lets_go(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            patch = {"spec": {"type": "ExternalName", "externalName": "a.b", "clusterIPs": None}}
+            code, answer = await put(server, SERVICES, BALANCED, patch)
+            assert code == 200, answer["message"]
+            assert not answer["spec"].keys() & {"clusterIP", "clusterIPs", "internalTrafficPolicy"}
+            assert "nodePort" not in answer["spec"]["ports"][0]
+
+    asyncio.run(main())
+
+
+def test_the_node_port_of_a_port_goes_with_its_name(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            before = await server.ok("POST", SERVICES, BALANCED)
+            changed = deep_copy(before)
+            changed["spec"]["ports"] = [{"port": 81, "name": "x"}, {"port": 80, "name": "y"}]
+            after = await server.ok("PUT", f"{SERVICES}/a", changed)
+            numbers = [port["nodePort"] for port in after["spec"]["ports"]]
+            assert numbers[0] == before["spec"]["ports"][0]["nodePort"] != numbers[1]
+
+    asyncio.run(main())

@@ -27,7 +27,7 @@ ANNOTATIONS_MAX = 20
 ANNOTATION_BYTES_MAX = 5 * 1024
 ACTIONS = ("Audit", "Deny", "Warn")
 REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
-_MUTATING_OPERATIONS = ("CREATE", "UPDATE")
+_MUTATING_OPERATIONS = ("*", "CONNECT", "CREATE", "UPDATE")
 _REINVOCATION = ("IfNeeded", "Never")
 _IDENTIFIER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*", re.ASCII)
 _RESERVED = frozenset(
@@ -224,12 +224,8 @@ def _common(
         errors += match_errors(match, here)
         if not match.get("resourceRules"):
             errors.append(FieldError.required(f"{here}.resourceRules"))
-        errors += [
-            FieldError.not_supported(f"{here}.resourceRules.operations", one, operations)
-            for rule in objects(match.get("resourceRules"))
-            for one in rule.get("operations") or ()
-            if operations and one not in operations
-        ]
+        if operations:
+            errors += _other_operations(match, here, operations)
     scope = Scope(params=params is not None)
     if check_conditions:
         errors += match_condition_errors(spec.get("matchConditions"), scope, f"{path}.matchConditions")
@@ -318,7 +314,18 @@ def validate_validating_binding(binding: Object) -> Errors:
 
 def validate_mutating_binding(binding: Object) -> Errors:
     """Check a MutatingAdmissionPolicyBinding."""
-    return _binding(spec_of(binding))
+    spec = spec_of(binding)
+    match = given(spec, "matchResources") or {}
+    return _binding(spec) + _other_operations(match, "spec.matchResources", _MUTATING_OPERATIONS)
+
+
+def _other_operations(match: Object, path: str, operations: tuple[str, ...]) -> Errors:
+    return [
+        FieldError.not_supported(f"{path}.resourceRules.operations", one, operations)
+        for rule in objects(match.get("resourceRules"))
+        for one in rule.get("operations") or ()
+        if one not in operations
+    ]
 
 
 def _binding(spec: Object) -> Errors:

@@ -87,8 +87,8 @@ def _both_sources(spec: Object, path: str) -> Errors:
         detail = "may not be specified when dataSourceRef.namespace is specified"
     elif any(source.get(key) != reference.get(key) for key in ("apiGroup", "kind", "name")):
         detail = "must match dataSourceRef"
-    # Upstream shows the other field's name as the value.
-    return [FieldError.invalid(path, f"{path}.dataSource", detail)] if detail else []
+    # What upstream shows as the value is the other field's path, of which nothing can be seen.
+    return [FieldError.invalid(path, {}, detail)] if detail else []
 
 
 def _data_source(source: Object, path: str, *, any_group: bool) -> Errors:

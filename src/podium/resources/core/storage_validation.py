@@ -262,7 +262,7 @@ def _capacity(spec: Object) -> Errors:
     if not capacity:
         errors.append(FieldError.required("spec.capacity"))
     if list(capacity) != ["storage"]:
-        errors.append(FieldError.not_supported("spec.capacity", capacity or None, ("storage",)))
+        errors.append(FieldError.not_supported("spec.capacity", capacity, ("storage",)))
     for name, value in sorted(capacity.items()):
         errors += _basic_amount(f"spec.capacity[{name}]", value)
         if parse_quantity(value).nanos <= 0:

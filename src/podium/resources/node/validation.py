@@ -43,4 +43,4 @@ def _repeated(tolerations: list[Object], path: str) -> Errors:
 
 def validate_runtime_class_update(new: Object, old: Object) -> Errors:
     """Check a changed RuntimeClass: its handler stays."""
-    return immutable(new, old, "handler")
+    return immutable(new, old, "handler") + validate_runtime_class(new)

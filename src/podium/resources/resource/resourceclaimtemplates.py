@@ -34,7 +34,7 @@ RESOURCECLAIMTEMPLATES = Resource(
     ),
     delete_returns_object=True,
     validate=deferred.check("resource.validation", "validate_template"),
-    validate_update=deferred.update_check("resource.validation", "validate_claim_update"),
+    validate_update=deferred.update_check("resource.validation", "validate_template_update"),
 )
 
 RESOURCECLAIMTEMPLATES_V1BETA2 = twin(

@@ -6,13 +6,15 @@ Upstream: pkg/registry/core/service (storage's normalising and patching, strateg
 from __future__ import annotations
 
 from podium.machinery.errors import FieldError, Object
+from podium.machinery.meta import deep_copy
 from podium.resources.core.addresses import is_ipv6
+from podium.resources.core.service_validation import TRAFFIC_POLICIES
 
 NONE = "None"
 
 
 def needs_cluster_ip(spec: Object) -> bool:
-    return spec.get("type", "ClusterIP") in ("ClusterIP", "NodePort", "LoadBalancer")
+    return spec.get("type") != "ExternalName"
 
 
 def needs_node_port(spec: Object) -> bool:
@@ -43,30 +45,25 @@ def normalize_addresses(spec: Object, old: Object | None) -> None:
             spec["clusterIPs"] = [ip]
         return
     old_ip, old_ips = old.get("clusterIP") or "", old.get("clusterIPs") or []
-    if ip != old_ip and ips == old_ips:
+    if ip == old_ip and old_ips and not ips:
+        spec["clusterIPs"] = list(old_ips)
+    elif ip != old_ip and ips == old_ips:
         spec["clusterIPs"] = [ip] if ip else []
-    elif ip == old_ip and ips != old_ips and not ips:
-        spec["clusterIP"] = ""
-    elif ips and not ip:
-        spec["clusterIP"] = ips[0]
 
 
 def keep_allocated(spec: Object, old: Object) -> None:
     """What was allocated stays when an update does not mention it."""
     if needs_cluster_ip(old) and needs_cluster_ip(spec):
-        if not spec.get("clusterIP") and not spec.get("clusterIPs"):
-            for name in ("clusterIP", "clusterIPs"):
-                if old.get(name):
-                    spec[name] = old[name]
-        if not spec.get("ipFamilies") and old.get("ipFamilies"):
-            spec["ipFamilies"] = list(old["ipFamilies"])
-        if not spec.get("ipFamilyPolicy") and old.get("ipFamilyPolicy"):
+        for name in ("clusterIP", "clusterIPs", "ipFamilies"):
+            if not spec.get(name) and old.get(name):
+                spec[name] = deep_copy(old[name])
+        if spec.get("ipFamilyPolicy") is None and old.get("ipFamilyPolicy"):
             spec["ipFamilyPolicy"] = old["ipFamilyPolicy"]
     if needs_node_port(old) and needs_node_port(spec):
-        known = {_port_key(port): port["nodePort"] for port in old.get("ports") or () if port.get("nodePort")}
+        known = {port.get("name"): port.get("nodePort") for port in old.get("ports") or ()}
         wanted = {port["nodePort"] for port in spec.get("ports") or () if port.get("nodePort")}
         for port in spec.get("ports") or ():
-            kept = known.get(_port_key(port))
+            kept = known.get(port.get("name"))
             if not port.get("nodePort") and kept and kept not in wanted:
                 port["nodePort"] = kept
     if needs_health_check_port(old) and needs_health_check_port(spec) and not spec.get("healthCheckNodePort"):
@@ -75,16 +72,14 @@ def keep_allocated(spec: Object, old: Object) -> None:
             spec["healthCheckNodePort"] = kept
 
 
-def _port_key(port: Object) -> tuple[str, int]:
-    return port.get("protocol", "TCP"), port.get("port", 0)
-
-
 def drop_by_type(spec: Object, old: Object) -> None:
     """Changing the type takes away what only the old one had, unless the client changes it itself."""
     if needs_cluster_ip(old) and not needs_cluster_ip(spec):
-        for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-            if spec.get(name) == old.get(name):
+        if all(spec.get(name) == old.get(name) for name in ("clusterIP", "clusterIPs")):
+            for name in ("clusterIP", "clusterIPs"):
                 spec.pop(name, None)
+        for name in ("ipFamilies", "ipFamilyPolicy"):
+            _drop_same(spec, old, name)
     if needs_node_port(old) and not needs_node_port(spec):
         before = [port.get("nodePort") for port in old.get("ports") or ()]
         if [port.get("nodePort") for port in spec.get("ports") or ()] == before:
@@ -97,8 +92,12 @@ def drop_by_type(spec: Object, old: Object) -> None:
         _drop_same(spec, old, "loadBalancerClass")
     if externally_accessible(old) and not externally_accessible(spec):
         _drop_same(spec, old, "externalTrafficPolicy")
-    if spec.get("type") == "ExternalName" and old.get("type") != "ExternalName":
-        _drop_same(spec, old, "internalTrafficPolicy")
+
+
+def drop_unused(spec: Object) -> None:
+    """Nothing routes to a name outside: what says how is not kept, though it must be right."""
+    if spec.get("type") == "ExternalName" and spec.get("internalTrafficPolicy") in TRAFFIC_POLICIES:
+        del spec["internalTrafficPolicy"]
 
 
 def _drop_same(spec: Object, old: Object, name: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 from podium.apiserver.chain import View, ViewChange
 from podium.apiserver.registry.special import service_fields as fields
@@ -85,8 +85,10 @@ class ServiceAllocator:
         before: Object = (old or {}).get("spec") or {}
         if old is not None:
             fields.keep_allocated(spec, before)
-            fields.drop_by_type(spec, before)
         fields.normalize_addresses(spec, before if old is not None else None)
+        if old is not None:
+            fields.drop_by_type(spec, before)
+        fields.drop_unused(spec)
         fields.set_policy(spec)
         # What is malformed is told before anything is allocated.
         errors = validate_addresses(spec) or fields.set_families(spec, self._addresses.family)
@@ -109,13 +111,12 @@ class ServiceAllocator:
         spec: Object = service["spec"]
         if not fields.needs_cluster_ip(spec) or fields.is_headless(spec):
             return []
+        if before and fields.needs_cluster_ip(before):
+            # Validation says that an address may neither be taken away nor replaced.
+            return []
         asked = [address for address in spec.get("clusterIPs") or () if address]
         if asked:
-            had = set(_addresses(before))
-            return self._take_addresses([address for address in asked if address not in had], asked, held)
-        if before and _addresses(before):
-            # Validation says that an address may not be taken away.
-            return []
+            return self._take_addresses(asked, held)
         address = self._addresses.free()
         if address is None:
             name = service["metadata"].get("name") or ""
@@ -125,8 +126,8 @@ class ServiceAllocator:
         spec["clusterIPs"] = [address]
         return []
 
-    def _take_addresses(self, new: Iterable[str], asked: list[str], held: _Held) -> list[FieldError]:
-        for address in new:
+    def _take_addresses(self, asked: list[str], held: _Held) -> list[FieldError]:
+        for address in asked:
             why = self._addresses.choose(address)
             if why:
                 detail = f"failed to allocate IP {address}: {why}"
