@@ -331,7 +331,11 @@ def test_v1beta1_claims_are_v1_claims() -> None:
             "devices": {
                 "requests": [
                     {"name": "gpu", "deviceClassName": "gpus"},
-                    {"name": "any", "firstAvailable": [{"name": "big", "deviceClassName": "gpus"}]},
+                    {
+                        "name": "any",
+                        "deviceClassName": "",
+                        "firstAvailable": [{"name": "big", "deviceClassName": "gpus"}],
+                    },
                 ]
             }
         },

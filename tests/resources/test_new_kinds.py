@@ -213,7 +213,7 @@ POD_REQUEST: Object = {
             "spec.schedulingPolicy.basic",
             {},
             [
-                'spec.schedulingPolicy: Invalid value: "{`basic`, `gang`}": must specify exactly one of: '
+                'spec.schedulingPolicy: Invalid value: "{basic, gang}": must specify exactly one of: '
                 "`basic`, `gang`",
             ],
         ),
@@ -232,7 +232,10 @@ POD_REQUEST: Object = {
             WORKLOAD,
             "spec.podGroupTemplates",
             [WORKLOAD["spec"]["podGroupTemplates"][0]] * 2,
-            ['spec.podGroupTemplates[1]: Duplicate value: {"name":"t"}'],
+            [
+                'spec.podGroupTemplates[1]: Duplicate value: {"name":"t","schedulingPolicy":'
+                '{"basic":{}},"schedulingConstraints":null}'
+            ],
         ),
         (
             PODCERTIFICATEREQUESTS,

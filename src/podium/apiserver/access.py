@@ -9,6 +9,7 @@ from podium.apiserver.bootstrap import node_rules
 from podium.apiserver.chain import Access, AccessFactory, Reader
 from podium.base.clock import Clock
 from podium.base.metrics import Registry
+from podium.machinery.feature_gates import FeatureGates, table
 
 
 def access_factory(
@@ -18,8 +19,12 @@ def access_factory(
     anonymous: bool = True,
     plugins: admission.Choice | None = None,
     clock: Clock | None = None,
+    gates: FeatureGates | None = None,
 ) -> AccessFactory:
     """Return what composes the access rooms once the server's reader is there."""
+
+    def enabled(gate: str) -> bool:
+        return gates is not None and gate in table(gates.version) and gates.enabled(gate)
 
     def build(reader: Reader, registry: Registry | None = None) -> Access:
         authentication = authn.build(reader, options, clock=clock, registry=registry)
@@ -37,7 +42,9 @@ def access_factory(
             ),
             # The escalation checks judge what the plugins have made of an object.
             admission=(
-                *admission.build(reader, authorizing.authorizer, clock=clock, choice=plugins),
+                *admission.build(
+                    reader, authorizing.authorizer, clock=clock, choice=plugins, enabled=enabled
+                ),
                 *authorizing.admission,
             ),
             answers={**authentication.answers, **authorizing.answers},

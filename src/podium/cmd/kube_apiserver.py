@@ -252,6 +252,7 @@ async def _run(
             authorization=authorization,
             anonymous=who.anonymous,
             plugins=plugins,
+            gates=gates,
         )
         kubelets = KubeletConnections(kubelet_tls, address_types=kubelet_flags.address_types(arguments))
         proxy = Proxy()

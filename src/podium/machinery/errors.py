@@ -85,8 +85,9 @@ class FieldError:
 
     @staticmethod
     def too_many(field: str, actual: int, count_max: int) -> FieldError:
+        items = "item" if count_max == 1 else "items"
         return FieldError(
-            field, "FieldValueTooMany", f"Too many: {actual}: must have at most {count_max} items"
+            field, "FieldValueTooMany", f"Too many: {actual}: must have at most {count_max} {items}"
         )
 
     def __str__(self) -> str:

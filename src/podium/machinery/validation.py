@@ -176,6 +176,11 @@ def wildcard_subdomain_errors(text: str) -> list[str]:
     return errors
 
 
+def told_in_bytes(messages: list[str]) -> list[str]:
+    """Return the faults of a name as upstream's declared rules word them: lengths are in bytes."""
+    return [re.sub("^(must be no more than [0-9]+) characters$", r"\1 bytes", one) for one in messages]
+
+
 def path_segment_errors(text: str) -> list[str]:
     """Names that need only survive in a URL: roles, bindings, ..."""
     if text == ".":

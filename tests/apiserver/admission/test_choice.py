@@ -88,6 +88,7 @@ def test_those_that_are_on_by_default_run_in_upstreams_order() -> None:
         "CertificateSubjectRestriction",
         "DefaultIngressClass",
         "PodTopologyLabels",
+        "PodGroupWorkloadExists",
         "PodResizeValidator",
         "MutatingAdmissionPolicy",
         "MutatingAdmissionWebhook",

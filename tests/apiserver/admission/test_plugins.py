@@ -25,6 +25,7 @@ from podium.apiserver.admission.default_class import (
 )
 from podium.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from podium.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
+from podium.apiserver.admission.pod_group_workload_exists import PodGroupWorkloadExists
 from podium.apiserver.admission.pod_resize_validator import PodResizeValidator
 from podium.apiserver.admission.pod_topology_labels import PodTopologyLabels
 from podium.apiserver.admission.priority import Priority
@@ -46,7 +47,9 @@ from podium.resources.networking.ingresses import INGRESSES
 from podium.resources.node.runtimeclasses import RUNTIMECLASSES
 from podium.resources.rbac.clusterrolebindings import CLUSTERROLEBINDINGS
 from podium.resources.rbac.clusterroles import CLUSTERROLES
+from podium.resources.scheduling.podgroups import PODGROUPS
 from podium.resources.scheduling.priorityclasses import PRIORITYCLASSES
+from podium.resources.scheduling.workloads import WORKLOADS
 from podium.resources.storage.storageclasses import STORAGECLASSES
 from tests.apiserver.admission.helpers import admit, attributes_for, pod, why
 from tests.apiserver.authz.helpers import binding, role, rule
@@ -515,3 +518,46 @@ def test_resizes_stay_within_the_node(system: str, cpu: str, message: str) -> No
     assert (why(error) if error else "") == message
     same = attributes_for(PODS, sized(cpu, 1), old=sized("1", 1), subresource="resize")
     assert admit(PodResizeValidator(reader), same) is None
+
+
+# --- groups of pods
+
+
+def group(**spec: Any) -> Any:
+    return {"metadata": {"name": "g", "namespace": "default"}, "spec": spec}
+
+
+def test_groups_have_priorities_once_they_may() -> None:
+    reader = FakeReader()
+    reader.put(PRIORITYCLASSES, {"metadata": {"name": "high"}, "value": 7})
+    written = group(priorityClassName="high")
+    assert admit(Priority(reader), attributes_for(PODGROUPS, written)) is None
+    assert "priority" not in written["spec"]
+    plugin = Priority(reader, groups=True)
+    assert admit(plugin, attributes_for(PODGROUPS, written)) is None
+    assert written["spec"]["priority"] == 7
+    assert why(admit(plugin, attributes_for(PODGROUPS, group(priority=7)))) == (
+        "priority set in the pod group (7) must match the priority computed (0) based on the priority class "
+        "set in the spec"
+    )
+
+
+@pytest.mark.parametrize(
+    ("workload", "template", "message"),
+    [
+        ("w", "t", None),
+        ("w", "u", 'PodGroup rejected: PodGroupTemplate "u" not found in Workload "w"'),
+        ("v", "t", 'PodGroup rejected: Workload "v" not found'),
+        ("gone", "t", 'PodGroup rejected: Workload "gone" is being deleted'),
+    ],
+)
+def test_the_template_of_a_group(workload: str, template: str, message: str | None) -> None:
+    reader = FakeReader()
+    for name, extra in (("w", {}), ("gone", {"deletionTimestamp": "2026-01-01T00:00:00Z"})):
+        metadata = {"name": name, "namespace": "default", **extra}
+        reader.put(WORKLOADS, {"metadata": metadata, "spec": {"podGroupTemplates": [{"name": "t"}]}})
+    reference = {"workload": {"workloadName": workload, "podGroupTemplateName": template}}
+    made = group(podGroupTemplateRef=reference)
+    written = attributes_for(PODGROUPS, made, namespace="default")
+    refused = admit(PodGroupWorkloadExists(reader), written)
+    assert (why(refused) if refused is not None else None) == message

@@ -23,6 +23,7 @@ from podium.apiserver.admission.limit_ranger import LimitRanger
 from podium.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from podium.apiserver.admission.node_restriction import NodeRestriction
 from podium.apiserver.admission.pod_group_protection import PodGroupProtection
+from podium.apiserver.admission.pod_group_workload_exists import PodGroupWorkloadExists
 from podium.apiserver.admission.pod_resize_validator import PodResizeValidator
 from podium.apiserver.admission.pod_security import PodSecurity
 from podium.apiserver.admission.pod_topology_labels import PodTopologyLabels
@@ -51,6 +52,8 @@ class _Given:
     authorizer: Authorizer
     clock: Clock
     configuration: Object
+    enabled: Callable[[str], bool]
+    """Whether a feature gate is on."""
 
 
 _Make = Callable[[_Given], AdmissionPlugin]
@@ -88,7 +91,7 @@ _USUAL: Mapping[str, _Make] = {
     "NodeRestriction": lambda given: NodeRestriction(given.reader, given.authorizer),
     "TaintNodesByCondition": lambda _given: TaintNodesByCondition(),
     "PodSecurity": lambda given: PodSecurity(given.reader, given.configuration),
-    "Priority": lambda given: Priority(given.reader),
+    "Priority": lambda given: Priority(given.reader, groups=given.enabled("WorkloadAwarePreemption")),
     "DefaultTolerationSeconds": lambda _given: DefaultTolerationSeconds(),
     "DefaultStorageClass": lambda given: DefaultStorageClass(given.reader),
     "StorageObjectInUseProtection": lambda _given: StorageObjectInUseProtection(),
@@ -101,6 +104,7 @@ _USUAL: Mapping[str, _Make] = {
     "CertificateSubjectRestriction": lambda _given: CertificateSubjectRestriction(),
     "DefaultIngressClass": lambda given: DefaultIngressClass(given.reader),
     "PodTopologyLabels": lambda given: PodTopologyLabels(given.reader),
+    "PodGroupWorkloadExists": lambda given: PodGroupWorkloadExists(given.reader),
     "PodResizeValidator": lambda given: PodResizeValidator(given.reader),
     "MutatingAdmissionPolicy": lambda given: MutatingAdmissionPolicy(given.reader, given.authorizer),
     "MutatingAdmissionWebhook": lambda given: MutatingAdmissionWebhook(
@@ -192,7 +196,12 @@ def rare_names() -> tuple[str, ...]:
 
 
 def build(
-    reader: Reader, authorizer: Authorizer, *, clock: Clock | None = None, choice: Choice | None = None
+    reader: Reader,
+    authorizer: Authorizer,
+    *,
+    clock: Clock | None = None,
+    choice: Choice | None = None,
+    enabled: Callable[[str], bool] = lambda _gate: False,
 ) -> tuple[AdmissionPlugin, ...]:
     """Return the chosen plugins, in upstream's order.
 
@@ -208,6 +217,7 @@ def build(
             authorizer=authorizer,
             clock=clock or WallClock(),
             configuration=choice.configurations.get(name) or {},
+            enabled=enabled,
         )
         try:
             plugins.append(_USUAL[name](given) if name in _USUAL else _make_rare(name, given))

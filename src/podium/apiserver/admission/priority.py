@@ -8,6 +8,7 @@ from podium.apiserver.chain import Attributes, Reader
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.resources.core.pods import PODS
+from podium.resources.scheduling.podgroups import PODGROUPS
 from podium.resources.scheduling.priorityclasses import PRIORITYCLASSES
 
 DEFAULT_POLICY = "PreemptLowerPriority"
@@ -15,12 +16,17 @@ DEFAULT_POLICY = "PreemptLowerPriority"
 
 class Priority(Plugin):
     name = "Priority"
-    resources = (PODS, PRIORITYCLASSES)
+    resources = (PODS, PODGROUPS, PRIORITYCLASSES)
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, groups: bool = False) -> None:
         self._classes = reader.cached(PRIORITYCLASSES)
+        self._groups = groups
+        """Whether groups of pods have priorities."""
 
     async def admit(self, attributes: Attributes) -> None:
+        group = concerns(attributes, PODGROUPS, "CREATE") if self._groups else None
+        if group is not None:
+            self._decide_for_group(attributes, spec_of(group))
         pod = concerns(attributes, PODS, "CREATE", "UPDATE")
         if pod is None:
             return
@@ -42,10 +48,7 @@ class Priority(Plugin):
             )
 
     def _decide(self, attributes: Attributes, spec: Object) -> None:
-        name = spec.get("priorityClassName") or ""
-        found = self._classes.get(None, name) if name else self._default()
-        if name and found is None:
-            raise refused(attributes, f"no PriorityClass with name {name} was found")
+        found = self._class_of(attributes, spec)
         value, policy = 0, DEFAULT_POLICY
         if found is not None:
             spec["priorityClassName"] = meta.name(found)
@@ -66,6 +69,27 @@ class Priority(Plugin):
                 f"priority admission controller computed {policy} from the given PriorityClass name",
             )
         spec["priority"], spec["preemptionPolicy"] = value, policy
+
+    def _decide_for_group(self, attributes: Attributes, spec: Object) -> None:
+        found = self._class_of(attributes, spec)
+        value = (found or {}).get("value") or 0
+        given = spec.get("priority")
+        if given is not None and given != value:
+            raise refused(
+                attributes,
+                f"priority set in the pod group ({given}) must match the priority computed ({value}) based "
+                "on the priority class set in the spec",
+            )
+        spec["priority"] = value
+        if found is not None:
+            spec["priorityClassName"] = meta.name(found)
+
+    def _class_of(self, attributes: Attributes, spec: Object) -> Object | None:
+        name = spec.get("priorityClassName") or ""
+        found = self._classes.get(None, name) if name else self._default()
+        if name and found is None:
+            raise refused(attributes, f"no PriorityClass with name {name} was found")
+        return found
 
     def _default(self) -> Object | None:
         """Return the class that pods without one get: of several defaults the lowest."""

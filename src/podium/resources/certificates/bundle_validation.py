@@ -31,9 +31,12 @@ def validate_bundle_update(new: Object, old: Object) -> Errors:
 
 
 def _checked(bundle: Object) -> Errors:
-    signer = str(spec_of(bundle).get("signerName") or "")
-    name = str(metadata_of(bundle).get("name") or "")
-    errors = validation.invalid_each("metadata.name", name, name_errors(name, signer))
+    signer, metadata = str(spec_of(bundle).get("signerName") or ""), metadata_of(bundle)
+    errors: Errors = []
+    for key in ("generateName", "name"):
+        if name := str(metadata.get(key) or ""):
+            masked = validation.masked_generate_name(name) if key == "generateName" else name
+            errors += validation.invalid_each(f"metadata.{key}", name, name_errors(masked, signer))
     return errors + (signer_errors("spec.signerName", signer) if signer else [])
 
 

@@ -40,6 +40,29 @@ def pool(field: str, name: str) -> Errors:
     return errors
 
 
+def caseless_errors(text: str) -> list[str]:
+    """Return what is wrong with a DNS name in any case, as upstream's declared rules word it."""
+    messages = validation.told_in_bytes(validation.dns1123_subdomain_errors(text.lower()))
+    return [
+        message.replace("a lowercase RFC 1123 subdomain", "an RFC 1123 subdomain")
+        .replace("lower case alphanumeric", "alphanumeric")
+        .replace("'example.com'", "'Example.com'")
+        for message in messages
+    ]
+
+
+def segmented_pool(field: str, name: str) -> Errors:
+    """Check a pool's name as upstream's declared rules do."""
+    errors: Errors = []
+    if len(name) > POOL_LENGTH_MAX:
+        errors.append(FieldError.too_long(field, POOL_LENGTH_MAX))
+    for index, part in enumerate(name.split("/")):
+        faults = validation.told_in_bytes(validation.dns1123_subdomain_errors(part))
+        for fault in faults if part else ["must not be empty"]:
+            errors.append(FieldError.invalid(field, part or name, f"segment {index}: {fault}"))
+    return errors
+
+
 def device(field: str, name: str) -> Errors:
     """Check a device's name, or a request's: a DNS label."""
     return named(field, name, validation.dns1123_label_errors)

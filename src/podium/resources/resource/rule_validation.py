@@ -44,9 +44,14 @@ def validate_rule_status(new: Object, _old: Object) -> Errors:
 def validate_question(request: Object) -> Errors:
     """Check a ResourcePoolStatusRequest."""
     spec = spec_of(request)
-    errors = names.driver("spec.driver", str(spec.get("driver") or ""))
+    driver, errors = str(spec.get("driver") or ""), list[FieldError]()
+    if not driver:
+        errors.append(FieldError.required("spec.driver"))
+    else:
+        faults = names.caseless_errors(driver)
+        errors += validation.invalid_each("spec.driver", driver, faults)
     if spec.get("poolName") is not None:
-        errors += names.pool("spec.poolName", str(spec["poolName"]))
+        errors += names.segmented_pool("spec.poolName", str(spec["poolName"]))
     limit = spec.get("limit")
     if limit is not None and limit < 1:
         errors.append(FieldError.invalid("spec.limit", limit, "must be greater than or equal to 1"))

@@ -76,7 +76,7 @@ def _unset(key: str, value: Json) -> bool:
 def _request_from_v1(request: Object) -> Object:
     exactly = given(request, "exactly")
     kept = {key: value for key, value in request.items() if key != "exactly"}
-    return {"deviceClassName": "", **kept, **(exactly or {})} if exactly is not None else kept
+    return {"deviceClassName": "", **kept, **(exactly or {})}
 
 
 def slice_to_v1(resource_slice: Object) -> Object:

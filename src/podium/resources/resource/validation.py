@@ -60,8 +60,6 @@ def _selector(selector: Object, path: str) -> Errors:
     if cel is None:
         return [FieldError.required(f"{path}.cel")]
     expression = str(cel.get("expression") or "")
-    if not expression:
-        return [FieldError.required(f"{path}.cel.expression")]
     if len(expression.encode()) > EXPRESSION_SIZE_BYTES_MAX:
         return [FieldError.too_long(f"{path}.cel.expression", EXPRESSION_SIZE_BYTES_MAX)]
     return selector_errors(expression, f"{path}.cel.expression")

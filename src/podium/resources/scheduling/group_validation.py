@@ -26,6 +26,14 @@ _GROUP_FIELDS = (
 )
 
 
+def _label_errors(text: str) -> list[str]:
+    return validation.told_in_bytes(validation.dns1123_label_errors(text))
+
+
+def _subdomain_errors(text: str) -> list[str]:
+    return validation.told_in_bytes(validation.dns1123_subdomain_errors(text))
+
+
 def validate_group(group: Object) -> Errors:
     """Check a PodGroup."""
     spec = spec_of(group)
@@ -58,7 +66,7 @@ def validate_group_status(new: Object, _old: Object) -> Errors:
             errors.append(FieldError.invalid(f"{path}.name", claim.get("name") or "", detail))
         if claim.get("resourceClaimName") is not None:
             name = str(claim["resourceClaimName"])
-            errors += named(f"{path}.resourceClaimName", name, validation.dns1123_subdomain_errors)
+            errors += named(f"{path}.resourceClaimName", name, _subdomain_errors)
     return errors + _count("status.resourceClaimStatuses", statuses, CLAIMS_MAX)
 
 
@@ -70,7 +78,7 @@ def validate_workload(workload: Object) -> Errors:
     if controller is not None:
         group = str(controller.get("apiGroup") or "")
         if group:
-            errors += named("spec.controllerRef.apiGroup", group, validation.dns1123_subdomain_errors)
+            errors += named("spec.controllerRef.apiGroup", group, _subdomain_errors)
         for key in ("kind", "name"):
             errors += required_name(
                 f"spec.controllerRef.{key}", controller.get(key), validation.path_segment_errors
@@ -84,7 +92,7 @@ def validate_workload(workload: Object) -> Errors:
     errors += _unique("spec.podGroupTemplates", templates)
     for index, template in enumerate(templates):
         path = f"spec.podGroupTemplates[{index}]"
-        errors += required_name(f"{path}.name", template.get("name"), validation.dns1123_label_errors)
+        errors += required_name(f"{path}.name", template.get("name"), _label_errors)
         errors += _group(template, path)
     return errors
 
@@ -105,13 +113,11 @@ def _reference(reference: Object, path: str) -> Errors:
     if workload is None:
         return [FieldError.invalid(path, "", "must specify one of: `workload`")]
     return [
-        *required_name(
-            f"{path}.workload.workloadName", workload.get("workloadName"), validation.dns1123_subdomain_errors
-        ),
+        *required_name(f"{path}.workload.workloadName", workload.get("workloadName"), _subdomain_errors),
         *required_name(
             f"{path}.workload.podGroupTemplateName",
             workload.get("podGroupTemplateName"),
-            validation.dns1123_label_errors,
+            _label_errors,
         ),
     ]
 
@@ -132,7 +138,7 @@ def _group(spec: Object, path: str) -> Errors:
         errors.append(FieldError.not_supported(f"{path}.disruptionMode", mode, _DISRUPTION_MODES))
     class_name = str(spec.get("priorityClassName") or "")
     if class_name:
-        errors += named(f"{path}.priorityClassName", class_name, validation.dns1123_subdomain_errors)
+        errors += named(f"{path}.priorityClassName", class_name, _subdomain_errors)
     if priority is not None and priority > PRIORITY_MAX:
         detail = f"must be less than or equal to {PRIORITY_MAX}"
         errors.append(FieldError.invalid(f"{path}.priority", priority, detail))
@@ -160,10 +166,10 @@ def _claims(claims: list[Object], path: str) -> Errors:
     for index, claim in enumerate(claims):
         here = f"{path}[{index}]"
         errors += _one_of(claim, here, "resourceClaimName", "resourceClaimTemplateName")
-        errors += required_name(f"{here}.name", claim.get("name"), validation.dns1123_label_errors)
+        errors += required_name(f"{here}.name", claim.get("name"), _label_errors)
         for key in ("resourceClaimName", "resourceClaimTemplateName"):
             if claim.get(key) is not None:
-                errors += named(f"{here}.{key}", str(claim[key]), validation.dns1123_subdomain_errors)
+                errors += named(f"{here}.{key}", str(claim[key]), _subdomain_errors)
     return errors
 
 
@@ -175,7 +181,7 @@ def _one_of(obj: Object, path: str, *members: str) -> Errors:
     listed = ", ".join(f"`{member}`" for member in members)
     if not found:
         return [FieldError.invalid(path, "", f"must specify one of: {listed}")]
-    shown = f"{{{', '.join(f'`{member}`' for member in found)}}}"
+    shown = f"{{{', '.join(found)}}}"
     return [FieldError.invalid(path, shown, f"must specify exactly one of: {listed}")]
 
 
@@ -184,9 +190,25 @@ def _unique(path: str, values: list[Object]) -> Errors:
     seen: set[Json] = set()
     for index, value in enumerate(values):
         if value.get("name") in seen:
-            errors.append(FieldError.duplicate(f"{path}[{index}]", {"name": value.get("name") or ""}))
+            errors.append(FieldError.duplicate(f"{path}[{index}]", _as_declared(value)))
         seen.add(value.get("name"))
     return errors
+
+
+_DECLARED = (
+    *("name", "resourceClaimName", "resourceClaimTemplateName"),
+    *("schedulingPolicy", "schedulingConstraints", "resourceClaims"),
+    *("disruptionMode", "priorityClassName", "priority"),
+)
+"""The fields of a claim, and those of a template of groups, in upstream's order."""
+
+
+def _as_declared(value: Object) -> Object:
+    """Return a claim or a template with its fields as upstream's errors show them."""
+    shown: Object = {"name": "", **value}
+    if "schedulingPolicy" in value:
+        shown.setdefault("schedulingConstraints", None)
+    return {key: shown[key] for key in _DECLARED if key in shown}
 
 
 def _count(path: str, values: list[Object], count_max: int) -> Errors:
