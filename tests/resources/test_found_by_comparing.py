@@ -34,6 +34,8 @@ from podium.resources.node.runtimeclasses import RUNTIMECLASSES
 from podium.resources.policy.poddisruptionbudgets import PODDISRUPTIONBUDGETS
 from podium.resources.rbac.clusterroles import CLUSTERROLES
 from podium.resources.resource.resourceclaimtemplates import RESOURCECLAIMTEMPLATES
+from podium.resources.resource.resourcepoolstatusrequests import RESOURCEPOOLSTATUSREQUESTS
+from podium.resources.scheduling.workloads import WORKLOADS
 from podium.resources.storage.csistoragecapacities import CSISTORAGECAPACITIES
 from podium.resources.storage.storageclasses import STORAGECLASSES
 from tests.resources.refusals import faults
@@ -434,3 +436,29 @@ def test_operations_that_policies_mutate(operation: str, refused: bool) -> None:
         'supported values: "*", "CONNECT", "CREATE", "UPDATE"'
     )
     assert faults(MUTATINGADMISSIONPOLICYBINDINGS, binding) == ([expected] if refused else [])
+
+
+def test_pools_that_are_told() -> None:
+    request = {"metadata": {"name": "r"}, "spec": {"driver": "a.b"}}
+    pool = {"driver": "A.b", "poolName": "a//b", "generation": 1, "resourceSliceCount": 0, "nodeName": "A"}
+    answered = {**request, "status": {"poolCount": -1, "pools": [pool, {}]}}
+    told = faults(RESOURCEPOOLSTATUSREQUESTS, answered, request, subresource="status")
+    assert [fault.split(": ")[0] for fault in told] == [
+        "status.poolCount",
+        "status.pools[0].poolName",
+        "status.pools[0].resourceSliceCount",
+        "status.pools[0].nodeName",
+        "status.pools[1].driver",
+        "status.pools[1].poolName",
+        "status.pools[1].generation",
+    ]
+
+
+def test_a_workload_may_be_given_a_controller_later() -> None:
+    spec = {"podGroupTemplates": [{"name": "A"}]}
+    workload = {"metadata": META, "spec": spec}
+    controlled = {"metadata": META, "spec": {**spec, "controllerRef": {"kind": "a", "name": "b"}}}
+    assert faults(WORKLOADS, controlled, workload) == []
+    assert faults(WORKLOADS, workload, controlled) == [
+        "spec.controllerRef: Invalid value: null: field is immutable"
+    ]

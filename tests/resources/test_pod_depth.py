@@ -212,7 +212,10 @@ def test_what_is_wrong_only_while_a_gate_is_off(gate: str, parts: Object, error:
 def test_tolerations_compare_whole_numbers_once_they_may() -> None:
     gate = "TaintTolerationComparisonOperators"
     pod = a_pod(tolerations=[{"key": "a", "operator": "Gt", "value": "x"}])
-    fault = ['spec.tolerations[0].value: Invalid value: "x": must be a valid integer']
+    fault = [
+        'spec.tolerations[0].value: Invalid value: "x": must be a valid decimal integer in canonical form',
+        'spec.tolerations[0].value: Invalid value: "x": strconv.ParseInt: parsing "x": invalid syntax',
+    ]
     assert texts(PODS.while_on[gate](pod, None)) == fault
     assert texts(PODS.while_off[gate](pod, pod)) == fault
     assert len(texts(PODS.while_off[gate](pod, None))) == 1

@@ -494,13 +494,13 @@ def validate_field_manager(manager: str, field: str = "fieldManager") -> list[Fi
         if not char.isprintable():
             position = len(manager[:index].encode())
             detail = f"invalid character U+{ord(char):04X} (at position {position})"
-            shown_value = _go_quoted(manager)
+            shown_value = go_quoted(manager)
             message = f"Invalid value: {shown_value}: {detail}"
             errors.append(FieldError(field, "FieldValueInvalid", message))
     return errors
 
 
-def _go_quoted(text: str) -> str:
+def go_quoted(text: str) -> str:
     """Return `text` as Go's %q prints it."""
     short = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v"}
     short |= {'"': r"\"", "\\": r"\\"}
@@ -653,7 +653,7 @@ def validate_object_meta_update(new: Object, old: Object, *, field: str = "metad
     if before.get("deletionTimestamp"):
         extra = sorted(set(meta.get("finalizers") or ()) - set(before.get("finalizers") or ()))
         if extra:
-            listed = "[]string{" + ", ".join(_go_quoted(name) for name in extra) + "}"
+            listed = "[]string{" + ", ".join(go_quoted(name) for name in extra) + "}"
             detail = (
                 "no new finalizers can be added if the object is being deleted, "
                 f"found new finalizers {listed}"

@@ -70,6 +70,7 @@ def while_off(spec: str) -> dict[str, GateCheck]:
 def while_on(spec: str) -> dict[str, GateCheck]:
     """Return what is refused there while a gate is on."""
     return {
+        "SELinuxMount": deferred.gate_check("core.security_validation", "known_se_linux_policy", spec),
         "TaintTolerationComparisonOperators": deferred.gate_check(
             "core.pod_validation", "compared_numbers", spec
         ),

@@ -149,8 +149,7 @@ def _security_context(spec: Object, path: str) -> Errors:
     if groups is not None and groups not in ("Merge", "Strict"):
         values = ("Merge", "Strict")
         errors.append(FieldError.not_supported(f"{path}.supplementalGroupsPolicy", groups, values))
-    policy = context.get("seLinuxChangePolicy")
-    return errors + security.validate_se_linux_policy(policy, f"{path}.seLinuxChangePolicy")
+    return errors
 
 
 def _sysctls(spec: Object, context: Object, path: str) -> Errors:
@@ -271,10 +270,20 @@ def _toleration(toleration: Object, path: str) -> Errors:
 
 
 def _compared(value: str, field: str) -> Errors:
-    detail = "must be a valid integer"
-    if not re.fullmatch(r"-?(0|[1-9][0-9]*)", value) or not -(2**63) <= int(value) < 2**63:
-        return [FieldError.invalid(field, value, detail)]
-    return []
+    """Ask for a whole number, written in one way only, that 64 bits can hold."""
+    errors: Errors = []
+    if not re.fullmatch("0|-?[1-9][0-9]*", value, re.ASCII):
+        detail = "must be a valid decimal integer in canonical form" if value else "must be non-empty"
+        errors.append(FieldError.invalid(field, value, detail))
+    fault = ""
+    if not re.fullmatch("[+-]?[0-9]+", value, re.ASCII):
+        fault = "invalid syntax"
+    elif not -(2**63) <= int(value) < 2**63:
+        fault = "value out of range"
+    if fault:
+        detail = f"strconv.ParseInt: parsing {validation.go_quoted(value)}: {fault}"
+        errors.append(FieldError.invalid(field, value, detail))
+    return errors
 
 
 def no_comparisons(new: Object, old: Object | None, path: str) -> Errors:

@@ -61,11 +61,12 @@ def _local_profile(profile: str | None, field: str) -> Errors:
     return errors
 
 
-def validate_se_linux_policy(policy: str | None, path: str) -> Errors:
-    """Check how volumes get their labels."""
+def known_se_linux_policy(new: Object, _old: Object | None, path: str) -> Errors:
+    """Check how volumes get their labels. `path` is where the object has the pod's spec."""
+    policy = dig(new, *path.split("."), "securityContext", "seLinuxChangePolicy")
     if policy is None or policy in _SE_POLICIES:
         return []
-    return [FieldError.not_supported(path, policy, _SE_POLICIES_WHILE_OFF)]
+    return [FieldError.not_supported(f"{path}.securityContext.seLinuxChangePolicy", policy, _SE_POLICIES)]
 
 
 def only_recursive(new: Object, old: Object | None, path: str) -> Errors:
@@ -75,10 +76,10 @@ def only_recursive(new: Object, old: Object | None, path: str) -> Errors:
     """
     context = [*path.split("."), "securityContext", "seLinuxChangePolicy"]
     policy = dig(new, *context)
-    if policy not in _SE_POLICIES or policy in _SE_POLICIES_WHILE_OFF:
+    if policy is None or policy in _SE_POLICIES_WHILE_OFF:
         return []
     if old is not None and dig(old, *context) is not None:
-        return []
+        return known_se_linux_policy(new, old, path)
     here = f"{path}.securityContext.seLinuxChangePolicy"
     return [FieldError.not_supported(here, str(policy), _SE_POLICIES_WHILE_OFF)]
 

@@ -44,12 +44,7 @@ def validate_rule_status(new: Object, _old: Object) -> Errors:
 def validate_question(request: Object) -> Errors:
     """Check a ResourcePoolStatusRequest."""
     spec = spec_of(request)
-    driver, errors = str(spec.get("driver") or ""), list[FieldError]()
-    if not driver:
-        errors.append(FieldError.required("spec.driver"))
-    else:
-        faults = names.caseless_errors(driver)
-        errors += validation.invalid_each("spec.driver", driver, faults)
+    errors = _driver("spec.driver", str(spec.get("driver") or ""))
     if spec.get("poolName") is not None:
         errors += names.segmented_pool("spec.poolName", str(spec["poolName"]))
     limit = spec.get("limit")
@@ -76,7 +71,41 @@ def validate_answer(new: Object, old: Object) -> Errors:
     errors = validation.validate_conditions(conditions, "status.conditions")
     if status.get("poolCount") is None:
         errors.append(FieldError.required("status.poolCount"))
+    errors += _at_least(status, "poolCount", 0, "status")
     pools = objects(status.get("pools"))
     if len(pools) > POOLS_MAX:
-        errors.append(FieldError.too_many("status.pools", len(pools), POOLS_MAX))
+        return [*errors, FieldError.too_many("status.pools", len(pools), POOLS_MAX)]
+    for index, pool in enumerate(pools):
+        errors += _pool_status(pool, f"status.pools[{index}]")
     return errors
+
+
+def _driver(field: str, name: str) -> Errors:
+    if not name:
+        return [FieldError.required(field)]
+    return validation.invalid_each(field, name, names.caseless_errors(name))
+
+
+def _pool_status(pool: Object, path: str) -> Errors:
+    errors = _driver(f"{path}.driver", str(pool.get("driver") or ""))
+    name, here = str(pool.get("poolName") or ""), f"{path}.poolName"
+    errors += names.segmented_pool(here, name) if name else [FieldError.required(here)]
+    if not pool.get("generation"):
+        # A pool's first generation is told as missing: upstream has no pointer there.
+        errors.append(FieldError.required(f"{path}.generation"))
+    errors += _at_least(pool, "generation", 0, path)
+    errors += _at_least(pool, "resourceSliceCount", 1, path)
+    for key in ("totalDevices", "allocatedDevices", "availableDevices", "unavailableDevices"):
+        errors += _at_least(pool, key, 0, path)
+    node = pool.get("nodeName")
+    if node is not None:
+        faults = validation.told_in_bytes(validation.dns1123_subdomain_errors(str(node)))
+        errors += validation.invalid_each(f"{path}.nodeName", str(node), faults)
+    return errors
+
+
+def _at_least(holder: Object, key: str, least: int, path: str) -> Errors:
+    number = holder.get(key)
+    if number is None or number >= least:
+        return []
+    return [FieldError.invalid(f"{path}.{key}", number, f"must be greater than or equal to {least}")]

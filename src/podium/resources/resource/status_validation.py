@@ -49,7 +49,7 @@ def validate_claim_status(new: Object, old: Object) -> Errors:
         lambda device, path: _device(device, path, allocated),
         _device_id,
         "status.devices",
-        shown=lambda device: "/".join(_device_id(device)),
+        shown=_shown_id,
     )
     if reserved and allocation is None:
         detail = "may not be specified when `allocated` is not set"
@@ -76,6 +76,12 @@ def _consumer(consumer: Object, path: str) -> Errors:
 def _device_id(device: Object) -> DeviceId:
     parts = tuple(str(device.get(key) or "") for key in ("driver", "pool", "device"))
     return (*parts, str(device["shareID"])) if device.get("shareID") is not None else parts
+
+
+def _shown_id(device: Object) -> Object:
+    """Return what tells a device, as upstream's errors show it."""
+    keys = ("driver", "pool", "device", "shareID")
+    return {key[0].upper() + key[1:]: str(device.get(key) or "") for key in keys}
 
 
 def _allocated(allocation: Object) -> set[DeviceId]:
@@ -132,8 +138,8 @@ def _device(device: Object, path: str, allocated: set[DeviceId]) -> Errors:
     if device.get("shareID") is not None:
         errors += names.uid(f"{path}.shareID", str(device["shareID"]))
     if _device_id(device) not in allocated:
-        shown = "/".join(_device_id(device))
-        errors.append(FieldError.invalid(path, shown, "must be an allocated device in the claim"))
+        detail = "must be an allocated device in the claim"
+        errors.append(FieldError.invalid(path, _shown_id(device), detail))
     conditions = objects(device.get("conditions"))
     if len(conditions) > CONDITIONS_MAX:
         errors.append(FieldError.too_many(f"{path}.conditions", len(conditions), CONDITIONS_MAX))

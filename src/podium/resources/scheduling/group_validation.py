@@ -73,16 +73,7 @@ def validate_group_status(new: Object, _old: Object) -> Errors:
 def validate_workload(workload: Object) -> Errors:
     """Check a Workload."""
     spec = spec_of(workload)
-    errors: Errors = []
-    controller = given(spec, "controllerRef")
-    if controller is not None:
-        group = str(controller.get("apiGroup") or "")
-        if group:
-            errors += named("spec.controllerRef.apiGroup", group, _subdomain_errors)
-        for key in ("kind", "name"):
-            errors += required_name(
-                f"spec.controllerRef.{key}", controller.get(key), validation.path_segment_errors
-            )
+    errors = _controller(given(spec, "controllerRef"))
     templates = objects(spec.get("podGroupTemplates"))
     if not templates:
         errors.append(FieldError.required("spec.podGroupTemplates"))
@@ -100,12 +91,26 @@ def validate_workload(workload: Object) -> Errors:
 def validate_workload_update(new: Object, old: Object) -> Errors:
     """Check a changed Workload: its templates stay, its controller once it is set."""
     spec, before = spec_of(new), spec_of(old)
-    errors = validate_workload(new)
+    errors = _controller(given(spec, "controllerRef")) if before.get("controllerRef") is None else []
     return errors + [
         FieldError.invalid(f"spec.{key}", None, validation.IMMUTABLE)
         for key in ("controllerRef", "podGroupTemplates")
         if immutable(spec, before, key)
     ]
+
+
+def _controller(controller: Object | None) -> Errors:
+    errors: Errors = []
+    if controller is None:
+        return errors
+    group = str(controller.get("apiGroup") or "")
+    if group:
+        errors += named("spec.controllerRef.apiGroup", group, _subdomain_errors)
+    for key in ("kind", "name"):
+        errors += required_name(
+            f"spec.controllerRef.{key}", controller.get(key), validation.path_segment_errors
+        )
+    return errors
 
 
 def _reference(reference: Object, path: str) -> Errors:
