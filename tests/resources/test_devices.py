@@ -158,8 +158,8 @@ CONSUMER: Object = {"resource": "pods", "name": "pod", "uid": "1"}
             {"allocation": ALLOCATION, "devices": [{**RESULT, "device": "dev-1"}]},
             {},
             [
-                'status.devices[0]: Invalid value: "example.com/pool/dev-1": must be an allocated device in '
-                "the claim",
+                'status.devices[0]: Invalid value: {"Driver":"example.com","Pool":"pool","Device":"dev-1",'
+                '"ShareID":""}: must be an allocated device in the claim',
             ],
         ),
         (

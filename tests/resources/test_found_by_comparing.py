@@ -454,11 +454,10 @@ def test_pools_that_are_told() -> None:
     ]
 
 
-def test_a_workload_may_be_given_a_controller_later() -> None:
+def test_what_a_workload_has_is_not_looked_at_again() -> None:
     spec = {"podGroupTemplates": [{"name": "A"}]}
     workload = {"metadata": META, "spec": spec}
     controlled = {"metadata": META, "spec": {**spec, "controllerRef": {"kind": "a", "name": "b"}}}
-    assert faults(WORKLOADS, controlled, workload) == []
-    assert faults(WORKLOADS, workload, controlled) == [
-        "spec.controllerRef: Invalid value: null: field is immutable"
-    ]
+    assert faults(WORKLOADS, workload, workload) == []
+    refused = ["spec.controllerRef: Invalid value: null: field is immutable"]
+    assert faults(WORKLOADS, controlled, workload) == refused

@@ -89,10 +89,9 @@ def validate_workload(workload: Object) -> Errors:
 
 
 def validate_workload_update(new: Object, old: Object) -> Errors:
-    """Check a changed Workload: its templates stay, its controller once it is set."""
+    """Check a changed Workload: its templates and its controller stay, and are not looked at again."""
     spec, before = spec_of(new), spec_of(old)
-    errors = _controller(given(spec, "controllerRef")) if before.get("controllerRef") is None else []
-    return errors + [
+    return [
         FieldError.invalid(f"spec.{key}", None, validation.IMMUTABLE)
         for key in ("controllerRef", "podGroupTemplates")
         if immutable(spec, before, key)
