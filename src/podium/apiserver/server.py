@@ -313,12 +313,16 @@ class ApiServer:
             asyncio.create_task(self._tidy_for_ever(), name="apiserver-tidying"),
         ]
         options = self._bootstrap_options()
-        written = await bootstrap.run(self._store, self.reader, options, clock=self._clock)
+        written = await bootstrap.run(
+            self._store, self.reader, options, self.registry.schema_of, clock=self._clock
+        )
         await self._cacher.wait_for(written)
         await mend(self.registry, self.catalog.of(IPADDRESSES), self.catalog.of(SERVICES))
         repair = AddressRepair(self.registry, self.catalog.of(IPADDRESSES), self.catalog.of(SERVICES))
         self._spawn(repair.run(), "apiserver-addresses")
-        keeping = bootstrap.keep(self._store, self.reader, options, clock=self._clock)
+        keeping = bootstrap.keep(
+            self._store, self.reader, options, self.registry.schema_of, clock=self._clock
+        )
         self._tasks.append(asyncio.create_task(keeping, name="apiserver-bootstrap"))
         schemas, levels = self.catalog.of(FLOWSCHEMAS), self.catalog.of(PRIORITYLEVELCONFIGURATIONS)
         self._spawn(DanglingReferences(self.registry, schemas, levels).run(), "apiserver-flow-schemas")
@@ -340,7 +344,8 @@ class ApiServer:
     async def publish_authorities(self, client_ca_pem: str, front_proxies: Mapping[str, str]) -> None:
         """Tell extension servers of other authorities than those of the start."""
         self._config = replace(self._config, client_ca_pem=client_ca_pem, front_proxies=front_proxies)
-        await bootstrap.run(self._store, self.reader, self._bootstrap_options(), clock=self._clock)
+        options = self._bootstrap_options()
+        await bootstrap.run(self._store, self.reader, options, self.registry.schema_of, clock=self._clock)
 
     def _follow_definition(self, event: Event) -> None:
         """Take a change of a definition: most clusters have some, small ones load nothing for it."""

@@ -18,6 +18,7 @@ from podium.apiserver.flowcontrol.limiter import Limiter
 from podium.apiserver.http.request_info import request_info
 from podium.apiserver.http.respond import (
     COMPRESSED_ABOVE_BYTES,
+    END,
     JSON_HEADERS,
     PLAIN_ACCEPTS,
     SHOWN_AS_IT_COMES,
@@ -91,7 +92,7 @@ class Shortcut:
             return None
         audit_id = headers.get("audit-id") or new_uid()
         told = Headers.of_lower([*JSON_HEADERS, *leave.headers, ("audit-id", audit_id)])
-        response = Response(headers=told, body=body)
+        response = Response(headers=told, body=body + END)
         self._metrics.read_at_once(request, info, user, response, started)
         leave.read_at_once(perf_counter() - started)
         return response

@@ -23,6 +23,7 @@ from podium.machinery.errors import Object
 from podium.machinery.feature_gates import FeatureGates
 from podium.machinery.resource import Resource
 from podium.machinery.runtime_config import RuntimeConfig
+from podium.machinery.schema import Schemas
 from podium.resources.catalogue import BUILTIN
 from podium.resources.core.endpoints import ENDPOINTS
 from podium.resources.core.namespaces import NAMESPACES
@@ -36,6 +37,7 @@ from podium.resources.rbac.clusterroles import CLUSTERROLES
 from podium.store.protocol import Record
 from tests.apiserver.fakes import FakeClock, FakeReader
 
+FLOW_CONTROL = "api-priority-and-fairness-config"
 TRUTH = Path(__file__).parents[3].parent / "shared" / "wire" / "bootstrap"
 OPTIONS = Options(
     advertise_address="192.0.2.10",
@@ -269,9 +271,16 @@ class _Store:
         return Record(key=key, value=value, create_revision=revision, mod_revision=revision)
 
 
+def written(store: _Store) -> int:
+    schema_of = Schemas.load().compile
+    return asyncio.run(
+        bootstrap.run(store, FakeReader(), OPTIONS, schema_of, clock=CLOCK)  # type: ignore[arg-type]
+    )
+
+
 def test_run_writes_storable_objects() -> None:
     store = _Store()
-    newest = asyncio.run(bootstrap.run(store, FakeReader(), OPTIONS, clock=CLOCK))  # type: ignore[arg-type]
+    newest = written(store)
     assert newest == len(store.values) + 1
     assert "/registry/namespaces/kube-system" in store.values
     assert "/registry/services/specs/default/kubernetes" in store.values
@@ -279,6 +288,39 @@ def test_run_writes_storable_objects() -> None:
         obj = json.loads(value)
         assert obj["metadata"]["uid"]
         assert obj["metadata"]["creationTimestamp"] == "2026-03-01T12:00:00Z"
+
+
+OWNERS = {
+    "namespaces/kube-system": [("kube-apiserver", "Update", "", {"metadata"})],
+    "services/specs/default/kubernetes": [("kube-apiserver", "Update", "", {"metadata", "spec"})],
+    "clusterroles/view": [("kube-apiserver", "Update", "", {"metadata", "aggregationRule", "rules"})],
+    "prioritylevelconfigurations/exempt": [
+        (f"{FLOW_CONTROL}-producer-v1", "Update", "", {"metadata", "spec"})
+    ],
+    "flowschemas/exempt": [
+        (f"{FLOW_CONTROL}-consumer-v1", "Apply", "status", {"status"}),
+        (f"{FLOW_CONTROL}-producer-v1", "Update", "", {"metadata", "spec"}),
+    ],
+}
+
+
+@pytest.mark.parametrize("key", OWNERS)
+def test_fields_have_upstreams_owners(key: str) -> None:
+    store = _Store()
+    written(store)
+    obj = json.loads(store.values[f"/registry/{key}"])
+    owners = [
+        (e["manager"], e["operation"], e.get("subresource", ""), {name[2:] for name in e["fieldsV1"]})
+        for e in obj["metadata"]["managedFields"]
+    ]
+    assert owners == OWNERS[key]
+
+
+def test_conditions_of_flow_schemas_say_since_when() -> None:
+    store = _Store()
+    written(store)
+    [condition] = json.loads(store.values["/registry/flowschemas/exempt"])["status"]["conditions"]
+    assert condition["lastTransitionTime"] == "2026-03-01T12:00:00Z"
 
 
 def test_storage_has_upstreams_generations() -> None:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 
+from podium.apiserver.bootstrap.ownership import SchemaOf, note
 from podium.apiserver.bootstrap.planning import Options, Write, missing, plan, unfit
 from podium.apiserver.bootstrap.rbac import node_rules
 from podium.apiserver.cacher.entry import encode
@@ -32,7 +33,9 @@ LOOKS_A_MINUTE = 6
 _log = Log("bootstrap")
 
 
-async def run(store: Store, reader: Reader, options: Options, *, clock: Clock | None = None) -> int:
+async def run(
+    store: Store, reader: Reader, options: Options, schema_of: SchemaOf, *, clock: Clock | None = None
+) -> int:
     """Write what is missing or out of date; return the newest revision written (0: nothing was to be done).
 
     The reader's caches must be filled. Another API server may be doing the same at the same time: whoever
@@ -40,11 +43,13 @@ async def run(store: Store, reader: Reader, options: Options, *, clock: Clock | 
     """
     clock = clock or WallClock()
     writes = plan(reader, options, clock.now())
-    revisions = await asyncio.gather(*(_perform(store, write, clock) for write in writes))
+    revisions = await asyncio.gather(*(_perform(store, write, schema_of, clock) for write in writes))
     return max(revisions, default=0)
 
 
-async def keep(store: Store, reader: Reader, options: Options, *, clock: Clock | None = None) -> None:
+async def keep(
+    store: Store, reader: Reader, options: Options, schema_of: SchemaOf, *, clock: Clock | None = None
+) -> None:
     """For ever, put back Services' own range, the API's own Service, its endpoints and the system namespaces
     when they go, and keep flow-control objects as they should be."""
     clock = clock or WallClock()
@@ -56,22 +61,25 @@ async def keep(store: Store, reader: Reader, options: Options, *, clock: Clock |
             writes += more
         try:
             for write in writes:
-                await _perform(store, write, clock)
+                await _perform(store, write, schema_of, clock)
             for write in gone:
                 await _delete(store, write)
         except StoreError as error:
             _log.warning("cannot keep the cluster's own objects", error=error)
 
 
-async def _perform(store: Store, write: Write, clock: Clock) -> int:
+async def _perform(store: Store, write: Write, schema_of: SchemaOf, clock: Clock) -> int:
     resource, obj = write.resource, write.object
+    schema = schema_of(resource.schema)
     key = resource.storage_key(meta.namespace(obj) or None, meta.name(obj))
     try:
         if write.current is None:
             created = _as_new(write, clock)
+            note(resource, created, None, schema, clock.now())
             record = await store.create(key, encode(created, resource.kind, resource.api_version))
         else:
             changed = _as_changed(write)
+            note(resource, changed, write.current, schema, clock.now())
             record = await store.update(
                 key,
                 encode(changed, resource.kind, resource.api_version),

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from podium.apiserver.bootstrap import cluster, flowcontrol, rbac
 from podium.apiserver.chain import Reader
+from podium.base.clock import rfc3339
 from podium.machinery import meta
 from podium.machinery.errors import Object
 from podium.machinery.feature_gates import FeatureGates
@@ -106,7 +107,7 @@ def _writes(reader: Reader, options: Options, now: datetime) -> Iterator[Write]:
         (ROLEBINDINGS, rbac.role_bindings(), rbac.reconciled_binding),
         (PRIORITYCLASSES, flowcontrol.priority_classes(), _keep),
         (PRIORITYLEVELCONFIGURATIONS, flowcontrol.priority_levels(), flowcontrol.revised),
-        (FLOWSCHEMAS, flowcontrol.flow_schemas(), flowcontrol.revised),
+        (FLOWSCHEMAS, _since(now, flowcontrol.flow_schemas()), flowcontrol.revised),
         (APISERVICES, cluster.api_services(options.group_versions, now), _follow_automanaged),
         (SERVICECIDRS, [cluster.service_cidr(options.service_cidr, now)], _keep),
         (IPADDRESSES, [cluster.ip_address(service_address)], _keep),
@@ -132,6 +133,13 @@ def _writes(reader: Reader, options: Options, now: datetime) -> Iterator[Write]:
             new = reconcile(obj, current)
             if new is not None:
                 yield Write(resource=resource, object=new, current=current)
+
+
+def _since(now: datetime, schemas: list[Object]) -> list[Object]:
+    for schema in schemas:
+        for condition in schema["status"]["conditions"]:
+            condition["lastTransitionTime"] = rfc3339(now)
+    return schemas
 
 
 def _keep(_wanted: Object, _current: Object) -> Object | None:

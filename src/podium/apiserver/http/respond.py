@@ -27,13 +27,17 @@ SHOWN_AS_IT_COMES = ("curl", "Wget", "Mozilla/5.0")
 _TEXT = "text/plain; charset=utf-8"
 
 
+END = b"\n"
+"""After JSON, as Go's encoder has it: a shell's prompt stands on a line of its own."""
+
+
 def json_bytes(body: bytes | Sequence[bytes], *, status: int = 200) -> Response:
     """Answer with JSON that is encoded already."""
     return Response(status=status, headers=Headers.of_lower([*JSON_HEADERS]), body=body)
 
 
 def json_value(value: Json, *, status: int = 200) -> Response:
-    return json_bytes(orjson.dumps(value), status=status)
+    return json_bytes(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE), status=status)
 
 
 def encoded(
@@ -64,6 +68,8 @@ def encoded(
         return response
     if is_pretty(request):
         body = pretty(_joined(body))
+    else:
+        body = body + END if isinstance(body, bytes) else [*body, END]
     response = json_bytes(body, status=status)
     if takes_gzip(request):
         compress(response)
