@@ -5,7 +5,7 @@ Without them nobody would be tracked on these objects later on: an update starts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from podium.apiserver.flowcontrol.dangling import MANAGER as CONSUMER
@@ -26,9 +26,9 @@ _APPLIED_STATUS = {
     "servicecidrs.networking.k8s.io": "kubernetes-service-cidr-controller",
 }
 """Kinds whose status upstream applies after it has made them, and under which name."""
-_GIVEN: Mapping[str, Sequence[Sequence[str]]] = {
-    "namespaces": [("spec", "finalizers")],
-    "services": [("spec", "clusterIPs"), ("spec", "ipFamilies")],
+_GIVEN: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "namespaces": (("spec", "finalizers"),),
+    "services": (("spec", "clusterIPs"), ("spec", "ipFamilies")),
 }
 """What is given to every object of a kind, so that nobody owns it."""
 
@@ -42,7 +42,7 @@ def note(resource: Resource, new: Object, old: Object | None, schema: Schema | N
         api_version=resource.api_version,
         now=now,
         schema=schema,
-        ignored=[*_GIVEN.get(resource.group_plural, ()), *([("status",)] if resource.status else ())],
+        ignored=(*_GIVEN.get(resource.group_plural, ()), *((("status",),) if resource.status else ())),
     )
     applier = _APPLIED_STATUS.get(resource.group_plural)
     if applier is not None and old is None:
