@@ -6,6 +6,7 @@ those that test_kubectl.py writes. Each command must end with 0; where failing i
 
 from __future__ import annotations
 
+_MOVED = r"""printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: moved}\ndata: {a: "2", b: "2"}\n' |"""
 _MAIN_PATCH = '{"spec":{"template":{"spec":{"containers":[{"name":"main","imagePullPolicy":"Never"}]}}}}'
 
 COMMANDS: tuple[tuple[str, str], ...] = (
@@ -50,6 +51,26 @@ COMMANDS: tuple[tuple[str, str], ...] = (
         r"(?s)kept unchanged.*pruned pruned",
     ),
     ("k get cm pruned --ignore-not-found", r"^$"),
+    ("KUBECTL_APPLYSET=true k apply -f both.yaml --prune --applyset=set", r"(?s)kept .*pruned created"),
+    ("KUBECTL_APPLYSET=true k apply -f less.yaml --prune --applyset=set", r"pruned pruned"),
+    ("k get secret set -o yaml", r"applyset\.kubernetes\.io/contains-group-kinds: ConfigMap"),
+    ("k create cm bare && k get cm bare -o yaml > bare.yaml", r"created"),
+    ("k apply set-last-applied --create-annotation -f bare.yaml", r"configmap/bare configured"),
+    ("k apply view-last-applied cm bare", r"name: bare"),
+    # From an apply of the client's to one of the server's: what was applied before is no conflict.
+    ("k create cm moved --from-literal=a=1 --save-config", r"created"),
+    ('k patch cm moved -p \'{"data":{"b":"1"}}\'', r"patched"),
+    (
+        f"{_MOVED} k apply --server-side -f -; test $? = 1",
+        r'with 1 conflict: conflict with "kubectl-patch" using v1: \.data\.b',
+    ),
+    (f"{_MOVED} k apply --server-side --force-conflicts -f -", r"serverside-applied"),
+    ("k get cm moved -o yaml --show-managed-fields", r"(?s)f:a: .*manager: kubectl\n +operation: Apply"),
+    (
+        "KUBE_EDITOR='sed -i s/^data:/dat:/' k edit cm moved; test $? = 1",
+        r'(?s)"moved" is invalid.*changes has been stored',
+    ),
+    ("KUBE_EDITOR='sed -i /^data/,/^kind/s/2/3/' k edit cm moved", r"configmap/moved edited"),
     ("k kustomize overlay", r"(?s)name: k-made-.*name: k-web"),
     ("k apply -k overlay", r"(?s)configmap/k-made-\w+ created.*deployment\.apps/k-web created"),
     ("k diff -k overlay", r"^$"),
@@ -213,6 +234,16 @@ COMMANDS: tuple[tuple[str, str], ...] = (
         "k create token default --bound-object-kind=Secret --bound-object-name=secret",
         r"^ey",
     ),
+    (
+        "k create token default --bound-object-kind=Secret --bound-object-name=secret --bound-object-uid=x; "
+        "test $? = 1",
+        r'fulfilled on Secret "secret": the UID in the bound object reference',
+    ),
+    (
+        "k get secrets --as=eve --as-uid=7 --as-group=dev; test $? = 1",
+        r'User "eve" cannot list resource "secrets" in API group ""',
+    ),
+    ("k auth whoami --as=eve --as-uid=7 --as-group=dev -o yaml", r"(?s)- dev\n.*uid: .7.\n"),
     ("k create token none; test $? = 1", r'serviceaccounts "none" not found'),
     ("k apply -f csr.yaml && k certificate approve $NS", r"approved"),
     ("k get csr $NS", r"Approved"),
@@ -283,6 +314,12 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("k wait --for=delete sts/ordered --timeout=60s", r"^$|met"),
     ("k delete hpa,svc,ingress,job,cronjob --all", r"deleted"),
     ("k get --raw '/readyz?verbose'", r"readyz check passed"),
+    ("k get --raw /version", r'(?s)^\{\n  "major": "1",\n.*\n\}$'),
+    ("k get --raw /api/v1/namespaces/$NS | wc -l", r"^1$"),
+    (
+        "k annotate ns kube-public who=$NS --overwrite && k get ns kube-public -o yaml --show-managed-fields",
+        r"(?s)manager: kube-apiserver\n.*manager: kubectl-annotate\n",
+    ),
     ("k get --raw /openapi/v3 | cut -c-10", r'^\{"paths":'),
     ("k get --raw /api/v1/namespaces/$NS/configmaps?limit=1", r'^\{"kind":"ConfigMapList"'),
     ("k create --raw /api/v1/namespaces/$NS/configmaps -f raw.json", r'"name":"raw"'),
