@@ -33,7 +33,7 @@ from podium.base.http.message import Request, Response
 from podium.machinery import managed_fields, table
 from podium.machinery.codec import json
 from podium.machinery.errors import Conflict, FieldError, Invalid, Object
-from podium.machinery.fieldset import union
+from podium.machinery.fieldset import difference, union
 from podium.machinery.managed_fields import fields_of, identity, in_order
 from podium.machinery.meta import deep_copy
 from podium.machinery.patch import apply as server_side
@@ -238,7 +238,7 @@ def _put_owners(obj: Object, owners: list[Object], api_version: str, declared: S
         if _owned(rest, declared) is not None and not (
             entry.get("operation") == "Apply" and identity(entry) in wanted
         ):
-            rest = _without(rest, _keys(declared))
+            rest = difference(rest, fields)
         if rest and wanted.pop(identity(entry), None) is not None:
             rest = union(rest, fields)
         if rest:
@@ -251,19 +251,6 @@ def _put_owners(obj: Object, owners: list[Object], api_version: str, declared: S
         obj["metadata"]["managedFields"] = in_order(kept)
     else:
         obj["metadata"].pop("managedFields", None)
-
-
-def _without(fields: Object, keys: list[str]) -> Object:
-    key, *rest = keys
-    if key not in fields:
-        return fields
-    result = dict(fields)
-    below = _without(result[key], rest) if rest else {}
-    if below:
-        result[key] = below
-    else:
-        del result[key]
-    return result
 
 
 def _answer(registry: Registry, call: Call, obj: Object, request: Request, wanted: Accepted) -> Response:
