@@ -15,22 +15,19 @@ READ_LOW_BYTES = 64 * 1024
 class Flow:
     """Whether a transport takes more bytes; the protocol reports, writers wait."""
 
-    __slots__ = ("_lost", "_paused", "_waiters")
+    __slots__ = ("_lost", "_waiters", "paused")
 
     def __init__(self) -> None:
-        self._paused = False
+        self.paused = False
+        """The transport's buffer is full. An attribute, for a thousand streams look at it for each event."""
         self._lost = False
         self._waiters: deque[asyncio.Future[None]] = deque()
 
-    @property
-    def paused(self) -> bool:
-        return self._paused
-
     def pause(self) -> None:
-        self._paused = True
+        self.paused = True
 
     def resume(self) -> None:
-        self._paused = False
+        self.paused = False
         self._wake()
 
     def lose(self) -> None:
@@ -45,7 +42,7 @@ class Flow:
 
     async def ready(self) -> None:
         """Return when the transport takes bytes. Raises ConnectionError when it is gone."""
-        while self._paused and not self._lost:
+        while self.paused and not self._lost:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await waiter

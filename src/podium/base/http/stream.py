@@ -43,6 +43,12 @@ class Outbox:
             self._loop.call_soon(self._flush)
         self._streams.append(stream)
 
+    def flush_all_soon(self, streams: list[Stream]) -> None:
+        """As `flush_soon`, for each of them."""
+        if streams and not self._streams:
+            self._loop.call_soon(self._flush)
+        self._streams.extend(streams)
+
     def _flush(self) -> None:
         streams = self._streams
         started = perf_counter()
@@ -79,6 +85,7 @@ class Stream:
         "_head",
         "_outbox",
         "_pending",
+        "_plain",
         "_remaining",
         "_scheduled",
         "_size",
@@ -103,6 +110,7 @@ class Stream:
         self._chunked = chunked
         self._remaining = length
         """What is still owed of a length that the handler announced."""
+        self._plain = chunked and length is None
         self._pending: list[bytes] = []
         self._size = 0
         self._gone = False
@@ -120,6 +128,7 @@ class Stream:
         One loop for all: with a thousand watchers, a call for each would cost more than what it does.
         """
         slow: list[Stream] = []
+        unscheduled: list[Stream] = []
         length = len(data)
         for stream in streams:
             if stream._gone:
@@ -130,9 +139,12 @@ class Stream:
                 stream._send()
             elif not stream._scheduled:
                 stream._scheduled = True
-                stream._outbox.flush_soon(stream)
+                unscheduled.append(stream)
             if stream._flow.paused:
                 slow.append(stream)
+        if unscheduled:
+            # They may come by several ports of one server: any of their outboxes serves them all.
+            unscheduled[0]._outbox.flush_all_soon(unscheduled)
         return slow
 
     def write(self, data: bytes) -> None:
@@ -149,8 +161,18 @@ class Stream:
     def flush(self) -> None:
         """Send what the turn of the loop that is over wrote."""
         self._scheduled = False
-        if self._pending or self._head:
-            self._send()
+        if self._head or not self._plain:
+            if self._pending or self._head:
+                self._send()
+            return
+        # As `_send` does, without what only other streams need: thousands of watchers come by here at once.
+        pending = self._pending
+        if pending:
+            data = self._outbox.chunk(pending, self._size)
+            self._pending = []
+            self._size = 0
+            if not self._transport.is_closing():
+                self._transport.write(data)
 
     def _send(self, tail: bytes = b"") -> None:
         pending, size, head = self._pending, self._size, self._head
