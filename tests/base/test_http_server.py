@@ -47,7 +47,8 @@ AMBIGUOUS = {
     "space in the target": b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
     "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "HTTP/3.1": b"GET / HTTP/3.1\r\nHost: a\r\n\r\n",
-    "method in lower case": b"get / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "HTTP/0.9": b"GET /\r\n\r\n",
+    "a broken escape": b"GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n",
     "unknown method, CONNECT-like": b"FOO a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
     "CONNECT": b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
     "authority as target": b"GET a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -100,7 +101,8 @@ def test_ambiguous_framing_is_refused_and_nothing_behind_it_is_served(data: byte
 
 
 @WIRES
-def test_whether_there_is_such_a_method_is_for_the_handler_to_say(tls: bool) -> None:
+@pytest.mark.parametrize("method", ["BREW", "get", "M-SEARCH2"])
+def test_whether_there_is_such_a_method_is_for_the_handler_to_say(tls: bool, method: str) -> None:
     served: list[tuple[str, str, bytes]] = []
 
     async def handler(request: Request) -> Response:
@@ -109,13 +111,74 @@ def test_whether_there_is_such_a_method_is_for_the_handler_to_say(tls: bool) -> 
 
     async def main() -> bytes:
         async with serving(handler, tls=tls) as server, peer_of(server) as peer:
-            await peer.send(b"BREW /pot HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\ntea")
+            head = f"{method} /pot HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
+            await peer.send(head.encode() + b"tea")
             await peer.send(b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             return await peer.rest()
 
     answer = run(main())
-    assert served == [("BREW", "/pot", b"tea"), ("GET", "/a", b"")]
+    assert served == [(method, "/pot", b"tea"), ("GET", "/a", b"")]
     assert answer.count(b"HTTP/1.1 405 ") == 2
+
+
+FOLLOWED_BY_NOISE = {
+    "a request": (b"DELETE /a HTTP/1.1\r\nHost: a\r\n\r\n", [("DELETE", "/a")]),
+    "a body": (
+        post(
+            b"Content-Length: 40", body=b"STEAL /b HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n".ljust(40, b"\n")[:40]
+        ),
+        [("POST", "/")],
+    ),
+}
+
+
+@WIRES
+@pytest.mark.parametrize(
+    ("data", "expected"), FOLLOWED_BY_NOISE.values(), ids=[f"{name}" for name in FOLLOWED_BY_NOISE]
+)
+@pytest.mark.parametrize("whole", [True, False], ids=["at once", "in two"])
+def test_noise_behind_a_request_has_nothing_served_twice(
+    data: bytes, expected: list[tuple[str, str]], whole: bool, tls: bool
+) -> None:
+    served: list[tuple[str, str]] = []
+
+    async def handler(request: Request) -> Response:
+        await request.read_body()
+        served.append((request.method, request.target))
+        return Response()
+
+    async def main() -> bytes:
+        async with serving(handler, tls=tls) as server, peer_of(server) as peer:
+            if whole:
+                await peer.send(data + b"NOISE\r\n\r\n")
+            else:
+                head = data.index(b"\r\n\r\n") + 4
+                await peer.send(data[:head])
+                await peer.send(data[head:] + b"NOISE\r\n\r\n")
+            return await peer.rest()
+
+    answer = run(main())
+    assert served == expected
+    assert answer.count(b"HTTP/1.1 200 ") == 1
+    assert answer.count(b"HTTP/1.1 400 ") == 1
+
+
+@WIRES
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", 417),
+    ],
+    ids=["another version", "an unknown expectation"],
+)
+def test_what_this_server_does_not_do_is_told(data: bytes, status: int, tls: bool) -> None:
+    async def main() -> bytes:
+        async with serving(echo, tls=tls) as server, peer_of(server) as peer:
+            await peer.send(data)
+            return await peer.rest()
+
+    assert run(main()).startswith(b"HTTP/1.1 %d " % status)
 
 
 @LOOPS
@@ -166,10 +229,10 @@ def test_a_trailer_never_becomes_a_header() -> None:
 @pytest.mark.parametrize(
     ("data", "status"),
     [
-        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 100_000, 431, id="endless header"),
-        pytest.param(b"GET /" + b"x" * 100_000, 431, id="endless target"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 1_100_000, 431, id="endless header"),
+        pytest.param(b"GET /" + b"x" * 1_100_000, 431, id="endless target"),
         pytest.param(
-            b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 300 + b"\r\n", 431, id="too many headers"
+            b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 10_001 + b"\r\n", 431, id="too many headers"
         ),
         pytest.param(post(b"Content-Length: 1001", body=b"x" * 1001), 413, id="long body"),
         pytest.param(post(b"Content-Length: 1001"), 413, id="long body announced"),

@@ -15,7 +15,7 @@ import orjson
 from podium.machinery.errors import Json, Object
 from podium.machinery.fieldset import SELF, FieldSet
 from podium.machinery.golang import plain
-from podium.machinery.shape import Shape
+from podium.machinery.shape import ZERO, Shape
 
 _ABSENT: Any = object()
 _LEAF: FieldSet = {}
@@ -186,8 +186,10 @@ def item_key(value: Json, shape: Shape) -> str:
     for name in shape.map_keys:
         if value.get(name) is not None:
             keys[name] = value[name]
-        elif name in shape.key_defaults:
-            keys[name] = shape.key_defaults[name]
+        else:
+            default = _key_default(name, shape)
+            if default is not None:
+                keys[name] = default
     if not keys:
         names = " ".join(f'"{name}"' for name in shape.map_keys)
         raise CompareError(
@@ -203,6 +205,14 @@ def _no_element_of_a_set(value: Json) -> str:
     if isinstance(value, list):
         return "not supported: associative list with lists as elements"
     return "associative list without keys has an element that's an explicit null"
+
+
+def _key_default(name: str, shape: Shape) -> Json:
+    """Return what a key is taken for where an element leaves it out; None where it has to be there."""
+    if name in shape.key_defaults:
+        return shape.key_defaults[name]
+    field = shape.element.fields.get(name) if shape.element is not None else None
+    return ZERO[field.shape.kind] if field is not None and field.always else None
 
 
 def field_set(value: Json, shape: Shape, *, atomic: bool = False) -> FieldSet:

@@ -67,7 +67,9 @@ class FieldError:
     def not_supported(field: str, value: Json, supported: Sequence[str]) -> FieldError:
         names = ", ".join(f'"{name}"' for name in supported)
         return FieldError(
-            field, "FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {names}"
+            field,
+            "FieldValueNotSupported",
+            f"Unsupported value: {_as_json(value)}: supported values: {names}",
         )
 
     @staticmethod
@@ -100,9 +102,37 @@ def _joined(head: str, detail: str) -> str:
 
 def shown(value: Json) -> str:
     """Return `value` as upstream prints it in a field error: strings quoted, objects as JSON."""
-    if value is None:
-        return "null"
+    return quoted(value) if isinstance(value, str) else _as_json(value)
+
+
+def _as_json(value: Json) -> str:
+    """Return `value` as in a field error where upstream's type has a name, as most with few values do."""
     return orjson.dumps(value).decode()
+
+
+_ESCAPES = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v"} | {
+    '"': r"\"",
+    "\\": r"\\",
+}
+
+
+def quoted(text: str) -> str:
+    """Return `text` as Go's %q prints it."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    result = []
+    for char in text:
+        if char in _ESCAPES:
+            result.append(_ESCAPES[char])
+        elif char == " " or (char.isprintable() and not char.isspace()):
+            result.append(char)
+        elif ord(char) < 0x80:
+            result.append(f"\\x{ord(char):02x}")
+        elif ord(char) < 0x10000:
+            result.append(f"\\u{ord(char):04x}")
+        else:
+            result.append(f"\\U{ord(char):08x}")
+    return '"' + "".join(result) + '"'
 
 
 class ApiError(Exception):
@@ -175,7 +205,7 @@ class Forbidden(ApiError):
         """Upstream's NewForbidden."""
         target = qualified(plural, group)
         if name:
-            message = f'{target} "{name}" is forbidden: {why}'
+            message = f"{target} {quoted(name)} is forbidden: {why}"
         elif target:
             message = f"{target} is forbidden: {why}"
         else:
@@ -189,7 +219,9 @@ class NotFound(ApiError):
     @classmethod
     def of(cls, plural: str, group: str, name: str) -> NotFound:
         """Upstream's NewNotFound."""
-        return cls(f'{qualified(plural, group)} "{name}" not found', details=_named(name, group, plural))
+        return cls(
+            f"{qualified(plural, group)} {quoted(name)} not found", details=_named(name, group, plural)
+        )
 
 
 class MethodNotAllowed(ApiError):
@@ -206,7 +238,9 @@ class AlreadyExists(ApiError):
     @classmethod
     def of(cls, plural: str, group: str, name: str) -> AlreadyExists:
         """Upstream's NewAlreadyExists."""
-        return cls(f'{qualified(plural, group)} "{name}" already exists', details=_named(name, group, plural))
+        return cls(
+            f"{qualified(plural, group)} {quoted(name)} already exists", details=_named(name, group, plural)
+        )
 
 
 class Conflict(ApiError):
@@ -216,7 +250,7 @@ class Conflict(ApiError):
     def of(cls, plural: str, group: str, name: str, why: str) -> Conflict:
         """Upstream's NewConflict."""
         return cls(
-            f'Operation cannot be fulfilled on {qualified(plural, group)} "{name}": {why}',
+            f"Operation cannot be fulfilled on {qualified(plural, group)} {quoted(name)}: {why}",
             details=_named(name, group, plural),
         )
 
@@ -261,7 +295,7 @@ class Invalid(ApiError):
             details["causes"] = [
                 {"reason": error.reason, "message": error.message, "field": error.field} for error in errors
             ]
-        return cls(f'{qualified(kind, group)} "{name}" is invalid: {summary}', details=details)
+        return cls(f"{qualified(kind, group)} {quoted(name)} is invalid: {summary}", details=details)
 
 
 class TooManyRequests(ApiError):

@@ -53,6 +53,12 @@ _PUBLISHED: dict[str, Object] = {
 _KEY_DEFAULTS = {"protocol": "TCP"}
 
 
+def _key_defaults(keys: Iterable[str], element: Shape) -> Mapping[str, Json]:
+    if element.go_type == "v1.LocalObjectReference":
+        return {"name": ""}
+    return {key: _KEY_DEFAULTS[key] for key in keys if key in _KEY_DEFAULTS}
+
+
 class Schemas:
     """All definitions of one Kubernetes version."""
 
@@ -211,7 +217,7 @@ class Schemas:
             list_type=list_type,
             atomic=list_type == "atomic",
             map_keys=keys,
-            key_defaults={key: _KEY_DEFAULTS[key] for key in keys if key in _KEY_DEFAULTS},
+            key_defaults=_key_defaults(keys, element),
         )
 
     def _object(self, source: Object, go_type: str) -> Shape:

@@ -64,7 +64,8 @@ class Shape:
     """Owned and replaced as a whole by server-side apply."""
     list_type: ListType = "atomic"
     map_keys: tuple[str, ...] = ()
-    key_defaults: Mapping[str, str] = field(default_factory=dict)
+    key_defaults: Mapping[str, Json] = field(default_factory=dict)
+    """Of keys that an element may leave out. A key that is always written has its type's zero value."""
     preserve_unknown: bool = False
     alternative: Shape | None = None
     """Of "any": what a map here is, and each element of a list; nothing else but a boolean may stand here."""

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from podium.base.clock import parse_rfc3339
-from podium.machinery.errors import FieldError, Json, Object
+from podium.machinery.errors import FieldError, Json, Object, quoted
 from podium.machinery.resource import Resource
 
 ANNOTATIONS_SIZE_BYTES_MAX = 256 * 1024
@@ -494,29 +494,10 @@ def validate_field_manager(manager: str, field: str = "fieldManager") -> list[Fi
         if not char.isprintable():
             position = len(manager[:index].encode())
             detail = f"invalid character U+{ord(char):04X} (at position {position})"
-            shown_value = go_quoted(manager)
+            shown_value = quoted(manager)
             message = f"Invalid value: {shown_value}: {detail}"
             errors.append(FieldError(field, "FieldValueInvalid", message))
     return errors
-
-
-def go_quoted(text: str) -> str:
-    """Return `text` as Go's %q prints it."""
-    short = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v"}
-    short |= {'"': r"\"", "\\": r"\\"}
-    result = []
-    for char in text:
-        if char in short:
-            result.append(short[char])
-        elif char == " " or (char.isprintable() and not char.isspace()):
-            result.append(char)
-        elif ord(char) < 0x80:
-            result.append(f"\\x{ord(char):02x}")
-        elif ord(char) < 0x10000:
-            result.append(f"\\u{ord(char):04x}")
-        else:
-            result.append(f"\\U{ord(char):08x}")
-    return '"' + "".join(result) + '"'
 
 
 def validate_managed_fields(entries: Sequence[Object], field: str) -> list[FieldError]:
@@ -653,7 +634,7 @@ def validate_object_meta_update(new: Object, old: Object, *, field: str = "metad
     if before.get("deletionTimestamp"):
         extra = sorted(set(meta.get("finalizers") or ()) - set(before.get("finalizers") or ()))
         if extra:
-            listed = "[]string{" + ", ".join(go_quoted(name) for name in extra) + "}"
+            listed = "[]string{" + ", ".join(quoted(name) for name in extra) + "}"
             detail = (
                 "no new finalizers can be added if the object is being deleted, "
                 f"found new finalizers {listed}"

@@ -152,7 +152,7 @@ def test_a_token_in_a_secret_is_good_and_its_use_is_noted(api: Api, folder: Path
 
 @pytest.mark.parametrize(
     ("token", "status"),
-    [("x" * 60_000, 401), ("." * 60_000, 401), ("x" * 100_000, 431), ("x.y.z", 401), ("caf\u00e9", 401)],
+    [("x" * 60_000, 401), ("." * 60_000, 401), ("x" * 1_100_000, 431), ("x.y.z", 401), ("caf\u00e9", 401)],
     ids=["long", "dots", "too_long", "short", "beyond_ascii"],
 )
 def test_tokens_that_are_none(api: Api, token: str, status: int) -> None:

@@ -33,6 +33,7 @@ APPLIED: list[tuple[str, list[Any], dict[str, Any]]] = [
         {key: value for key, value in DOC.items() if key != "x/y~z"},
     ),
     ("move", [{"op": "move", "from": "/a/b", "path": "/b"}], {**DOC, "a": {}, "b": "1"}),
+    ("copy nothing", [{"op": "copy", "from": "/none", "path": "/c"}], {**DOC, "c": None}),
     ("copy", [{"op": "copy", "from": "/a", "path": "/c"}], {**DOC, "c": {"b": "1"}}),
     ("a missing value is null", [{"op": "add", "path": "/a"}], {**DOC, "a": None}),
     ("a path is read from its first slash on", [{"op": "add", "path": "x/a", "value": 1}], {**DOC, "a": 1}),
@@ -59,7 +60,7 @@ FAILING: list[Any] = [
     [{"op": "add", "path": "/a/b/c", "value": 1}],
     [{"op": "add", "path": "no-slash", "value": 1}],
     [{"op": "fly", "path": "/a"}],
-    [{"op": "copy", "path": "/a", "from": "/n"}],
+    [{"op": "copy", "path": "/a", "from": "/n/x"}],
     [{"path": "/a"}],
     [{}],
 ]
@@ -83,6 +84,12 @@ def test_what_is_no_list_of_operations() -> None:
     assert caught.value.message == (
         "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
     )
+
+
+def test_members_of_operations_are_checked() -> None:
+    json_patch.check([{"op": "add", "path": "/a", "from": None, "value": 1}, None])
+    with pytest.raises(BadRequest, match=r"number into Go struct field jsonPatchOp\.path of type"):
+        json_patch.check([{"path": 1}])
 
 
 def test_ten_thousand_operations_are_enough() -> None:

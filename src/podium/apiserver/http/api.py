@@ -16,7 +16,8 @@ from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.served import Served
 from podium.base.http.message import Request, Response
 from podium.base.tasks import in_task
-from podium.machinery.errors import ApiError, MethodNotAllowed, NotFound
+from podium.machinery.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, quoted
+from podium.machinery.validation import path_segment_errors
 
 Verb = Callable[[Registry, Call, Request], Awaitable[Response]]
 Special = Callable[[Registry, Call, Request, RequestInfo], Awaitable[Response]]
@@ -148,6 +149,14 @@ class Api:
                 response = await handler[0](self._registry, call, request, info)
             else:
                 response = await handler(self._registry, call, request)
+        except NotFound as error:
+            problems = path_segment_errors(info.name)
+            if problems:
+                why = f"Name parameter invalid: {quoted(info.name)}: {problems[0]}"
+                raise BadRequest(why) from None
+            if not call.warnings:
+                raise
+            response = failure(error, request, self._registry.media_types)
         except ApiError as error:
             if not call.warnings:
                 raise
@@ -190,6 +199,8 @@ class Api:
                 raise unknown_resource()
             verb = _OBJECT_VERBS.get(info.verb)
         if verb is None or info.verb not in resource.verbs:
+            if len(info.parts) > 1 and not _OBJECT_VERBS.keys() & resource.verbs:
+                raise unknown_resource()  # It is only ever asked, and never there.
             raise method_not_allowed()
         return verb
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from typing import Any
 
 from podium.apiserver.http.negotiation import CBOR, JSON, PROTOBUF, YAML
 from podium.apiserver.registry.call import Call
@@ -11,9 +12,9 @@ from podium.apiserver.registry.decode import (
     decode_cbor,
     decode_json,
     decode_yaml,
-    json_duplicates,
     kind_problem,
     prune,
+    repeat_complaints,
     wrong_kind,
 )
 from podium.apiserver.registry.registry import Registry
@@ -70,7 +71,11 @@ async def read_object(
         obj = decode_json(raw, wanted_kind)
         typed = bool(kind) or not call.served.custom
         shape = registry.schema_of(schema or resource.schema).shape if typed else None
-        duplicates = json_duplicates(call, raw, obj, shape)
+        found = json.with_repeats(raw, obj)
+        duplicates = () if call.field_validation == "Ignore" else repeat_complaints(found, shape)
+        if found is not None:
+            schema_name = (schema or resource.schema) if typed else ""
+            obj = _decode_repeated(registry, raw, found, obj, wanted_kind, wanted_version, schema_name)
     if obj.get("apiVersion") in also:
         obj["apiVersion"] = wanted_version
     if call.served.custom and not kind:
@@ -90,6 +95,29 @@ async def read_object(
     if request.audit is not None:
         request.audit.sent(obj)
     return obj
+
+
+def _decode_repeated(
+    registry: Registry, raw: bytes, found: Any, obj: Object, kind: str, api_version: str, schema: str
+) -> Object:
+    """Return the object in a body that has fields twice. Raises `BadRequest` when an earlier one is no good.
+
+    Without a schema what comes last counts, and nothing else is looked at.
+    """
+    before = json.earlier_in(found)
+    for earlier in before:
+        if isinstance(earlier, dict) and (problem := json.type_meta_problem(earlier)):
+            raise json.unrecognized(kind, problem, raw)
+    if not schema:
+        return obj
+    for earlier in before:
+        try:
+            registry.schema_of(schema).decode(earlier)
+        except ValueError as error:
+            version = api_version.rpartition("/")[2]
+            raise cannot_be_handled(kind, version, kind, str(error)) from None
+    whole = json.merged(found)
+    return whole if isinstance(whole, dict) else obj
 
 
 def _unknown_format(registry: Registry) -> UnsupportedMediaType:

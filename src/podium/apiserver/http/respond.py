@@ -165,4 +165,6 @@ def add_warnings(response: Response, warnings: Sequence[str]) -> None:
             break
         left -= len(warning)
         quoted = warning.replace("\\", "\\\\").replace('"', '\\"')
+        if not quoted.isascii():
+            quoted = quoted.encode().decode("latin-1")  # which is how headers are written
         response.headers.add("warning", f'299 - "{quoted}"')

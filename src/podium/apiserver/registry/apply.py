@@ -13,7 +13,7 @@ from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.result import Result
 from podium.apiserver.registry.update import check_name, conflict, modify
 from podium.machinery.codec import yaml
-from podium.machinery.errors import BadRequest, Object
+from podium.machinery.errors import BadRequest, Object, PlainError
 from podium.machinery.golang import found_kind
 from podium.machinery.managed_fields import fields_of
 from podium.machinery.meta import deep_copy
@@ -107,7 +107,14 @@ def _applied(registry: Registry, call: Call, old: Object | None, config: Config,
     try:
         prune(registry, call, new, (), resource.schema)
     except DecodeError as error:
-        raise BadRequest(str(error)) from None
+        if "illegal base64" not in str(error):
+            raise BadRequest(str(error)) from None
+        gv = f"{resource.api_version}, Kind={resource.kind}"
+        shown = f"({call.namespace}/{call.name}; {gv})"
+        raise PlainError(
+            f"failed to convert new object {shown} to proper version: "
+            f"unable to convert unstructured object to {gv}: error decoding from json: {error}"
+        ) from None
     new["kind"], new["apiVersion"] = resource.kind, resource.api_version
     new.setdefault("metadata", {})
     resource.defaults(new)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from podium.apiserver.registry.call import Call
 from podium.machinery import decode as schema_decode
 from podium.machinery.codec import json, yaml
-from podium.machinery.errors import FieldError, Invalid, Json, Object
+from podium.machinery.errors import FieldError, Invalid, Json, Object, quoted
 from podium.machinery.meta import deep_copy
 from podium.machinery.resource import Resource
 from podium.machinery.shape import Shape
@@ -67,10 +67,16 @@ def json_duplicates(call: Call, raw: bytes, value: Json, shape: Shape | None = N
     """
     if call.field_validation == "Ignore":
         return ()
+    return repeat_complaints(json.with_repeats(raw, value), shape)
+
+
+def repeat_complaints(found: Any, shape: Shape | None = None) -> Sequence[str]:
+    """As `json_duplicates`, of what `json.with_repeats` has returned."""
+    if found is None:
+        return ()
     if shape is None:
-        return [f'duplicate field "{path}"' for path in json.duplicates(raw, value)]
-    found = json.with_repeats(raw, value)
-    return schema_decode.strict_complaints(found, shape) if found is not None else ()
+        return [f'duplicate field "{path}"' for path in json.duplicates_in(found)]
+    return schema_decode.strict_complaints(found, shape)
 
 
 def kind_problem(
@@ -94,7 +100,8 @@ def kind_problem(
         package = api_version.rpartition("/")[2]
         internal = wanted_version.rpartition("/")[0].partition(".")[0] or "core"
         return f"converting ({package}.{found_kind_}) to ({internal}.{wanted_kind}): unknown conversion"
-    return f'no kind "{found_kind_}" is registered for version "{api_version}" in scheme {_SCHEME}'
+    what = f"no kind {quoted(found_kind_)} is registered for version {quoted(api_version)}"
+    return f"{what} in scheme {_SCHEME}"
 
 
 def wrong_kind(resource: Resource, obj: Object) -> Invalid:

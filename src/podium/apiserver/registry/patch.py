@@ -32,9 +32,12 @@ async def patch(registry: Registry, call: Call, type: str, raw: bytes, *, force:
     """Apply the patch in `raw` to the object that `call` names. Raises as `modify`, and for bad patches."""
     if type in (APPLY, APPLY_CBOR):
         return await apply(registry, call, decode_config(raw, cbor=type == APPLY_CBOR), force=force)
-    decoded, duplicates = decode_patch(call, type, raw)
+    read: list[tuple[Json, Sequence[str]]] = []
 
     async def transform(old: Object) -> Object:
+        if not read:  # That there is such an object is looked at before the patch is.
+            read.append(decode_patch(call, type, raw))
+        decoded, duplicates = read[0]
         return patched(registry, call, type, old, decoded, duplicates)
 
     return await modify(registry, call, transform)
@@ -45,11 +48,15 @@ def decode_patch(call: Call, type: str, raw: bytes) -> tuple[Json, Sequence[str]
     try:
         value = json.decode(raw)
     except json.JsonError as error:
-        head = "" if type == STRATEGIC_MERGE_PATCH else "error decoding patch: "
+        bare = type == STRATEGIC_MERGE_PATCH or (type == JSON_PATCH and call.field_validation == "Ignore")
+        head = "" if bare else "error decoding patch: "
         raise BadRequest(f"{head}{error}") from None
     if type != JSON_PATCH:
         return value, json_duplicates(call, raw, value)
-    if call.field_validation == "Ignore" or not isinstance(value, list):
+    if call.field_validation == "Ignore":
+        return value, ()
+    json_patch.check(value)
+    if not isinstance(value, list):
         return value, ()
     return value, [f"json patch {what}" for what in json_patch.complaints(raw, value)]
 

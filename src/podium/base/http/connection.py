@@ -31,9 +31,11 @@ from podium.base.log import Log
 if TYPE_CHECKING:
     from podium.base.http.server import Server
 
-HEAD_FIELDS_MAX = 256
+HEAD_FIELDS_MAX = 10_000
 SLICE_BYTES = 16 * 1024
 """The parser is fed this much at a time, which bounds how many requests it can bring at once."""
+TAIL_BYTES_MAX = 64 * 1024
+"""Of chunk extensions and trailers between two pieces of a body."""
 UNPARSED_BYTES_MAX = 64 * 1024
 """What may wait behind a request being handled before reading rests."""
 WRITE_BYTES = 256 * 1024
@@ -44,7 +46,7 @@ CANCEL_AFTER_S = 1.0
 """How long a stream may go on after its peer has left."""
 
 _BODILESS = (100, 101, 204, 304)
-_UNKNOWN_METHOD = re.compile(rb"([A-Z]{1,24}) /")
+_UNKNOWN_METHOD = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]{1,24}) /")
 _STAND_IN = b"POST"
 
 _log = Log("podium.http")
@@ -316,7 +318,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._incoming is not None:
                 # Chunk extensions and trailers: read past, but not without end. `on_body` starts anew.
                 self._tail_bytes += len(piece)
-                if self._tail_bytes > self.server.head_bytes_max + SLICE_BYTES:
+                if self._tail_bytes > TAIL_BYTES_MAX + SLICE_BYTES:
                     self._fail(HttpError(431, "BadRequest", "request trailer fields too large"))
                     break
             if self._waiting and self._incoming is None:
@@ -376,7 +378,8 @@ class Connection(asyncio.BufferedProtocol):
         target = wire.origin_target(self._url.decode("latin-1"))
         framing = wire.framing(version, self._head_fields)
         if framing.error or not target or method == "CONNECT":
-            self._fail(HttpError(400, "BadRequest", framing.error or "unsupported request target"))
+            why = framing.error or "unsupported request target"
+            self._fail(HttpError(framing.status, "BadRequest", why))
             return
         if parser.should_upgrade() and framing.length != 0:
             # The parser takes the body for the first bytes of the other protocol. If the upgrade is refused,

@@ -119,7 +119,8 @@ class StreamWriter(Protocol):
         ...
 
 
-_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+"""A percent sign that two hexadecimal digits do not follow."""
 
 
 def query_of(raw: str) -> dict[str, list[str]]:
@@ -129,8 +130,8 @@ def query_of(raw: str) -> dict[str, list[str]]:
     """
     values: dict[str, list[str]] = {}
     if raw:
-        if ";" in raw or ("%" in raw and _BAD_ESCAPE.search(raw)):
-            raw = "&".join(one for one in raw.split("&") if ";" not in one and not _BAD_ESCAPE.search(one))
+        if ";" in raw or ("%" in raw and BAD_ESCAPE.search(raw)):
+            raw = "&".join(one for one in raw.split("&") if ";" not in one and not BAD_ESCAPE.search(one))
         for key, value in parse_qsl(raw, keep_blank_values=True):
             values.setdefault(key, []).append(value)
     return values

@@ -26,7 +26,8 @@ from podium.base.http.stream import Outbox
 from podium.base.tasks import run_at_once
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
-HEAD_BYTES_MAX = 64 * 1024
+HEAD_BYTES_MAX = 1024 * 1024
+"""As Go's server: selectors in an address may be long."""
 CONNECTIONS_MAX = 20_000
 TICK_S = 0.5
 BACKLOG = 1024

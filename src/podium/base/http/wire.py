@@ -10,7 +10,7 @@ from itertools import chain
 
 import orjson
 
-from podium.base.http.message import Headers
+from podium.base.http.message import BAD_ESCAPE, Headers
 
 CHUNK_END = b"0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -102,11 +102,16 @@ class Framing:
     """What a request's head says of its body."""
 
     error: str = ""
-    """Why the framing or the address is ambiguous; "" when it is not."""
+    """Why the framing or the address is ambiguous, or not for this server; "" when it is neither."""
+    status: int = 400
+    """The status of the error."""
     length: int | None = 0
     """The body's length; None when it is chunked."""
     expect: bool = False
     """The peer waits for `100 Continue` before it sends the body."""
+
+
+_VERSIONS = ("1.1", "1.0")
 
 
 def framing(version: str, fields: Sequence[tuple[str, str]]) -> Framing:
@@ -129,6 +134,8 @@ def framing(version: str, fields: Sequence[tuple[str, str]]) -> Framing:
                 found.error = "unsupported transfer-encoding"
         elif name == "expect":
             found.expect = version == "1.1" and value.lower() == "100-continue"
+            if value.lower() != "100-continue":
+                found.error, found.status = "unknown expectation", 417
     if codings:
         if lengths:
             found.error = "both transfer-encoding and content-length"
@@ -137,7 +144,10 @@ def framing(version: str, fields: Sequence[tuple[str, str]]) -> Framing:
         elif version != "1.1":
             found.error = "transfer-encoding needs HTTP/1.1"
         found.length = None
-    if lengths > 1 or found.length == -1:
+    if version not in _VERSIONS:
+        found.error = "unsupported protocol version"
+        found.status = 400 if version.startswith("0") else 505
+    elif lengths > 1 or found.length == -1:
         found.error = "ambiguous content-length"
     elif hosts > 1:
         found.error = "more than one host"
@@ -147,7 +157,12 @@ def framing(version: str, fields: Sequence[tuple[str, str]]) -> Framing:
 
 
 def origin_target(target: str) -> str:
-    """Return the path and query of a request target in origin or absolute form; "" for any other."""
+    """Return the path and query of a request target in origin or absolute form; "" for any other.
+
+    A path with a `%` that two hexadecimal digits do not follow is none.
+    """
+    if "%" in target and BAD_ESCAPE.search(target.partition("?")[0]):
+        return ""
     if target.startswith("/"):
         return target
     scheme, separator, rest = target.partition("://")

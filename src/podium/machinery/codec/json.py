@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from podium.machinery.depth import DEPTH_MAX, TOO_DEEP, text_too_deep
-from podium.machinery.errors import BadRequest, Json, Object
+from podium.machinery.errors import BadRequest, Json, Object, quoted
 from podium.machinery.golang import found_kind
 
 _TYPE_META = (
@@ -43,8 +43,8 @@ def decode(body: bytes) -> Json:
 
 def _decode_slowly(body: bytes) -> Json:
     """Explain why orjson refused, or accept what only Go accepts (text that is not quite UTF-8)."""
+    _Scanner(body.decode("latin-1")).check()  # a character a byte, as Go reads it
     text = body.decode("utf-8", errors="replace")
-    _Scanner(text).check()
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -106,6 +106,9 @@ def as_object(value: Json, kind: str, body: bytes) -> Object:
     problem = type_meta_problem(value)
     if problem:
         raise unrecognized(kind, problem, body)
+    api_version = value.get("apiVersion")
+    if api_version is not None and api_version.count("/") > 1:
+        raise unrecognized(kind, f"unexpected GroupVersion string: {api_version}", body)
     return value
 
 
@@ -175,7 +178,7 @@ def with_repeats(body: bytes, value: Json) -> Any:
         return Members(pairs)
 
     try:
-        found = json.loads(body, object_pairs_hook=members)
+        found = json.loads(body.decode("utf-8", "replace"), object_pairs_hook=members)
     except (ValueError, RecursionError):
         return None
     return found if repeated else None
@@ -199,6 +202,41 @@ def duplicates_in(value: Any) -> list[str]:
         for index, part in enumerate(value):
             paths += [joined(f"[{index}]", path) for path in duplicates_in(part)]
     return paths
+
+
+def earlier_in(value: Any) -> list[Json]:
+    """Return what is repeated later, of what `with_repeats` has returned: each alone, nothing beside it."""
+    if isinstance(value, Members):
+        last = {key: at for at, (key, _) in enumerate(value)}
+        found: list[Json] = []
+        for at, (key, part) in enumerate(value):
+            found += [{key: merged(part)}] if last[key] != at else [{key: one} for one in earlier_in(part)]
+        return found
+    if isinstance(value, list):
+        return [[earlier] for part in value for earlier in earlier_in(part)]
+    return []
+
+
+def merged(value: Any) -> Json:
+    """Return what `with_repeats` has returned as Go decodes it into a type.
+
+    An object that occurs again adds to the one before; anything else replaces it.
+    """
+    if isinstance(value, Members):
+        whole: dict[str, Json] = {}
+        for key, part in value:
+            _add(whole, key, merged(part))
+        return whole
+    return [merged(part) for part in value] if isinstance(value, list) else value
+
+
+def _add(whole: dict[str, Json], key: str, value: Json) -> None:
+    before = whole.get(key)
+    if isinstance(before, dict) and isinstance(value, dict):
+        for name, part in value.items():
+            _add(before, name, part)
+    else:
+        whole[key] = value
 
 
 def joined(head: str, path: str) -> str:
@@ -359,7 +397,4 @@ def _quoted(char: str) -> str:
         return r"'\''"
     if char == '"':
         return "'\"'"
-    short = {"\n": r"\n", "\t": r"\t", "\r": r"\r", "\\": r"\\", "\b": r"\b", "\f": r"\f"}
-    if char in short:
-        return f"'{short[char]}'"
-    return f"'{char}'" if char.isprintable() else f"'\\x{ord(char):02x}'"
+    return f"'{quoted(char)[1:-1]}'"

@@ -42,6 +42,13 @@ _LIKE_TIME = re.compile(r"\d{4}-\d\d?-\d\d?(?:$|[Tt ])|[-+]?\d[\d_]*(?::[0-5]?\d
 _TAG = "tag:yaml.org,2002:"
 
 
+_FOREIGN_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\(/|u[dD][89a-fA-F])")
+"""Escapes of JSON that YAML has not: a slash, and halves of a character."""
+_BAD_CODE = "found invalid Unicode character escape code"
+_FRACTION = re.compile(rb'(?:"\s*:|[\[,])\s*-?[0-9]+(?:\.[0-9]|[eE])')
+"""What might be a number with a fraction: YAML reads some of them as integers."""
+
+
 class YamlError(ValueError):
     """The text is no YAML that JSON could carry. The message is upstream's.
 
@@ -79,7 +86,11 @@ def _as_json(body: bytes) -> tuple[Json] | None:
         return None  # flow style YAML that is not JSON
     if text_too_deep(body, value):
         raise YamlError(f"yaml: {TOO_DEEP} of {DEPTH_MAX}")
-    return (value,)
+    if b"\x7f" in body:
+        raise YamlError("yaml: control characters are not allowed")
+    if b"\\" in body and (foreign := _FOREIGN_ESCAPE.search(body)):
+        raise YamlError(f"yaml: {'found unknown escape character' if foreign[1] == b'/' else _BAD_CODE}")
+    return None if _FRACTION.search(body) else (value,)
 
 
 def _converted(body: bytes) -> _Converter:

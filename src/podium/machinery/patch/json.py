@@ -1,8 +1,9 @@
 """JSON Patch (RFC 6902), with the liberties that upstream's library takes.
 
 Those are: `replace` of a missing member adds it, a negative index counts from the end, `test` of a missing
-member against null holds, a missing value is null, what stands before the first slash of a path is not read,
-null is a patch without operations. Whatever fails, upstream says the same general sentence with status 422.
+member against null holds, a copy of one is null, a missing value is null, what stands before the first slash
+of a path is not read, null is a patch without operations. Whatever fails, upstream says the same general
+sentence with status 422.
 """
 
 from __future__ import annotations
@@ -41,16 +42,16 @@ class TestFailed(Invalid):
 def apply(obj: Object, patch: Json) -> Object:
     """Return `obj` with the operations of `patch` performed in order; both stay as they are.
 
-    Raises BadRequest for a patch that is no list of operations, TooLarge for too many of them, and Invalid
+    Raises BadRequest for a patch that is no list of objects, TooLarge for too many of them, and Invalid
     (422) when one cannot be performed, which is TestFailed where that was a test.
     """
     if patch is None:
         return obj
     if not isinstance(patch, list):
-        raise _undecodable(patch, "[]handlers.jsonPatchOp")
+        raise _mistyped(patch, _LIST)
     for operation in patch:
-        if not isinstance(operation, dict):
-            raise _undecodable(operation, "handlers.jsonPatchOp")
+        if operation is not None and not isinstance(operation, dict):
+            raise _mistyped(operation, _OPERATION)
     if len(patch) > OPERATIONS_MAX:
         raise TooLarge(
             "Request entity is too large: The allowed maximum operations in a JSON patch is "
@@ -59,7 +60,7 @@ def apply(obj: Object, patch: Json) -> Object:
     document = _Document(obj)
     try:
         for operation in patch:
-            document.perform(operation)
+            document.perform(operation or {})
     except _Failed as failed:
         raise _refused(TestFailed if isinstance(failed, _TestFailed) else Invalid) from None
     if document.may_be_deeper and too_deep(document.root):
@@ -72,9 +73,26 @@ def _refused(error: type[Invalid]) -> Invalid:
     return error("the server rejected our request due to an error in our request", details={})
 
 
-def _undecodable(value: Json, go_type: str) -> BadRequest:
-    found = found_kind(value)
-    return BadRequest(f"error decoding patch: json: cannot unmarshal {found} into Go value of type {go_type}")
+_LIST, _OPERATION = "value of type []handlers.jsonPatchOp", "value of type handlers.jsonPatchOp"
+_TEXTS = ("op", "path", "from")
+
+
+def check(patch: Json) -> None:
+    """Raise BadRequest for what is no list of operations, or has no text where text belongs."""
+    if patch is None:
+        return
+    if not isinstance(patch, list):
+        raise _mistyped(patch, _LIST)
+    for operation in patch:
+        if operation is not None and not isinstance(operation, dict):
+            raise _mistyped(operation, _OPERATION)
+        for name, value in (operation or {}).items():
+            if name in _TEXTS and not (value is None or isinstance(value, str)):
+                raise _mistyped(value, f"struct field jsonPatchOp.{name} of type string")
+
+
+def _mistyped(value: Json, where: str) -> BadRequest:
+    return BadRequest(f"error decoding patch: json: cannot unmarshal {found_kind(value)} into Go {where}")
 
 
 _MEMBERS = ("op", "path", "from", "value")
@@ -130,7 +148,7 @@ class _Document:
                 self.may_be_deeper = True
                 self._add(path, value)
             case "copy":
-                self._add(path, self._copy(self._get(source)))
+                self._add(path, self._copy(self._get(source, absent=True)))
             case "test":
                 self._test(path, operation.get("value"))
             case _:
@@ -152,13 +170,14 @@ class _Document:
             raise _Failed
         return deep_copy(value)
 
-    def _get(self, path: Json) -> Json:
+    def _get(self, path: Json, *, absent: bool = False) -> Json:
+        """Return what is there; with `absent` null for a member that is not."""
         parent, key = self._parent(path, writable=False)
         if isinstance(parent, list):
             return parent[_index(key, len(parent))]
-        if key not in parent:
+        if key not in parent and not absent:
             raise _Failed
-        return parent[key]
+        return parent.get(key)
 
     def _add(self, path: Json, value: Json) -> None:
         parent, key = self._parent(path, writable=True)

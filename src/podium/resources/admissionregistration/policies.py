@@ -26,7 +26,7 @@ from podium.resources.defaulting import given
 ANNOTATIONS_MAX = 20
 ANNOTATION_BYTES_MAX = 5 * 1024
 ACTIONS = ("Audit", "Deny", "Warn")
-REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
+REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
 _MUTATING_OPERATIONS = ("*", "CONNECT", "CREATE", "UPDATE")
 _REINVOCATION = ("IfNeeded", "Never")
 _IDENTIFIER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*", re.ASCII)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from podium.machinery import validation
 from podium.machinery.addresses import older_ip
-from podium.machinery.errors import FieldError, Json, Object
+from podium.machinery.errors import FieldError, Json, Object, quoted
 from podium.resources.checks import (
     INT32_MAX,
     Errors,
@@ -281,7 +281,7 @@ def _compared(value: str, field: str) -> Errors:
     elif not -(2**63) <= int(value) < 2**63:
         fault = "value out of range"
     if fault:
-        detail = f"strconv.ParseInt: parsing {validation.go_quoted(value)}: {fault}"
+        detail = f"strconv.ParseInt: parsing {quoted(value)}: {fault}"
         errors.append(FieldError.invalid(field, value, detail))
     return errors
 

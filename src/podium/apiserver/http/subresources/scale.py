@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -32,7 +32,7 @@ from podium.apiserver.registry.update import check_name, failed_precondition, mo
 from podium.base.http.message import Request, Response
 from podium.machinery import managed_fields, table
 from podium.machinery.codec import json
-from podium.machinery.errors import Conflict, FieldError, Invalid, Object
+from podium.machinery.errors import Conflict, FieldError, Invalid, Json, Object
 from podium.machinery.fieldset import difference, union
 from podium.machinery.managed_fields import fields_of, identity, in_order
 from podium.machinery.meta import deep_copy
@@ -73,9 +73,12 @@ async def _patch(registry: Registry, call: Call, request: Request, wanted: Accep
             registry, call, None, lambda live: _applied(registry, call, live, config, force)
         )
         return _answer(registry, call, result, request, wanted)
-    patch, duplicates = decode_patch(call, type, raw)
+    read: list[tuple[Json, Sequence[str]]] = []
 
     def change(current: Object) -> Object:
+        if not read:
+            read.append(decode_patch(call, type, raw))
+        patch, duplicates = read[0]
         declared = _declared(call)
         new: Object = deep_copy(merged(registry, type, current, patch, declared.schema))
         problem = ""
