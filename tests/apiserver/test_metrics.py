@@ -10,7 +10,9 @@ import pytest
 
 from podium.apiserver.http.request_info import request_info
 from podium.apiserver.metrics import ApiServerMetrics, reported_verb, scope, short_user
+from podium.apiserver.server import Config
 from podium.base.http.message import Request
+from podium.machinery.feature_gates import FeatureGates
 from tests.apiserver.harness import Api, api
 
 LINE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
@@ -209,5 +211,46 @@ def test_versions_are_told_as_labels(tmp_path: Path) -> None:
             assert versions["binary"].startswith("1.36.")
             del versions["binary"]
             assert versions == {"component": "kube", "emulation": "1.36", "min_compat": "1.35"}
+
+    asyncio.run(scenario())
+
+
+def test_watch_lists_and_aggregations_are_counted(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with api(tmp_path) as server:
+            watching = await server.watch(
+                f"{PODS}?watch=1&sendInitialEvents=true&allowWatchBookmarks=true"
+                "&resourceVersionMatch=NotOlderThan"
+            )
+            await watching.client.expect(1)
+            aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+            for _ in range(2):
+                await server.ok("GET", "/apis", accept=aggregated)
+            figures = await read(server)
+            labels = {"group": "", "version": "v1", "resource": "configmaps", "scope": "namespace"}
+            assert figures[key("apiserver_watch_list_duration_seconds_count", **labels)] == 1
+            assert figures[key("aggregator_discovery_aggregation_count_total")] == 1
+
+    asyncio.run(scenario())
+
+
+def test_what_the_process_is_and_how_it_was_started(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with api(tmp_path, config=Config(flags={"v": "2"})) as server:
+            page = await server.send("GET", "/flagz", accept="text/plain")
+            assert isinstance(page.body, bytes)
+            assert page.body.endswith(b"\nv: 2\n")
+            accept = "application/json;v=v1beta1;g=config.k8s.io;as=Statusz"
+            told = await server.ok("GET", "/statusz", accept=accept)
+            assert told["metadata"] == {"name": "apiserver"}
+            assert told["paths"] == [
+                *("/flagz", "/healthz", "/livez", "/metrics", "/readyz", "/statusz", "/version")
+            ]
+            status, _ = await server.call("GET", "/statusz")
+            assert status == 406
+        off = FeatureGates.parse(["zpagesfeatures:ComponentFlagz=false"], "1.36")
+        async with api(tmp_path, config=Config(feature_gates=off)) as server:
+            response = await server.send("GET", "/flagz", accept="*/*")
+            assert response.status == 404
 
     asyncio.run(scenario())

@@ -138,6 +138,10 @@ def test_statusz_and_flagz_are_text_or_json() -> None:
         "metadata": {"name": "kcm"},
         "flags": {"v": "2", "bind-address": "0.0.0.0"},
     }
+    accept = accept.replace("json", "yaml")
+    lines = page.answer(Request(method="GET", target="/flagz", headers=Headers((("accept", accept),))))
+    assert lines.headers.get("content-type") == "application/yaml;g=config.k8s.io;v=v1beta1;as=Flagz"
+    assert b"\nflags:\n  bind-address: 0.0.0.0\n" in cast(bytes, lines.body)
     plain = Headers((("accept", "application/json"),))
     with pytest.raises(NotAcceptable):
         page.answer(Request(method="GET", target="/flagz", headers=plain))

@@ -73,6 +73,8 @@ class Discovery:
         self._documents: dict[str, bytes] = {}
         self._aggregated: dict[str, tuple[bytes, str]] = {}
         self._remote: dict[tuple[str, str], RemoteVersion] = {}
+        self.aggregations = 0
+        """How often the aggregated form was made."""
         catalog.on_change(self._forget)
 
     def _forget(self) -> None:
@@ -222,6 +224,7 @@ class Discovery:
     def _aggregate(self, request: Request, prefix: str, media_type: str) -> Response:
         known = self._aggregated.get(f"{media_type} {prefix}")
         if known is None:
+            self.aggregations += 1
             made = self._aggregated_list(prefix)
             plain = orjson.dumps(made)
             body = plain

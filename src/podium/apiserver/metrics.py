@@ -26,6 +26,8 @@ _SLOW = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0
 REQUEST_BOUNDS = (0.005, 0.025, 0.05, 0.1, 0.2, *_SLOW)
 INDICATOR_BOUNDS = (0.05, 0.1, 0.2, *_SLOW)
 
+WATCH_LIST_BOUNDS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 8, 10, 15, 20, 30, 45, 60)
+
 _REQUEST = ("verb", "group", "version", "resource", "subresource", "scope", "component")
 _GROUP_RESOURCE = ("group", "resource")
 _GROUP_VERSION_RESOURCE = ("group", "version", "resource")
@@ -132,6 +134,12 @@ class ApiServerMetrics:
             "Requests whose connection broke while they were answered.",
             *_REQUEST[:-1],
         )
+        self.watch_lists = make.histogram(
+            "apiserver_watch_list_duration_seconds",
+            "Time until a watch that asked for a list has been sent all of it.",
+            WATCH_LIST_BOUNDS,
+            *(*_GROUP_VERSION_RESOURCE, "scope"),
+        )
         self.deprecated = make.gauge(
             "apiserver_requested_deprecated_apis",
             "1 for each deprecated API that somebody has asked for.",
@@ -236,6 +244,10 @@ class ApiServerMetrics:
 
     def _declare_aggregation(self) -> None:
         make = self.registry
+        self.aggregations = make.counter(
+            "aggregator_discovery_aggregation_count_total",
+            "How often the aggregated form of discovery was made anew.",
+        ).labels()
         self.unavailable = make.gauge(
             "aggregator_unavailable_apiservice", "1 for each APIService that is not available.", "name"
         )

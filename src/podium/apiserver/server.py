@@ -82,6 +82,7 @@ from podium.resources.flowcontrol.flowschemas import FLOWSCHEMAS
 from podium.resources.flowcontrol.prioritylevelconfigurations import PRIORITYLEVELCONFIGURATIONS
 from podium.resources.networking.ipaddresses import IPADDRESSES
 from podium.resources.networking.servicecidrs import SERVICECIDRS
+from podium.runtime.zpages import flagz, statusz
 from podium.store.protocol import Store, StoreError
 
 if TYPE_CHECKING:
@@ -139,6 +140,9 @@ class Limits:
     """Watches that do not say how long they last end between this and twice this."""
 
 
+_STATUS_PATHS = ("/healthz", "/livez", "/metrics", "/readyz", "/version")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What distinguishes one API server from another."""
@@ -167,6 +171,8 @@ class Config:
     feature_gates: FeatureGates | None = None
     """What `--feature-gates` says; None: all as the version has them."""
     runtime_config: RuntimeConfig = field(default_factory=RuntimeConfig)
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """The command line, for /flagz."""
 
     @property
     def minor(self) -> str:
@@ -651,6 +657,7 @@ class ApiServer:
             plain.add_handler(f"{PREFIX}dump_priority_levels", dumps.priority_levels, listed=False)
             plain.add_handler(f"{PREFIX}dump_queues", dumps.queues, listed=False)
             plain.add_handler(f"{PREFIX}dump_requests", dumps.requests, listed=False)
+        self._add_pages(plain)
         plain.add_handler("/metrics/slis", lambda _request: _figures(self.health_metrics.registry))
         issuer = self.registry.token_issuer
         if issuer is not None and issuer.discoverable:
@@ -661,6 +668,19 @@ class ApiServer:
                 JWKS, issuer.json_web_key_set, media_type=KEY_SET_TYPE, kept_s=KEYS_KEPT_S, routed=True
             )
         return plain
+
+    def _add_pages(self, plain: Plain) -> None:
+        """Serve what tells people about this process, as far as the gates let it."""
+        paths = [*_STATUS_PATHS]
+        pages = {
+            "Flagz": flagz("apiserver", self._config.flags),
+            "Statusz": statusz("apiserver", self._config.version, self._clock, lambda: paths),
+        }
+        for kind, page in pages.items():
+            gate = f"zpagesfeatures:Component{kind}"
+            if self.gates.knows(gate) and self.gates.enabled(gate):
+                paths.append(f"/{kind.lower()}")
+                plain.add_handler(paths[-1], page.answer)
 
     def _paths(self) -> list[str]:
         groups = []
@@ -699,6 +719,7 @@ class ApiServer:
         self.metrics.read_api_services(
             (one["metadata"]["name"], _is_available(one)) for one in self.reader.cached(APISERVICES).list()
         )
+        self.metrics.aggregations.value = self._discovery.aggregations
         state = self.metrics.state
         state.describe_build(self._version())
         state.describe_features(

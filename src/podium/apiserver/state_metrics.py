@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from podium.apiserver.cacher.root import EVENTS_KEPT_MAX
 from podium.base.metrics import Registry
+from podium.base.process_metrics import add_start_time
 
 _HOUR, _DAY = 3600.0, 86400.0
 _EXPIRATION_BOUNDS = (
@@ -161,6 +162,7 @@ class HealthMetrics:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
+        add_start_time(registry)
         self._last = registry.gauge(
             "kubernetes_healthcheck", "Whether a check last succeeded.", "name", "type"
         )

@@ -20,12 +20,11 @@ def add_process_metrics(registry: Registry) -> None:
     ).labels()
     resident = registry.gauge("process_resident_memory_bytes", "Resident memory, in bytes.").labels()
     virtual = registry.gauge("process_virtual_memory_bytes", "Virtual memory, in bytes.").labels()
-    started = registry.gauge("process_start_time_seconds", "Start of the process, in Unix time.").labels()
     files = registry.gauge("process_open_fds", "Open file descriptors.").labels()
     files_max = registry.gauge("process_max_fds", "Most file descriptors that may be open.").labels()
     python = registry.gauge("python_info", "The Python that runs this.", "implementation", "version")
     python.labels(platform.python_implementation(), platform.python_version()).set(1)
-    started.set(_start_time())
+    add_start_time(registry)
 
     def read() -> None:
         times = os.times()
@@ -41,6 +40,13 @@ def add_process_metrics(registry: Registry) -> None:
             resident.set(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
     registry.before_collection(read)
+
+
+def add_start_time(registry: Registry) -> None:
+    """Tell in `registry` when the process began."""
+    registry.gauge("process_start_time_seconds", "Start of the process, in Unix time.").labels().set(
+        _start_time()
+    )
 
 
 def _start_time() -> float:

@@ -239,6 +239,7 @@ async def _run(
         audit=audit,
         feature_gates=gates,
         runtime_config=runtime_config,
+        flags=log_flags.as_told(parser(), arguments),
     )
     store = await open_store(arguments)
     try:

@@ -46,7 +46,8 @@ def as_told(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> d
         name = next((option[2:] for option in reversed(action.option_strings) if option[:2] == "--"), "")
         if name and action.dest in vars(arguments) and action.dest != "unused_flags":
             value = getattr(arguments, action.dest)
-            told[name] = shown(value) if action.type is duration_s else _text(value)
+            is_duration = action.type is duration_s and value is not None
+            told[name] = shown(value) if is_duration else _text(value)
     return told
 
 

@@ -1,4 +1,4 @@
-"""/statusz and /flagz: how a process was started and what it is. Text for people, JSON for who asks for it.
+"""/statusz and /flagz: how a process was started and what it is. Text for people, JSON or YAML for who asks.
 
 Upstream: apiserver/pkg/server/statusz and flagz.
 """
@@ -14,10 +14,12 @@ import orjson
 
 from podium.base.clock import Clock, rfc3339
 from podium.base.http.message import Headers, Request, Response
+from podium.machinery.codec import yaml
 from podium.machinery.errors import NotAcceptable, Object
 
 GROUP = "config.k8s.io"
 _VERSIONS = ("v1beta1", "v1alpha1")
+_JSON, _YAML = "application/json", "application/yaml"
 _DEPRECATED = "v1alpha1"
 _HEADER = """
 {component} {page}
@@ -39,24 +41,26 @@ class ZPage:
 
     def answer(self, request: Request) -> Response:
         """Return what was asked for. Raises NotAcceptable."""
-        version = _wanted(request.headers.get("accept"), self.kind)
-        if version is None:
+        wanted = _wanted(request.headers.get("accept"), self.kind)
+        if wanted is None:
             page = self.kind.lower()
             text = _HEADER.format(component=self.component, page=page) + self.text()
             headers = Headers((("content-type", "text/plain; charset=utf-8"),))
             return Response(headers=headers, body=text.encode())
-        obj = {"kind": self.kind, "apiVersion": f"{GROUP}/{version}", "metadata": {"name": self.component}}
-        headers = Headers((("content-type", "application/json"),))
+        media_type, version = wanted
+        head = {"kind": self.kind, "apiVersion": f"{GROUP}/{version}", "metadata": {"name": self.component}}
+        obj = {**head, **self.fields()}
+        headers = Headers((("content-type", f"{media_type};g={GROUP};v={version};as={self.kind}"),))
         if version == _DEPRECATED:
             why = (
                 f"This version of the {self.kind.lower()} endpoint is deprecated. Please use a newer version."
             )
             headers.set("warning", f'299 - "{why}"')
-        return Response(headers=headers, body=orjson.dumps({**obj, **self.fields()}))
+        return Response(headers=headers, body=yaml.encode(obj) if media_type == _YAML else orjson.dumps(obj))
 
 
-def _wanted(accept: str, kind: str) -> str | None:
-    """Return the version of the object that is asked for; None for text."""
+def _wanted(accept: str, kind: str) -> tuple[str, str] | None:
+    """Return the media type and version of the object that is asked for; None for text."""
     if not accept.strip():
         return None
     for clause in accept.split(","):
@@ -65,11 +69,12 @@ def _wanted(accept: str, kind: str) -> str | None:
         if media in ("*/*", "text/*", "text/plain") and "as" not in wishes:
             return None
         version = wishes.get("v", "")
-        if media not in ("application/json", "application/*", "*/*") or version not in _VERSIONS:
+        if media not in (_JSON, _YAML, "application/*", "*/*") or version not in _VERSIONS:
             continue
         if wishes.get("g") == GROUP and wishes.get("as") == kind:
-            return version
-    raise NotAcceptable("only the following media types are accepted: application/json, text/plain")
+            return _YAML if media == _YAML else _JSON, version
+    taken = ", ".join((_JSON, _YAML, "text/plain"))
+    raise NotAcceptable(f"only the following media types are accepted: {taken}")
 
 
 def statusz(component: str, version: str, clock: Clock, paths: Callable[[], Iterable[str]]) -> ZPage:
@@ -82,7 +87,7 @@ def statusz(component: str, version: str, clock: Clock, paths: Callable[[], Iter
             "uptimeSeconds": _uptime_s(started, clock),
             "goVersion": f"python{platform.python_version()}",
             "binaryVersion": version,
-            "emulationVersion": version,
+            "emulationVersion": _minor(version),
             "paths": _folders(paths()),
         }
 
@@ -93,7 +98,7 @@ def statusz(component: str, version: str, clock: Clock, paths: Callable[[], Iter
             f"\nUp: {seconds // 3600} hr {seconds // 60 % 60:02} min {seconds % 60:02} sec"
             f"\nPython version: {platform.python_version()}"
             f"\nBinary version: {version}"
-            f"\nEmulation version: {version}"
+            f"\nEmulation version: {_minor(version)}"
             f"\nPaths: {' '.join(_folders(paths()))}\n"
         )
 
@@ -107,6 +112,10 @@ def flagz(component: str, flags: Mapping[str, str]) -> ZPage:
         return "".join(f"{name}: {flags[name]}\n" for name in sorted(flags))
 
     return ZPage(kind="Flagz", component=component, fields=lambda: {"flags": dict(flags)}, text=text)
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
 
 
 def _uptime_s(started: datetime, clock: Clock) -> int:

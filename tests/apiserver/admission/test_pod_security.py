@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
+from podium.apiserver.admission.metrics import AdmissionMetrics
 from podium.apiserver.admission.pod_security import PodSecurity
 from podium.apiserver.admission.pod_security_checks import evaluate
 from podium.apiserver.chain import User
+from podium.base.metrics import Registry
 from podium.machinery.errors import Invalid, Object
 from podium.resources.apps.deployments import DEPLOYMENTS
 from podium.resources.core.namespaces import NAMESPACES
@@ -287,6 +291,47 @@ def test_what_the_audit_mode_says() -> None:
     assert attributes.annotations["pod-security.kubernetes.io/enforce-policy"] == "baseline:latest"
     noted = attributes.annotations["pod-security.kubernetes.io/audit-violations"]
     assert noted.startswith('would violate PodSecurity "restricted:latest": ')
+
+
+class Counting:
+    """A host of which the plugin wants the figures alone."""
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self.metrics = AdmissionMetrics(self.registry)
+
+
+@pytest.mark.parametrize(
+    ("written", "who", "lines"),
+    [
+        (safe(), "alice", {'evaluations_total{decision="allow",policy_level="baseline",mode="enforce"} 1'}),
+        (
+            pod("p"),
+            "alice",
+            {
+                'evaluations_total{decision="allow",policy_level="baseline",mode="enforce"} 1',
+                'evaluations_total{decision="deny",policy_level="restricted",mode="audit"} 1',
+            },
+        ),
+        (
+            safe(hostNetwork=True),
+            "alice",
+            {'evaluations_total{decision="deny",policy_level="baseline",mode="enforce"} 1'},
+        ),
+        (safe(hostNetwork=True), "root", {"exemptions_total{} 1"}),
+    ],
+)
+def test_what_is_counted(written: Object, who: str, lines: set[str]) -> None:
+    reader, host = FakeReader(), Counting()
+    reader.put(NAMESPACES, {"metadata": {"name": "ns"}})
+    attributes = attributes_for(PODS, written, who=User(name=who))
+    attributes.host = cast(Any, host)
+    admit(PodSecurity(reader, CONFIGURED), attributes)
+    text = host.registry.text().decode()
+    for always in ('policy_version="latest",', 'request_operation="create",resource="pod",subresource=""'):
+        text = text.replace(always, "")
+    found = {line.replace(",}", "}") for line in text.splitlines() if line.startswith("pod_security_")}
+    assert found == {f"pod_security_{line}" for line in lines}
 
 
 def test_a_configuration_that_makes_no_sense() -> None:

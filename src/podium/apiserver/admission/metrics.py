@@ -39,6 +39,15 @@ class AdmissionMetrics:
             "Failures of admission webhooks that were passed over.",
             *("name", "type"),
         )
+        request = ("request_operation", "resource", "subresource")
+        self.pod_security = make.counter(
+            "pod_security_evaluations_total",
+            "Pods and templates held against a level of pod security, and what came of it.",
+            *("decision", "policy_level", "policy_version", "mode", *request),
+        )
+        self.pod_security_exemptions = make.counter(
+            "pod_security_exemptions_total", "Requests that are exempt from pod security.", *request
+        )
         self.condition_errors = make.counter(
             f"{prefix}_match_condition_evaluation_errors_total",
             "Match conditions that could not be evaluated.",

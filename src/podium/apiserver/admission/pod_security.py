@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from podium.apiserver.admission.metrics import AdmissionMetrics
 from podium.apiserver.admission.plugin import Plugin
 from podium.apiserver.admission.pod_security_checks import LEVELS, Violation, evaluate
 from podium.apiserver.admission.writes import concerns, refused
@@ -93,11 +94,17 @@ class PodSecurity(Plugin):
         if pod is None:
             return
         labels = self._labels(attributes)
-        if not labels or not _significant(pod, attributes.old_object) or self._is_exempt(attributes, pod):
+        if not _significant(pod, attributes.old_object):
+            return
+        if not labels:
+            _count(attributes, "allow", _PRIVILEGED, "enforce")
+            return
+        if self._is_exempt(attributes, pod):
             return
         enforced = standard(labels, "enforce")
         attributes.annotate(f"{PREFIX}enforce-policy", str(enforced))
         violations = evaluate(enforced.level, pod)
+        _count(attributes, "deny" if violations else "allow", enforced, "enforce")
         if violations:
             raise refused(attributes, f'violates PodSecurity "{enforced}": {_shown(violations)}')
         _warn(attributes, labels, pod)
@@ -126,6 +133,8 @@ class PodSecurity(Plugin):
         ):
             if name in exempt:
                 attributes.annotate(f"{PREFIX}exempt", what)
+                if (metrics := _metrics(attributes)) is not None:
+                    metrics.pod_security_exemptions.labels(*_request(attributes)).value += 1
                 return True
         return False
 
@@ -192,15 +201,37 @@ def label_errors(labels: Mapping[str, str]) -> list[FieldError]:
     return errors
 
 
+_PRIVILEGED = Standard()
+
+
+def _metrics(attributes: Attributes) -> AdmissionMetrics | None:
+    return attributes.host.metrics if attributes.host is not None else None
+
+
+def _request(attributes: Attributes) -> tuple[str, str, str]:
+    """Return the labels that tell what a request is about."""
+    kind = {"pods": "pod", "namespaces": "namespace"}.get(attributes.resource.plural, "controller")
+    return attributes.operation.lower(), kind, attributes.subresource
+
+
+def _count(attributes: Attributes, decision: str, policy: Standard, mode: str) -> None:
+    if (metrics := _metrics(attributes)) is not None:
+        version = "latest" if policy.level == "privileged" else policy.version
+        labels = (decision, policy.level, version, mode, *_request(attributes))
+        metrics.pod_security.labels(*labels).value += 1
+
+
 def _warn(attributes: Attributes, labels: Mapping[str, str], pod: Object) -> None:
     """Tell the client and the audit log what their modes have to say."""
     audited = standard(labels, "audit")
     if audited.level != "privileged" and (broken := evaluate(audited.level, pod)):
         text = f'would violate PodSecurity "{audited}": {_shown(broken)}'
         attributes.annotate(f"{PREFIX}audit-violations", text)
+        _count(attributes, "deny", audited, "audit")
     wanted = standard(labels, "warn")
     violations = evaluate(wanted.level, pod)
     if violations:
+        _count(attributes, "deny", wanted, "warn")
         attributes.warnings.append(f'would violate PodSecurity "{wanted}": {_shown(violations)}')
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from time import perf_counter
 
 from podium.apiserver.cacher.audience import Audience
 from podium.apiserver.cacher.cacher import TooHighRevision
@@ -41,6 +42,7 @@ async def watch(
     registry: Registry, call: Call, options: WatchOptions, rendering: Rendering, writer: StreamWriter
 ) -> None:
     """Serve one watch until its client leaves or its time is up."""
+    started = perf_counter()
     root = call.served.root
     if options.at_least_revision > registry.cacher.revision:
         try:
@@ -78,6 +80,9 @@ async def watch(
                 await writer.drain()
         watcher.go_live()
         call.initialised()
+        if metrics is not None and options.initial_events:
+            scope = "resource" if call.name else "namespace" if call.namespace else "cluster"
+            metrics.watch_lists.labels(*labels, scope).observe(perf_counter() - started)
         await _until_end(registry, options, watcher)
     except ConnectionError:
         pass
