@@ -113,7 +113,7 @@ def test_what_both_kinds_have(spec: Object, message: str) -> None:
         (
             {"validations": [{"expression": "true", "reason": "Why"}]},
             'spec.validations[0].reason: Unsupported value: "Why": supported values: "Forbidden", "Invalid", '
-            '"RequestEntityTooLarge", "Unauthorized"',
+            '"RequestEntityTooLarge"',
         ),
         (
             {"validations": [{"expression": "true", "messageExpression": "authorizer.path('/')"}]},

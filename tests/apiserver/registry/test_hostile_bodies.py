@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from podium.apiserver.registry.patch import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH
+from podium.machinery.codec import json
 from tests.apiserver.harness import Api, api
 
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
@@ -198,3 +199,11 @@ def test_pod_templates_have_a_generation(tmp_path: Path) -> None:
             assert changed["metadata"]["generation"] == 2
 
     asyncio.run(main())
+
+
+def test_owners_are_compared_in_time(tmp_path: Path) -> None:
+    """Looking for each among all before it took minutes, in which nobody else was served."""
+    owners = [{"apiVersion": "v1", "kind": "Pod", "name": f"p{n}", "uid": f"{n}"} for n in range(60_000)]
+    body = json.encode({"metadata": {"name": "b", "ownerReferences": [*owners, owners[0]]}})
+    (answer,) = answers(tmp_path, ("POST", CONFIGMAPS, body, "application/json"))
+    assert len(answer.body["metadata"]["ownerReferences"]) == 60_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import orjson
+
 from podium.apiserver.registry.call import Call
 from podium.machinery.errors import Object
 
@@ -24,13 +26,11 @@ def without_repeats(call: Call, obj: Object, *, admitted: bool = False) -> None:
     references = obj["metadata"].get("ownerReferences")
     if not references or len(references) == 1:
         return
-    kept: list[Object] = []
+    kept: dict[bytes, Object] = {}  # by all that they say: there may be many
     repeated: list[str] = []
     for reference in references:
-        if reference in kept:
+        if kept.setdefault(orjson.dumps(reference, option=orjson.OPT_SORT_KEYS), reference) is not reference:
             repeated.append(str(reference.get("uid") or ""))
-        else:
-            kept.append(reference)
     if repeated:
-        obj["metadata"]["ownerReferences"] = kept
+        obj["metadata"]["ownerReferences"] = list(kept.values())
         call.warn((_ADMITTED if admitted else _SENT) + ", ".join(repeated))

@@ -32,12 +32,12 @@ def validate_runtime_class(runtime_class: Object) -> Errors:
 
 def _repeated(tolerations: list[Object], path: str) -> Errors:
     errors: Errors = []
-    seen: list[tuple[object, ...]] = []
+    seen: set[tuple[object, ...]] = set()
     for index, toleration in enumerate(tolerations):
         key = tuple(toleration.get(name) or "" for name in ("key", "operator", "value", "effect"))
         if key in seen:
             errors.append(FieldError.duplicate(f"{path}[{index}]", toleration))
-        seen.append(key)
+        seen.add(key)
     return errors
 
 
