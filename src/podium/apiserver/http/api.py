@@ -16,8 +16,7 @@ from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.served import Served
 from podium.base.http.message import Request, Response
 from podium.base.tasks import in_task
-from podium.machinery.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, quoted
-from podium.machinery.validation import path_segment_errors
+from podium.machinery.errors import ApiError, MethodNotAllowed, NotFound
 
 Verb = Callable[[Registry, Call, Request], Awaitable[Response]]
 Special = Callable[[Registry, Call, Request, RequestInfo], Awaitable[Response]]
@@ -149,14 +148,6 @@ class Api:
                 response = await handler[0](self._registry, call, request, info)
             else:
                 response = await handler(self._registry, call, request)
-        except NotFound as error:
-            problems = path_segment_errors(info.name)
-            if problems:
-                why = f"Name parameter invalid: {quoted(info.name)}: {problems[0]}"
-                raise BadRequest(why) from None
-            if not call.warnings:
-                raise
-            response = failure(error, request, self._registry.media_types)
         except ApiError as error:
             if not call.warnings:
                 raise
