@@ -153,17 +153,6 @@ def test_what_does_not_get_ready_fails_and_is_rolled_back(helm: Helm) -> None:
     assert statuses == ["superseded", "failed", "deployed"]
 
 
-def test_a_field_that_somebody_else_has_set_is_a_conflict(helm: Helm) -> None:
-    helm("install", "web", str(CHART), "--no-hooks", "--set=replicas=1")
-    helm.cluster.kubectl("scale", "deploy", "web", "--replicas=0", "-n", helm.namespace)
-    upgrade = ("upgrade", "web", str(CHART), "--no-hooks", "--set=replicas=2")
-    failed = helm.run(*upgrade)
-    assert failed.returncode != 0
-    assert 'conflict with "kubectl" with subresource "scale"' in failed.stderr
-    helm(*upgrade, "--force-conflicts")
-    assert helm.get("deploy", "web")["spec"]["replicas"] == 2
-
-
 def test_somebody_elses_object_is_not_taken_over(helm: Helm) -> None:
     helm.cluster.kubectl("create", "cm", "web", "-n", helm.namespace)
     failed = helm.run("install", "web", str(CHART))
