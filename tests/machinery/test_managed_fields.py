@@ -84,6 +84,12 @@ CREATED: list[tuple[str, Schema, dict[str, Any], FieldSet | None]] = [
             }
         },
     ),
+    (
+        "references without a name",
+        POD,
+        {"spec": {"imagePullSecrets": [{"name": "a"}, {}]}},
+        {"f:spec": {"f:imagePullSecrets": {".": {}, 'k:{"name":"a"}': {}, 'k:{"name":""}': {}}}},
+    ),
     ("atomic structures", EVENT, {"involvedObject": {"kind": "Pod"}}, {"f:involvedObject": {}}),
     ("atomic lists", POD, {"spec": {"tolerations": [{"key": "a"}]}}, {"f:spec": {"f:tolerations": {}}}),
     (

@@ -264,3 +264,18 @@ def test_what_has_ended_goes_without_asking(tmp_path: Path, phase: str) -> None:
             assert (await evict(server))[0] == 201
 
     asyncio.run(main())
+
+
+def test_dry_runs_must_be_meant_alike(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            await put_pod(server)
+            eviction = {"metadata": {"name": "p"}, "deleteOptions": {"dryRun": ["x"]}}
+            code, answer = await server.call("POST", f"{PODS}/p/eviction?dryRun=All", eviction)
+            why = "Non-matching dry-run options in request and content: [All] and [x]"
+            assert (code, answer["message"]) == (500, why)
+            eviction["deleteOptions"] = {"dryRun": ["All"]}
+            assert (await server.call("POST", f"{PODS}/p/eviction?dryRun=All", eviction))[0] == 201
+            await server.ok("GET", f"{PODS}/p")
+
+    asyncio.run(main())

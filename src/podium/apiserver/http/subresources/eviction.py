@@ -62,6 +62,9 @@ async def evict(registry: Registry, call: Call, request: Request, info: RequestI
     attributes = await registry.admit(call, "CREATE", eviction)
     await registry.validate(attributes)
     dry_run = call.dry_run
+    if dry_run and wanted.get("dryRun") not in (None, [], ["All"]):
+        asked = " ".join(wanted["dryRun"])
+        raise PlainError(f"Non-matching dry-run options in request and content: [All] and [{asked}]")
     options = delete_options(request, wanted, call)
     call.dry_run = call.dry_run or dry_run
     if await _gone_unasked(registry, call, options):
