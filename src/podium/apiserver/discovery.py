@@ -94,7 +94,8 @@ class Discovery:
         if "//" in request.path:
             if parts[0] == "apis":
                 return not_found_page()
-            raise NotFound("the server could not find the requested resource", details={})
+            if "//" in request.path.rstrip("/"):
+                raise NotFound("the server could not find the requested resource", details={})
         if request.method not in ("GET", "HEAD", "DELETE", "PATCH") or (
             request.method != "GET" and (parts[0] == "api" or len(parts) > 2)
         ):

@@ -213,6 +213,8 @@ class Resource:
 
     selectable: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)
     """Field selectors beyond metadata.name and metadata.namespace: path -> value in the object."""
+    unselectable: str = ""
+    """What is said of other fields, `{}` for the field, where upstream has words of the kind's own."""
     hidden_annotations: tuple[str, ...] = ()
     """Annotations that tables and lists of metadata leave out: fields of upstream's under another name."""
     columns: tuple[Column, ...] = ()

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 import pytest
 
-from podium.base.http.message import query_of
+from podium.base.http.message import Headers, Request, query_of
+from podium.resources.core.persistentvolumeclaims import PERSISTENTVOLUMECLAIMS
+from podium.resources.discovery.endpointslices import ENDPOINTSLICES
 from tests.apiserver.harness import Api, api
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MAPS = "/api/v1/namespaces/default/configmaps"
 ONE = f"{MAPS}/a"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -84,6 +88,26 @@ def test_refusals(tmp_path: Path) -> None:
                 r'"\\" is not a known field selector: only "metadata.name", "metadata.namespace"',
             ),
             (f"/api/v1/watch{ONE.removeprefix('/api/v1')}?fieldSelector=metadata.name%3Db", 400, OTHER_NAME),
+            (
+                "/apis/batch/v1/jobs?fieldSelector=a%3Db",
+                400,
+                'field label "a" not supported for Job',
+            ),
+            (
+                "/apis/resource.k8s.io/v1/resourceslices?fieldSelector=a%3Db",
+                400,
+                "field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: a",
+            ),
+            (
+                "/apis/apps/v1/replicasets?fieldSelector=status.replicas%3D1",
+                400,
+                '"status.replicas" is not a known field selector: only "metadata.name", "metadata.namespace"',
+            ),
+            (
+                "/api/v1/namespaces?fieldSelector=metadata.namespace%3Da",
+                400,
+                "field label not supported: metadata.namespace",
+            ),
             (f"{MAPS}/..", 400, "Name parameter invalid: \"..\": may not be '..'"),
             (f"{MAPS}/a%25b", 400, "Name parameter invalid: \"a%b\": may not contain '%'"),
         ):
@@ -154,6 +178,7 @@ def test_an_error_has_no_other_form(tmp_path: Path) -> None:
         ("GET", "/openapi/v3/", 404),
         ("GET", "/api//v1", 404),
         ("GET", "/apis//", 404),
+        ("GET", "/api//", 200),
         ("GET", "/version/", 200),
         ("HEAD", "/", 200),
         ("HEAD", "/apis", 200),
@@ -173,6 +198,38 @@ def test_paths(method: str, path: str, status: int, tmp_path: Path) -> None:
         assert (await server.send(method, path)).status == status
 
     run(tmp_path, scenario)
+
+
+def test_a_description_that_is_known_is_not_sent_again(tmp_path: Path) -> None:
+    async def scenario(server: Api) -> None:
+        etag = (await server.send("GET", "/openapi/v3")).headers.get("etag")
+        for known, status in (
+            (etag, 304),
+            (f"W/{etag}", 304),
+            (f'"other", {etag}', 304),
+            ("*", 304),
+            (etag.strip('"'), 200),
+            ("", 200),
+        ):
+            headers = Headers([("if-none-match", known)])
+            request = Request(method="GET", target="/openapi/v3", headers=headers)
+            response = await server.server.handler(request)
+            assert response.status == status, known
+            assert bool(response.headers.get("content-type")) is (status == 200)
+
+    run(tmp_path, scenario)
+
+
+def test_cells_of_what_is_there_but_empty() -> None:
+    slice_ = {"metadata": {"name": "a"}, "ports": [{"name": ""}, {"port": 1, "name": "x"}, {}]}
+    claim = {"metadata": {"name": "a"}, "spec": {"volumeAttributesClassName": ""}}
+    for resource, obj, column, cell in (
+        (ENDPOINTSLICES, slice_, "Ports", ",1,*"),
+        (PERSISTENTVOLUMECLAIMS, claim, "VolumeAttributesClass", ""),
+        (PERSISTENTVOLUMECLAIMS, {**claim, "spec": {}}, "VolumeAttributesClass", "<unset>"),
+    ):
+        value = next(one.value for one in resource.columns if one.name == column)
+        assert value(obj, NOW) == cell
 
 
 def test_component_statuses_have_every_form_of_a_list(tmp_path: Path) -> None:

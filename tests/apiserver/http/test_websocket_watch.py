@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
+import pytest
 
 from podium.base.http import websocket
 from podium.base.http.client import HttpTransport
+from podium.base.http.message import HttpError
 from podium.base.http.server import Server
 from podium.machinery.codec import protobuf
 from podium.machinery.codec.protobuf_wire import fields
@@ -51,6 +53,21 @@ def test_events_are_messages(tmp_path: Path) -> None:
             await running.ok("DELETE", f"{MAPS}/before")
             assert await event(socket) == ("DELETED", "before")
             await socket.close()
+
+    asyncio.run(test())
+
+
+def test_the_subprotocol_of_the_client_is_confirmed(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with served(tmp_path) as (running, transport):
+            await running.ok("POST", MAPS, {"metadata": {"name": "a"}})
+            socket = await websocket.connect(transport, f"{MAPS}?watch=1", protocols=("its.own",))
+            assert socket.protocol == "its.own"
+            assert await event(socket) == ("ADDED", "a")
+            await socket.close()
+            with pytest.raises(HttpError) as refused:
+                await websocket.connect(transport, f"{MAPS}?watch=1", protocols=("one", "two"))
+            assert refused.value.status == 400
 
     asyncio.run(test())
 

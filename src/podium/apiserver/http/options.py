@@ -131,11 +131,15 @@ def _selection(served: Served, namespace: str, name: str, selectors: _Selectors)
 
 
 def _getter(served: Served, path: str) -> Callable[[Object], str] | None:
-    if path in ("metadata.name", "metadata.namespace"):
-        return None
     resource = served.resource
+    if path in ("metadata.name", "metadata.namespace"):
+        if path == "metadata.namespace" and resource.group_plural == "namespaces":
+            raise BadRequest(f"field label not supported: {path}")
+        return None
     getter = resource.selectable.get(path)
     if getter is None:
+        if resource.unselectable:
+            raise BadRequest(resource.unselectable.format(path))
         if resource.selectable or served.custom:
             raise BadRequest(f"field label not supported: {path}")
         raise BadRequest(

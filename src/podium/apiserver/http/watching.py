@@ -11,8 +11,8 @@ from podium.apiserver.http.representation import form_of
 from podium.apiserver.registry.call import Call
 from podium.apiserver.registry.registry import Registry
 from podium.apiserver.registry.watch import watch
-from podium.base.http.message import Headers, Request, Response, StreamWriter
-from podium.base.http.websocket import accept_headers, is_websocket
+from podium.base.http.message import Headers, HttpError, Request, Response, StreamWriter
+from podium.base.http.websocket import accept_headers, is_websocket, offered_protocols
 
 _NO_CACHE = ("cache-control", "no-cache, private")
 
@@ -34,7 +34,16 @@ async def watch_objects(registry: Registry, call: Call, request: Request) -> Res
     if is_websocket(request.headers):
         return Response(
             status=101,
-            headers=accept_headers(request),
+            headers=accept_headers(request, _protocol(request)),
             upgrade=lambda raw: websocket_watch.serve(raw, stream, form.message),
         )
     return Response(headers=Headers((_NO_CACHE, ("content-type", form.stream_type))), stream=stream)
+
+
+def _protocol(request: Request) -> str:
+    """Return the subprotocol that the client is told: the one it names, whatever that is. A watch has none of
+    its own, but browsers leave when theirs is not confirmed. Raises HttpError for several."""
+    named = offered_protocols(request.headers)
+    if len(named) > 1:
+        raise HttpError(400, "BadRequest", "a watch takes one subprotocol at most")
+    return named[0] if named else ""

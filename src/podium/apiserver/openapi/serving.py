@@ -133,7 +133,8 @@ class OpenApi:
         headers = Headers([("content-type", form.answered), ("vary", "Accept")])
         headers.add("etag", f'"{self._digest(name)}"')
         headers.add("cache-control", "no-cache, private")
-        if request.headers.get("if-none-match") == headers.get("etag"):
+        if _is_known(request, headers.get("etag")):
+            headers.remove("content-type")
             return Response(status=304, headers=headers)
         return await self._compressed(request, headers, name, "protobuf" if form.protobuf else "json")
 
@@ -174,7 +175,8 @@ class OpenApi:
                 ("vary", "Accept"),
             ]
         )
-        if request.headers.get("if-none-match") == etag:
+        if _is_known(request, etag):
+            headers.remove("content-type")
             return Response(status=304, headers=headers)
         return Response(headers=headers, body=body)
 
@@ -285,6 +287,12 @@ class OpenApi:
         for group, version in self._catalog.versions():
             names += [f"apis/{group}", f"apis/{group}/{version}"] if group else [f"api/{version}"]
         return sorted(set(names))
+
+
+def _is_known(request: Request, etag: str) -> bool:
+    """Tell whether the client has what `etag` names already."""
+    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match").split(",")]
+    return etag in known or "*" in known
 
 
 def _check_method(request: Request) -> None:

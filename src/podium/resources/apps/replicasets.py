@@ -21,7 +21,6 @@ from podium.resources.printing import (
     template_containers,
 )
 from podium.resources.scaling import selector_of_labels
-from podium.resources.selecting import number
 
 
 def _defaults(replica_set: Object) -> None:
@@ -67,7 +66,6 @@ REPLICASETS = Resource(
         *container_columns(template_containers),
         column("Selector", lambda obj: selector_text(spec(obj).get("selector")), wide=True),
     ),
-    selectable={"status.replicas": number("status.replicas")},
     warnings=deferred.warnings("core.warnings", "workload_warnings"),
     validate=deferred.check("apps.validation", "validate_replica_set"),
     validate_update=deferred.update_check("apps.validation", "validate_replica_set_update"),

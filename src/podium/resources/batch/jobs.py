@@ -157,6 +157,7 @@ JOBS = Resource(
         column("Selector", lambda obj: selector_text(spec(obj).get("selector")), wide=True),
     ),
     selectable={"status.successful": number("status.succeeded")},
+    unselectable='field label "{}" not supported for Job',
     warnings=deferred.warnings("warnings", "job_warnings"),
     validate=deferred.check("batch.validation", "validate_job"),
     validate_update=deferred.update_check("batch.validation", "validate_job_update"),

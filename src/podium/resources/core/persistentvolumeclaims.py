@@ -92,7 +92,7 @@ PERSISTENTVOLUMECLAIMS = Resource(
         column("Capacity", _capacity),
         column("Access Modes", _access_modes),
         column("StorageClass", storage_class),
-        column("VolumeAttributesClass", lambda obj: spec_of(obj).get("volumeAttributesClassName") or UNSET),
+        column("VolumeAttributesClass", lambda obj: spec_of(obj).get("volumeAttributesClassName", UNSET)),
         AGE,
         column("VolumeMode", lambda obj: spec_of(obj).get("volumeMode") or UNSET, wide=True),
     ),

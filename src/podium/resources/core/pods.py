@@ -56,6 +56,8 @@ _SELECTABLE = fields(
     "spec.host": field("spec.nodeName"),
     "spec.hostNetwork": flag("spec.hostNetwork"),
     "status.podIP": _ip,
+    # Upstream takes this one, and reads nothing.
+    "status.podIPs": lambda _pod: "",
 }
 
 

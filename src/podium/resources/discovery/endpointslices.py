@@ -43,8 +43,8 @@ def _drop_topology(new: Object, old: Object | None) -> None:
 def _ports(endpoint_slice: Object) -> str:
     texts = []
     for port in items(endpoint_slice, "ports"):
-        number = port.get("port")
-        texts.append(str(number) if number is not None else str(port.get("name") or "*"))
+        number, name = port.get("port"), port.get("name")
+        texts.append(str(number) if number is not None else "*" if name is None else name)
     return joined(texts) or UNSET
 
 

@@ -78,6 +78,7 @@ RESOURCESLICES = Resource(
     ),
     delete_returns_object=True,
     selectable=fields("spec.nodeName", "spec.driver"),
+    unselectable="field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {}",
     validate=deferred.check("resource.slice_validation", "validate_slice"),
     validate_update=deferred.update_check("resource.slice_validation", "validate_slice_update"),
 )
