@@ -214,7 +214,8 @@ def _sloppy_base64(text: str) -> str:
     try:
         data = binascii.a2b_base64(plain, strict_mode=True)
     except ValueError:
-        raise DecodeError(f"illegal base64 data at input byte {_base64_fault(text)}") from None
+        message = f"illegal base64 data at input byte {_base64_fault(text)}"
+        raise DecodeError(message, f"error decoding from json: {message}") from None
     return binascii.b2a_base64(data, newline=False).decode()
 
 

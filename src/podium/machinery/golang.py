@@ -39,18 +39,27 @@ def plain(value: Json) -> str:
             return str(value)
 
 
-def syntax(value: Json) -> str:
-    """Return a value that YAML was decoded to as `%#v` prints it: `[]interface {}{"a"}`."""
+def as_text(value: Json) -> str:
+    """Return a value as `%s` prints it, which is for text: `%!s(int64=1)`."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict | list):
+        return plain(value)
+    return "%!s(<nil>)" if value is None else f"%!s({type_name(value)}={plain(value)})"
+
+
+def syntax(value: Json, key_type: str = "interface {}") -> str:
+    """Return a value as `%#v` prints it: `[]interface {}{"a"}`. Maps that are made of YAML have any keys."""
     match value:
         case None:
             return "interface {}(nil)"
         case str():
             return json.dumps(value, ensure_ascii=False)
         case dict():
-            parts = (f"{syntax(key)}:{syntax(part)}" for key, part in sorted(value.items()))
-            return "map[interface {}]interface {}{" + ", ".join(parts) + "}"
+            parts = (f"{syntax(key)}:{syntax(part, key_type)}" for key, part in sorted(value.items()))
+            return f"map[{key_type}]interface {{}}{{" + ", ".join(parts) + "}"
         case list():
-            return "[]interface {}{" + ", ".join(map(syntax, value)) + "}"
+            return "[]interface {}{" + ", ".join(syntax(part, key_type) for part in value) + "}"
         case _:
             return plain(value)
 

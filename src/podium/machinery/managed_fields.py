@@ -200,8 +200,17 @@ def entries_to_start_with(new: Object, old: Object | None, subresource: str) -> 
     if sent and _are_valid(sent):
         if old is not None and sent == (old.get("metadata") or {}).get("managedFields"):
             return entries_of(old)
-        return in_order(sent)
+        if all(_is_field_set(fields_of(entry)) for entry in sent):
+            return in_order(sent)
     return entries_of(old)
+
+
+def _is_field_set(tree: Json) -> bool:
+    """Tell whether a client's `fieldsV1` can be read."""
+    return isinstance(tree, dict) and all(
+        (key == "." or key[:2] in ("f:", "k:", "v:", "i:")) and _is_field_set(below)
+        for key, below in tree.items()
+    )
 
 
 def _are_valid(entries: Json) -> bool:

@@ -26,6 +26,7 @@ APPLIED: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("remove an element", [{"op": "remove", "path": "/l/0"}], {**DOC, "l": [2, 3]}),
     ("remove from the end", [{"op": "remove", "path": "/l/-1"}], {**DOC, "l": [1, 2]}),
     ("replace", [{"op": "replace", "path": "/l/1", "value": 9}], {**DOC, "l": [1, 9, 3]}),
+    ("copy what is missing", [{"op": "copy", "path": "/n", "from": "/m"}], {**DOC, "n": None}),
     ("replace what is missing", [{"op": "replace", "path": "/n", "value": 9}], {**DOC, "n": 9}),
     (
         "escapes",

@@ -74,3 +74,7 @@ def test_neither_side_changes(target: dict[str, Any], patch: dict[str, Any]) -> 
 @given(_objects)
 def test_an_empty_patch_changes_nothing(target: dict[str, Any]) -> None:
     assert merge.apply(target, {}) == target
+
+
+def test_members_that_are_null_go_away_inside_lists_too() -> None:
+    assert merge.apply({"l": 1}, {"l": [{"a": None, "b": [None, {"c": None}]}]}) == {"l": [{"b": [None, {}]}]}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium.machinery.errors import BadRequest, Invalid, PlainError
+from podium.machinery.errors import BadRequest, PlainError
 from podium.machinery.meta import deep_copy, dig
 from podium.machinery.patch import strategic
 from podium.machinery.schema import Schema, Schemas
@@ -222,7 +222,26 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
         PlainError,
         "list element types are not identical: [[map[image:one name:c]] [c]]",
     ),
-    (pod(containers=[["c"]]), Invalid, "the server rejected our request due to an error in our request"),
+    (
+        pod(containers=[["c"]]),
+        PlainError,
+        "list element types are not identical: [[map[image:one name:c]] [[c]]]",
+    ),
+    (
+        pod(imagePullSecrets=[["c"]], **{"$setElementOrder/imagePullSecrets": []}),
+        PlainError,
+        "expected a map[string]interface {}, but received a []interface {}",
+    ),
+    (
+        pod(containers=[{"name": "c", "$patch": 1}]),
+        PlainError,
+        "unknown patch type: %!s(int64=1) in map: map[$patch:1 name:c]",
+    ),
+    (
+        pod(**{"$setElementOrder/foo": []}),
+        PlainError,
+        'unable to find api field in struct PodSpec for the json field "foo"',
+    ),
     (
         pod(containers=[{"$patch": "merge"}]),
         PlainError,

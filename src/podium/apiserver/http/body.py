@@ -129,6 +129,8 @@ def _unknown_format(registry: Registry) -> UnsupportedMediaType:
 
 def _decode_protobuf(registry: Registry, raw: bytes, schema: str, kind: str) -> Object:
     """Return what an envelope holds, read as the kind of `schema`; `_check_kind` compares what it says."""
+    if not raw:
+        raise json.unrecognized(kind, "empty data", raw)
     if not raw.startswith(protobuf.MAGIC):
         prefix = " ".join(str(byte) for byte in protobuf.MAGIC)
         why = f"provided data does not appear to be a protobuf message, expected prefix [{prefix}]"
@@ -194,7 +196,7 @@ def _other_home(registry: Registry, version: str, resource: Resource, kind: str)
 async def read_options(registry: Registry, request: Request, resource: Resource) -> Object | None:
     """Return the DeleteOptions in a body; None when there is none."""
     raw = await request.read_body()
-    if not raw.strip():
+    if not raw:
         return None
     type = media_type(request)
     if type not in registry.media_types:

@@ -25,10 +25,6 @@ async def apply(registry: Registry, call: Call, config: Config, *, force: bool) 
     if registry.entry(call.served, call.namespace, call.name) is None and not call.subresource:
         await registry.authorize_create(call)
         obj = _applied(registry, call, None, config, force=force)
-        uid = obj["metadata"].get("uid")
-        if uid:
-            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-            raise conflict(call, why)
         obj["metadata"].pop("resourceVersion", None)
         return await create(registry, call, obj, tracked=True)
 
@@ -104,16 +100,18 @@ def _applied(registry: Registry, call: Call, old: Object | None, config: Config,
     )
     config.complain(call)
     new: Object = deep_copy(result)
+    if old is None and (uid := (new.get("metadata") or {}).get("uid")):
+        why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        raise conflict(call, why)
     try:
         prune(registry, call, new, (), resource.schema)
     except DecodeError as error:
-        if "illegal base64" not in str(error):
-            raise BadRequest(str(error)) from None
-        gv = f"{resource.api_version}, Kind={resource.kind}"
-        shown = f"({call.namespace}/{call.name}; {gv})"
+        kind = f"{resource.group}/{resource.version}, Kind={resource.kind}"
+        name = (config.value.get("metadata") or {}).get("name") or ""
+        namespace = (config.value.get("metadata") or {}).get("namespace") or ""
         raise PlainError(
-            f"failed to convert new object {shown} to proper version: "
-            f"unable to convert unstructured object to {gv}: error decoding from json: {error}"
+            f"failed to convert new object ({namespace}/{name}; {kind}) to proper version: unable to convert "
+            f"unstructured object to {kind}: {error.conversion}"
         ) from None
     new["kind"], new["apiVersion"] = resource.kind, resource.api_version
     new.setdefault("metadata", {})

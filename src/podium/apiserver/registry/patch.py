@@ -38,25 +38,32 @@ async def patch(registry: Registry, call: Call, type: str, raw: bytes, *, force:
         if not read:  # That there is such an object is looked at before the patch is.
             read.append(decode_patch(call, type, raw))
         decoded, duplicates = read[0]
-        return patched(registry, call, type, old, decoded, duplicates)
+        try:
+            return patched(registry, call, type, old, decoded, duplicates)
+        except Invalid:
+            # The converter of strategic merge patches takes 3.0 for 3: looked for where it matters.
+            whole = strategic_patch.with_integers(decoded) if type == STRATEGIC_MERGE_PATCH else decoded
+            if whole is decoded:
+                raise
+            return patched(registry, call, type, old, whole, duplicates)
 
     return await modify(registry, call, transform)
 
 
 def decode_patch(call: Call, type: str, raw: bytes) -> tuple[Json, Sequence[str]]:
     """Return the patch in `raw`, and complaints about fields that it has twice. Raises `BadRequest`."""
+    lenient = call.field_validation == "Ignore"
     try:
         value = json.decode(raw)
     except json.JsonError as error:
-        bare = type == STRATEGIC_MERGE_PATCH or (type == JSON_PATCH and call.field_validation == "Ignore")
-        head = "" if bare else "error decoding patch: "
+        if type == MERGE_PATCH and lenient:
+            raise BadRequest("Invalid JSON Patch") from None
+        head = "" if type == STRATEGIC_MERGE_PATCH or lenient else "error decoding patch: "
         raise BadRequest(f"{head}{error}") from None
     if type != JSON_PATCH:
         return value, json_duplicates(call, raw, value)
-    if call.field_validation == "Ignore":
-        return value, ()
-    json_patch.check(value)
-    if not isinstance(value, list):
+    json_patch.check(value, lenient=lenient)
+    if lenient or not isinstance(value, list):
         return value, ()
     return value, [f"json patch {what}" for what in json_patch.complaints(raw, value)]
 

@@ -321,8 +321,12 @@ class _Scanner:
         while self._at < len(self._text) and self._text[self._at] in _SPACE:
             self._at += 1
 
+    def _char_or_end(self) -> str:
+        """Return the next character; the end is a blank to Go where that is as wrong as any."""
+        return self._text[self._at] if self._at < len(self._text) else " "
+
     def _unexpected(self, where: str) -> JsonError:
-        return JsonError(f"invalid character {_quoted(self._char())} {where}")
+        return JsonError(f"invalid character {_quoted(self._char_or_end())} {where}")
 
     def _scalar(self, first: str) -> None:
         match first:
@@ -346,42 +350,42 @@ class _Scanner:
         self._at += 1
 
     def _escape(self) -> None:
-        char = self._char()
+        char = self._char_or_end()
         if char not in 'bfnrt\\/"u':
             raise self._unexpected("in string escape code")
         self._at += 1
         if char == "u":
             for _ in range(4):
-                if self._char() not in "0123456789abcdefABCDEF":
+                if self._char_or_end() not in "0123456789abcdefABCDEF":
                     raise self._unexpected("in \\u hexadecimal character escape")
                 self._at += 1
 
     def _literal(self, word: str) -> None:
         self._at += 1
         for char in word[1:]:
-            if self._char() != char:
+            if self._char_or_end() != char:
                 raise self._unexpected(f"in literal {word} (expecting {_quoted(char)})")
             self._at += 1
 
     def _number(self) -> None:
-        if self._char() == "-":
+        if self._char_or_end() == "-":
             self._at += 1
-            if self._char() not in "0123456789":
+            if self._char_or_end() not in "0123456789":
                 raise self._unexpected("in numeric literal")
-        if self._char() == "0":
+        if self._char_or_end() == "0":
             self._at += 1
         else:
             self._digits()
         if self._text[self._at : self._at + 1] == ".":
             self._at += 1
-            if self._char() not in "0123456789":
+            if self._char_or_end() not in "0123456789":
                 raise self._unexpected("after decimal point in numeric literal")
             self._digits()
         if self._text[self._at : self._at + 1] in ("e", "E"):
             self._at += 1
-            if self._char() in "+-":
+            if self._char_or_end() in "+-":
                 self._at += 1
-            if self._char() not in "0123456789":
+            if self._char_or_end() not in "0123456789":
                 raise self._unexpected("in exponent of numeric literal")
             self._digits()
 

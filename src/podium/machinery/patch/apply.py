@@ -29,7 +29,7 @@ from podium.machinery.fieldset import (
     union,
     without_below,
 )
-from podium.machinery.golang import plain
+from podium.machinery.golang import plain, syntax
 from podium.machinery.schema import Schema
 from podium.machinery.shape import Shape
 
@@ -66,7 +66,7 @@ def apply(
     base = live if live is not None else schema.skeleton() if schema is not None else {}
     base = {**_without_managed_fields(base), "apiVersion": api_version, "kind": kind}
     request = _Apply(
-        base, config, shape, manager, subresource, api_version, of_paths(ignored), now, translate
+        base, config, shape, manager, subresource, api_version, tuple(map(tuple, ignored)), now, translate
     )
     try:
         conflicts = request.merge(request.entries_before(live, schema))
@@ -121,7 +121,7 @@ class _Apply:
         manager: str,
         subresource: str,
         api_version: str,
-        ignored: FieldSet,
+        ignored: tuple[tuple[str, ...], ...],
         now: datetime,
         translate: managed.Translate,
     ) -> None:
@@ -129,9 +129,10 @@ class _Apply:
         self._base = base
         self._config = config
         self._shape = shape
-        self._ignored = ignored
+        self._ignored_paths = ignored
+        self._ignored = of_paths(ignored)
         self._now = now
-        self._named = without_below(field_set(config, shape), ignored)
+        self._named = without_below(field_set(config, shape), self._ignored)
         """All that the configuration names, also what nobody owns, such as metadata.name."""
         fields = managed.strip_meta(self._named)
         self._mine = managed.new_entry(manager, "Apply", api_version, subresource, fields, None)
@@ -151,6 +152,7 @@ class _Apply:
             api_version=self._mine["apiVersion"],
             now=self._now,
             schema=schema,
+            ignored=self._ignored_paths,
         )
         entries = managed.entries_of(past)
         past["metadata"].pop("managedFields", None)
@@ -422,7 +424,8 @@ def _type_errors(value: Json, shape: Shape, path: str) -> list[str]:
         case "string" | "bytes":
             if isinstance(value, str):
                 return []
-            return [f"{path}: expected string, got &value.valueUnstructured{{Value:{plain(value)}}}"]
+            shown = syntax(value, "string")
+            return [f"{path}: expected string, got &value.valueUnstructured{{Value:{shown}}}"]
         case "bool":
             if isinstance(value, bool):
                 return []

@@ -47,14 +47,10 @@ def apply(obj: Object, patch: Json) -> Object:
     """
     if patch is None:
         return obj
-    if not isinstance(patch, list):
-        raise _mistyped(patch, _LIST)
-    for operation in patch:
-        if operation is not None and not isinstance(operation, dict):
-            raise _mistyped(operation, _OPERATION)
+    _check_containers(patch, lenient=False)
     if len(patch) > OPERATIONS_MAX:
         raise TooLarge(
-            "Request entity is too large: The allowed maximum operations in a JSON patch is "
+            "Request entity too large: The allowed maximum operations in a JSON patch is "
             f"{OPERATIONS_MAX}, got {len(patch)}"
         )
     document = _Document(obj)
@@ -73,26 +69,34 @@ def _refused(error: type[Invalid]) -> Invalid:
     return error("the server rejected our request due to an error in our request", details={})
 
 
-_LIST, _OPERATION = "value of type []handlers.jsonPatchOp", "value of type handlers.jsonPatchOp"
-_TEXTS = ("op", "path", "from")
-
-
-def check(patch: Json) -> None:
-    """Raise BadRequest for what is no list of operations, or has no text where text belongs."""
+def check(patch: Json, *, lenient: bool = False) -> None:
+    """Raise BadRequest for what is no list of operations. Upstream asks less of them when `lenient`, and in
+    other words."""
     if patch is None:
         return
+    _check_containers(patch, lenient=lenient)
+    if lenient:
+        return
+    for operation in patch:
+        for name in ("op", "path", "from"):
+            value = operation.get(name) if operation is not None else None
+            if value is not None and not isinstance(value, str):
+                what = f"{found_kind(value)} into Go struct field jsonPatchOp.{name} of type string"
+                raise BadRequest(f"error decoding patch: json: cannot unmarshal {what}")
+
+
+def _check_containers(patch: Json, *, lenient: bool) -> None:
     if not isinstance(patch, list):
-        raise _mistyped(patch, _LIST)
+        raise _undecodable(patch, "jsonpatch.Patch" if lenient else "[]handlers.jsonPatchOp", lenient)
     for operation in patch:
         if operation is not None and not isinstance(operation, dict):
-            raise _mistyped(operation, _OPERATION)
-        for name, value in (operation or {}).items():
-            if name in _TEXTS and not (value is None or isinstance(value, str)):
-                raise _mistyped(value, f"struct field jsonPatchOp.{name} of type string")
+            go_type = "jsonpatch.Operation" if lenient else "handlers.jsonPatchOp"
+            raise _undecodable(operation, go_type, lenient)
 
 
-def _mistyped(value: Json, where: str) -> BadRequest:
-    return BadRequest(f"error decoding patch: json: cannot unmarshal {found_kind(value)} into Go {where}")
+def _undecodable(value: Json, go_type: str, lenient: bool) -> BadRequest:
+    head = "" if lenient else "error decoding patch: "
+    return BadRequest(f"{head}json: cannot unmarshal {found_kind(value)} into Go value of type {go_type}")
 
 
 _MEMBERS = ("op", "path", "from", "value")
@@ -133,7 +137,9 @@ class _Document:
         self.may_be_deeper = False
         """A container has come to where it was not before."""
 
-    def perform(self, operation: Object) -> None:
+    def perform(self, operation: Object | None) -> None:
+        if operation is None:
+            raise _Failed
         path, source = operation.get("path"), operation.get("from")
         match operation.get("op"):
             case "add":
@@ -257,9 +263,11 @@ def _index(text: str, size: int) -> int:
 
 
 def _same(left: Json, right: Json) -> bool:
-    """Compare as JSON: True is not 1."""
+    """Compare as JSON text: True is not 1, and 1.0 is not either."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
+    if isinstance(left, float) is not isinstance(right, float):
+        return False
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):

@@ -9,6 +9,8 @@ from podium.machinery.golang import found_kind
 def apply(obj: Object, patch: Json) -> Object:
     """Return `obj` with `patch` merged in; both stay as they are, and unchanged parts are shared.
 
+    Unlike the RFC, nulls go away inside lists, too, but for those that are elements.
+
     Raises BadRequest when the patch is no object.
     """
     if patch is None:
@@ -28,6 +30,15 @@ def _merged(target: Json, patch: Object) -> Object:
             result.pop(key, None)
         elif isinstance(value, dict):
             result[key] = _merged(result.get(key), value)
+        elif isinstance(value, list):
+            result[key] = _without_nulls(value)
         else:
             result[key] = value
     return result
+
+
+def _without_nulls(value: Json) -> Json:
+    """Return a value of the patch without members that are null: upstream's library takes them out."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
+    return [_without_nulls(part) for part in value] if isinstance(value, list) else value

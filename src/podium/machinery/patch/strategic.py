@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import orjson
 
 from podium.machinery.errors import ApiError, BadRequest, Invalid, Json, Object, PlainError
-from podium.machinery.golang import found_kind, plain, type_name
+from podium.machinery.golang import as_text, found_kind, plain, type_name
 from podium.machinery.schema import Schema
 from podium.machinery.shape import Field, Shape
 
@@ -38,6 +38,19 @@ def apply(obj: Object, patch: Json, schema: Schema) -> Object:
             f"json: cannot unmarshal {found_kind(patch)} into Go value of type map[string]interface {{}}"
         )
     return _merged_map(obj, patch, schema.shape)
+
+
+def with_integers(patch: Json) -> Json:
+    """Return `patch` with floats that are whole as integers; itself when there are none."""
+    if isinstance(patch, float):
+        return int(patch) if patch.is_integer() and abs(patch) < 2**63 else patch
+    if isinstance(patch, dict):
+        made = {key: with_integers(part) for key, part in patch.items()}
+        return made if any(made[key] is not part for key, part in patch.items()) else patch
+    if isinstance(patch, list):
+        parts = [with_integers(part) for part in patch]
+        return parts if any(one is not other for one, other in zip(parts, patch, strict=True)) else patch
+    return patch
 
 
 def _merged_map(original: Object, patch: Object, shape: Shape) -> Object:
@@ -69,7 +82,7 @@ def _by_directive(directive: Json, patch: Object) -> Object:
 
 
 def _unknown_directive(directive: Json, patch: Object) -> ApiError:
-    return PlainError(f"unknown patch type: {plain(directive)} in map: {plain(patch)}")
+    return PlainError(f"unknown patch type: {as_text(directive)} in map: {plain(patch)}")
 
 
 def _merge_field(result: Object, key: str, value: Json, shape: Shape) -> None:
@@ -173,9 +186,9 @@ def _apply_orders(result: Object, patch: Object, shape: Shape) -> frozenset[str]
                 raise PlainError(f"expected a []interface {{}}, but received a {type_name(value)}")
         if key in patch and changes is None:
             raise PlainError("expected a []interface {}, but received a %!s(<nil>)")
+        field = _field(shape, key)
         if before is None and changes is None:
             continue
-        field = _field(shape, key)
         _check_order(changes or [], order, field.merge_key)
         if changes is None:
             merged = before or []
@@ -227,10 +240,10 @@ def _merged_list(original: list[Json], changes: list[Json], field: Field) -> lis
 def _holds_maps(*lists: list[Json]) -> bool:
     """Tell whether the elements are maps. Raises when they are mixed, or lists themselves."""
     kinds = {type_name(value) for values in lists for value in values}
-    if "[]interface {}" in kinds:
-        raise Invalid("the server rejected our request due to an error in our request", details={})
     if len(kinds) > 1:
         raise PlainError(f"list element types are not identical: {plain(list(lists))}")
+    if "[]interface {}" in kinds:
+        raise Invalid("the server rejected our request due to an error in our request", details={})
     return kinds == {"map[string]interface {}"}
 
 
@@ -269,8 +282,9 @@ def _merged_elements(original: list[Json], changes: list[Json], key: str, elemen
         if index is not None:
             merged[index] = _merged_map(merged[index], change, element)
         else:
+            # As it is: what looks like a directive in it will be an unknown field.
             places[token] = len(merged)
-            merged.append(_without_directives(change))
+            merged.append(change)
     return merged
 
 
