@@ -275,7 +275,7 @@ def test_a_plugin_that_talks_nonsense(status: bytes, encrypted: bytes, tmp_path:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"\xff", "proto: an integer does not end"),
+        (b"\xff", "proto: unexpected EOF"),
         (b"", "encrypted data is empty"),
         (encode(b"x", b""), "encrypted DEK source is empty"),
         (encode(b"x", Source(key_id="k", encrypted=bytes(1025)).encode()), "exceeds the max size of 1024"),

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from podium.machinery.codec import protobuf
 from tests.apiserver.harness import api
 
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
@@ -31,6 +32,7 @@ DEPLOYMENT = {
         },
     },
 }
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 HEAD = "apiVersion: v1\nkind: ConfigMap\n"
 
 
@@ -316,6 +318,25 @@ ROWS = [
         b" ",
         400,
         "unexpected end of JSON input",
+    ),
+    Asked("an empty envelope", "DELETE", A, PROTOBUF, b"k8s\x00", 400, "empty body"),
+    Asked(
+        "half an envelope",
+        "PUT",
+        A,
+        PROTOBUF,
+        b"k8s\x00\n",
+        400,
+        "(must be of type ConfigMap): unexpected EOF (6b3",
+    ),
+    Asked(
+        "half an object",
+        "PUT",
+        A,
+        PROTOBUF,
+        protobuf.wrap("v1", "ConfigMap", b"\x0a\x05"),
+        400,
+        'ConfigMap in version "v1" cannot be handled as a ConfigMap: unexpected EOF',
     ),
     Asked("reviews have no names", "POST", "/apis/authentication.k8s.io/v1/tokenreviews/x", JSON, {}, 404),
     Asked("nothing is below a subresource", "GET", "/api/v1/namespaces/default/status/x", JSON, None, 404),

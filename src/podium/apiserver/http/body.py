@@ -129,24 +129,43 @@ def _unknown_format(registry: Registry) -> UnsupportedMediaType:
 
 def _decode_protobuf(registry: Registry, raw: bytes, schema: str, kind: str) -> Object:
     """Return what an envelope holds, read as the kind of `schema`; `_check_kind` compares what it says."""
-    if not raw:
-        raise json.unrecognized(kind, "empty data", raw)
-    if not raw.startswith(protobuf.MAGIC):
-        prefix = " ".join(str(byte) for byte in protobuf.MAGIC)
-        why = f"provided data does not appear to be a protobuf message, expected prefix [{prefix}]"
-        raise json.unrecognized(kind, why, raw)
     try:
-        envelope = protobuf.unwrap(raw)
+        envelope = _unwrapped(raw)
+    except protobuf.Malformed as error:
+        raise json.unrecognized(kind, str(error), raw) from None
+    try:
         return {
             "apiVersion": envelope.api_version,
             "kind": envelope.kind,
             **protobuf.decode(schema, envelope.raw),
         }
     except protobuf.Malformed as error:
-        raise BadRequest(f"the body is no protobuf message of its kind: {error}") from None
+        version = envelope.api_version.rpartition("/")[2]
+        raise cannot_be_handled(envelope.kind or kind, version, kind, str(error)) from None
     except LookupError:
         # Custom resources, for one, have no protobuf form.
         raise _unknown_format(registry) from None
+
+
+def _unwrapped(raw: bytes) -> protobuf.Unknown:
+    """Open an envelope. Raises Malformed in upstream's words."""
+    if not raw:
+        raise protobuf.Malformed("empty data")
+    if not raw.startswith(protobuf.MAGIC):
+        prefix = " ".join(str(byte) for byte in protobuf.MAGIC)
+        why = f"provided data does not appear to be a protobuf message, expected prefix [{prefix}]"
+        raise protobuf.Malformed(why)
+    if raw == protobuf.MAGIC:
+        raise protobuf.Malformed("empty body")
+    return protobuf.unwrap(raw)
+
+
+def _protobuf_options(raw: bytes) -> Object:
+    envelope = _unwrapped(raw)
+    said = {"apiVersion": envelope.api_version, "kind": envelope.kind}
+    if envelope.kind not in ("", "DeleteOptions"):
+        return said
+    return {**said, **protobuf.decode(_DELETE_OPTIONS, envelope.raw)}
 
 
 def _check_kind(registry: Registry, call: Call, obj: Object, kind: str, api_version: str) -> None:
@@ -203,15 +222,17 @@ async def read_options(registry: Registry, request: Request, resource: Resource)
         raise _unknown_format(registry)
     try:
         if type == PROTOBUF:
-            obj = _decode_protobuf(registry, raw, _DELETE_OPTIONS, "DeleteOptions")
+            obj = _protobuf_options(raw)
         elif type == CBOR:
             obj = decode_cbor(raw, "DeleteOptions")
         else:
             obj = json.decode(raw) if type == JSON else yaml.decode(raw)
     except json.JsonError as error:
         raise BadRequest(f"couldn't get version/kind; json parse error: {error}") from None
-    except yaml.YamlError as error:
+    except protobuf.Malformed as error:
         raise BadRequest(str(error)) from None
+    except yaml.YamlError as error:
+        raise BadRequest(error.reason) from None
     if not isinstance(obj, dict):
         raise BadRequest(
             f"couldn't get version/kind; json parse error: json: cannot unmarshal {found_kind(obj)} into Go "

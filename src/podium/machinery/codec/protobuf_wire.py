@@ -15,6 +15,10 @@ class Malformed(ValueError):
     """Bytes that are no message of the expected kind."""
 
 
+ENDS_EARLY = "unexpected EOF"
+"""Upstream's words for a message that ends within one of its parts."""
+
+
 def varint(data: bytes, position: int, end: int) -> tuple[int, int]:
     """Return the integer at `position` and where it ends. Raises Malformed."""
     value = shift = 0
@@ -24,7 +28,7 @@ def varint(data: bytes, position: int, end: int) -> tuple[int, int]:
         if byte < 0x80:
             return value & 0xFFFFFFFFFFFFFFFF, index + 1
         shift += 7
-    raise Malformed("an integer does not end")
+    raise Malformed(ENDS_EARLY)
 
 
 def fields(data: bytes, position: int, end: int) -> Iterator[tuple[int, int, int | bytes]]:
@@ -50,7 +54,7 @@ def fields(data: bytes, position: int, end: int) -> Iterator[tuple[int, int, int
         else:
             raise Malformed(f"field {number} has wire type {wire}")
         if length > end - position:
-            raise Malformed(f"field {number} ends behind its message")
+            raise Malformed(ENDS_EARLY)
         yield number, wire, data[position : position + length]
         position += length
 
