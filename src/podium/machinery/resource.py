@@ -207,7 +207,8 @@ class Resource:
     terminating: bool = False
     """The resource itself is going away: nothing can be created any more."""
     default_propagation: str = "Background"
-    """What becomes of dependents when the deleter does not say: Background or Orphan."""
+    """What becomes of dependents when the deleter does not say: Background or Orphan. With Unsupported there
+    are none, and what the deleter says does not matter."""
     grace_period_s: Callable[[Object], int | None] | None = None
     """Return the object's own graceful-deletion period; None as function or result: deletion is immediate."""
 

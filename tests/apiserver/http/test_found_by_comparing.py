@@ -364,6 +364,33 @@ def test_requests(tmp_path: Path) -> None:
     assert asyncio.run(main()) == []
 
 
+def test_an_event_has_no_dependents_to_orphan(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            events = "/api/v1/namespaces/default/events"
+            event = {"metadata": {"name": "e"}, "involvedObject": {"namespace": "default"}}
+            await server.ok("POST", events, event)
+            status = await server.ok("DELETE", f"{events}/e", {"propagationPolicy": "Orphan"})
+            assert status["details"]["name"] == "e"
+            assert (await server.call("GET", f"{events}/e"))[0] == 404
+
+    asyncio.run(main())
+
+
+def test_a_daemon_set_keeps_the_generation_of_its_template(tmp_path: Path) -> None:
+    """Whoever writes the status may write all other annotations."""
+
+    async def main() -> None:
+        async with api(tmp_path) as server:
+            sets = "/apis/apps/v1/namespaces/default/daemonsets"
+            made = await server.ok("POST", sets, DEPLOYMENT)
+            patch = [{"op": "add", "path": "/metadata/annotations", "value": {"a": "b"}}]
+            changed = await server.ok("PATCH", f"{sets}/d/status", patch, type=JSON_PATCH)
+            assert changed["metadata"]["annotations"] == {"a": "b", **made["metadata"]["annotations"]}
+
+    asyncio.run(main())
+
+
 def test_who_owns_replicas_after_writes_of_a_scale(tmp_path: Path) -> None:
     """Upstream writes no times for them, and nobody owns a zero."""
 

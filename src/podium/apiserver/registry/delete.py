@@ -229,6 +229,8 @@ def finalizers_for(resource: Resource, current: list[str], options: DeleteOption
 
 
 def _wanted_finalizer(resource: Resource, current: list[str], options: DeleteOptions) -> str:
+    if resource.default_propagation == "Unsupported":
+        return ""
     if options.orphan_dependents is not None:
         return ORPHAN if options.orphan_dependents else ""
     if options.propagation is not None:

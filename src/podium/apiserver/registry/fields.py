@@ -25,6 +25,7 @@ _NOT_STATUS_OF: Mapping[str, tuple[tuple[str, ...], ...]] = {
 """What of the metadata the status of some kinds cannot set, by group and plural."""
 _NO_METADATA_BY_STATUS = frozenset(
     (
+        "apiservices.apiregistration.k8s.io",
         "devicetaintrules.resource.k8s.io",
         "flowschemas.flowcontrol.apiserver.k8s.io",
         "podgroups.scheduling.k8s.io",

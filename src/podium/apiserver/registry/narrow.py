@@ -9,6 +9,7 @@ from podium.apiserver.registry.special.claim_status import drop_deallocated
 from podium.base.clock import Clock, rfc3339
 from podium.machinery.errors import FieldError, Object
 from podium.machinery.validation import qualified_name_errors
+from podium.resources.apps.daemonsets import TEMPLATE_GENERATION
 
 Narrow = Callable[[Object, Object, Clock], None]
 """(new, old, clock): take back, in place, everything that `new` may not change."""
@@ -37,6 +38,17 @@ def narrow_to_custom_status(new: Object, old: Object, clock: Clock) -> None:
 def _narrow_to_deployment_status(new: Object, old: Object, clock: Clock) -> None:
     narrow_to_status(new, old, clock)
     _carry(new["metadata"], old["metadata"], "labels")
+
+
+def _narrow_to_daemon_set_status(new: Object, old: Object, clock: Clock) -> None:
+    """daemonsets/status: the status; the template's generation is no part of it, though an annotation."""
+    narrow_to_status(new, old, clock)
+    was = (old["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION)
+    if was is not None:
+        new["metadata"]["annotations"] = {
+            **(new["metadata"].get("annotations") or {}),
+            TEMPLATE_GENERATION: was,
+        }
 
 
 def _narrow_to_phase(new: Object, old: Object, clock: Clock) -> None:
@@ -225,6 +237,7 @@ NARROW: Mapping[tuple[str, str], Narrow] = {
     ("nodes", "status"): _narrow_to_node_status,
     ("pods", "status"): _narrow_to_pod_status,
     ("deployments.apps", "status"): _narrow_to_deployment_status,
+    ("daemonsets.apps", "status"): _narrow_to_daemon_set_status,
     ("persistentvolumes", "status"): _narrow_to_phase,
     ("resourceclaims.resource.k8s.io", "status"): _narrow_to_claim_status,
     **{(name, "status"): narrow_to_status_alone for name in _STATUS_ALONE},

@@ -340,6 +340,10 @@ def conflict(call: Call, why: str) -> Conflict:
 def failed_precondition(call: Call, wanted: str, actual: str, what: str = "UID") -> Conflict:
     """Return the conflict of a write that asks for another object, or another state of it, than there is."""
     key = call.served.root.prefix + call.served.key(call.namespace, call.name)
+    if call.dry_run:
+        key = key.removeprefix(
+            "/registry"
+        )  # Upstream's dry runs do not get as far as where it is put in front.
     return conflict(
         call,
         f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "

@@ -52,6 +52,7 @@ EVENTS = Resource(
     kind="Event",
     core_finalizers=False,
     compares_metadata=False,
+    default_propagation="Unsupported",
     plural="events",
     namespaced=True,
     short_names=("ev",),
