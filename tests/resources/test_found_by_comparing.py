@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from podium.machinery.errors import Object
+from podium.machinery.errors import FieldError, Object
 from podium.machinery.resource import Resource
 from podium.machinery.validation import validate_object_meta
 from podium.resources.admissionregistration.mutatingadmissionpolicybindings import (
@@ -461,3 +461,10 @@ def test_what_a_workload_has_is_not_looked_at_again() -> None:
     assert faults(WORKLOADS, workload, workload) == []
     refused = ["spec.controllerRef: Invalid value: null: field is immutable"]
     assert faults(WORKLOADS, controlled, workload) == refused
+
+
+def test_maps_in_a_refusal_are_sorted_and_structures_are_not() -> None:
+    value = {"matchLabels": {"b": "1", "a": "2"}, "matchExpressions": [{"key": "k", "operator": "Exists"}]}
+    shown = '{"matchLabels":{"a":"2","b":"1"},"matchExpressions":[{"key":"k","operator":"Exists"}]}'
+    error = FieldError.invalid("spec.selector", value, "field is immutable")
+    assert error.message == f"Invalid value: {shown}: field is immutable"

@@ -107,7 +107,18 @@ def shown(value: Json) -> str:
 
 def _as_json(value: Json) -> str:
     """Return `value` as in a field error where upstream's type has a name, as most with few values do."""
-    return orjson.dumps(value).decode()
+    return orjson.dumps(_with_sorted_maps(value)).decode()
+
+
+_MAPS = frozenset(("annotations", "labels", "limits", "matchLabels", "nodeSelector", "requests"))
+"""Fields that are maps wherever they occur: Go prints those by key, and structures as they are declared."""
+
+
+def _with_sorted_maps(value: Json, name: str = "") -> Json:
+    if isinstance(value, dict):
+        items = sorted(value.items()) if name in _MAPS else value.items()
+        return {key: _with_sorted_maps(part, key) for key, part in items}
+    return [_with_sorted_maps(part) for part in value] if isinstance(value, list) else value
 
 
 _ESCAPES = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v"} | {
