@@ -121,6 +121,20 @@ def test_whether_there_is_such_a_method_is_for_the_handler_to_say(tls: bool, met
     assert answer.count(b"HTTP/1.1 405 ") == 2
 
 
+@WIRES
+@LOOPS
+def test_a_large_body_that_comes_at_once_is_not_the_last_thing_read(tls: bool, uv: bool) -> None:
+    async def main() -> list[int]:
+        async with serving(echo, tls=tls) as server, peer_of(server) as peer:
+            statuses = []
+            for size in (100_000, 5, 200_000, 5):
+                await peer.send(post(b"Content-Length: %d" % size, body=b"x" * size))
+                statuses.append((await peer.answer())[0])
+            return statuses
+
+    assert run(main(), uv=uv) == [200] * 4
+
+
 FOLLOWED_BY_NOISE = {
     "a request": (b"DELETE /a HTTP/1.1\r\nHost: a\r\n\r\n", [("DELETE", "/a")]),
     "a body": (

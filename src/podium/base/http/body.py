@@ -60,6 +60,10 @@ class Body:
 
     def finish(self) -> None:
         self.complete = True
+        if self._paused:
+            # All of it came at once, and nobody will ask for more: what follows has to be read.
+            self._paused = False
+            self._connection.resume_reading()
         self._wake()
 
     @property
