@@ -125,7 +125,10 @@ def test_large_json_is_read_without_its_lines(monkeypatch: pytest.MonkeyPatch) -
         (b"- a\n", ["<stdin>: what begins in line 1 is no object with apiVersion and kind"], True),
         (
             b"---\n# {{\n{{ if .x }}\n",
-            ["<stdin>: the document from line 3 on is no YAML: invalid map key"],
+            [
+                "<stdin>: the document from line 3 on is no YAML: "
+                'invalid map key: map[interface {}]interface {}{"if .x":interface {}(nil)}'
+            ],
             True,
         ),
         (b"\x00\xff\xfe", None, True),

@@ -270,7 +270,11 @@ def test_metrics_of_all_other_kinds(cluster: Cluster) -> None:
     assert [m["type"] for m in status["currentMetrics"]] == ["Pods", "Object", "External"]
     assert status["currentMetrics"][0]["pods"]["current"] == {"averageValue": "9"}
     assert status["currentMetrics"][1]["object"]["current"] == {"value": "105"}
-    assert status["currentMetrics"][2]["external"]["current"] == {"averageValue": "30"}
+    # Over the replicas there were when it was looked at: one, or the three of the next look.
+    assert status["currentMetrics"][2]["external"]["current"] in (
+        {"averageValue": "30"},
+        {"averageValue": "10"},
+    )
 
 
 def test_a_target_without_scale(cluster: Cluster) -> None:

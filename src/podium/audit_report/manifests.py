@@ -10,7 +10,7 @@ from pathlib import Path
 from podium.audit_report.context import key_of, scopes
 from podium.audit_report.finding import Lines, Loaded, Origin, Source
 from podium.audit_report.workloads import as_object
-from podium.machinery.codec import yaml
+from podium.machinery.codec import json, yaml
 from podium.machinery.errors import Json, Object
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -109,15 +109,22 @@ def _decoded(document: bytes) -> list[tuple[Json, object]]:
     """
     is_json = document.lstrip()[:1] in (b"{", b"[")
     if is_json and len(document) > LINES_OF_JSON_BYTES_MAX:
-        return [(yaml.decode(document), None)]
+        return [(_json_or_yaml(document), None)]
     try:
         # JSON may be indented by tabs, YAML may not; in strings of JSON there are none.
         return list(yaml.documents(document.replace(b"\t", b" ") if is_json else document))
     except yaml.YamlError:
         # JSON writes some characters as pairs of surrogates, which YAML does not know.
         if is_json:
-            return [(yaml.decode(document), None)]
+            return [(_json_or_yaml(document), None)]
         raise
+
+
+def _json_or_yaml(document: bytes) -> Json:
+    try:
+        return json.decode(document)
+    except json.JsonError:
+        return yaml.decode(document)
 
 
 def _reason(error: yaml.YamlError, document: bytes, skipped: int) -> str:
