@@ -151,7 +151,9 @@ class Discovery:
                     return None
                 return {"kind": "APIGroup", "apiVersion": "v1", **self._group(group, versions)}
             case ["apis", group, version]:
-                if group not in self._groups():
+                if group not in self._groups() or (
+                    self._catalog.group(group, version) is None and self._catalog.is_custom_group(group)
+                ):
                     return None
                 return self._resources(group, version)
         return None

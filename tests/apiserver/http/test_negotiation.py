@@ -72,6 +72,12 @@ def test_what_cannot_be_had(accept: str, stream: bool, offered: tuple[str, ...])
         accepted(accept, offered, stream=stream)
 
 
+def test_custom_resources_are_not_reached_through_the_router() -> None:
+    assert accepted("application/*", routed=False).media_type == JSON
+    with pytest.raises(NotAcceptable, match="only the following media types are accepted"):
+        accepted("text/html", routed=False)
+
+
 def test_what_a_watch_can_be_in_is_named() -> None:
     with pytest.raises(NotAcceptable, match="stream=watch, application/cbor-seq"):
         accepted(YAML, (*TYPES, CBOR), stream=True)

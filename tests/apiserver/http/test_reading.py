@@ -261,6 +261,15 @@ def test_rows_of_flow_schemas_stand_in_order_of_precedence(tmp_path: Path) -> No
     run(tmp_path, scenario)
 
 
+def test_a_list_of_one_name_ends_with_it(tmp_path: Path) -> None:
+    async def scenario(server: Api) -> None:
+        page = await server.ok("GET", f"{MAPS}?limit=1&fieldSelector=metadata.name%3Da")
+        assert [item["metadata"]["name"] for item in page["items"]] == ["a"]
+        assert "continue" not in page["metadata"]
+
+    run(tmp_path, scenario)
+
+
 def test_a_continue_token_is_written_as_upstreams(tmp_path: Path) -> None:
     async def scenario(server: Api) -> None:
         page = await server.ok("GET", "/api/v1/configmaps?limit=1&labelSelector=level")

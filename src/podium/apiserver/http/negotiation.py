@@ -117,16 +117,18 @@ def accepted(
     tables: bool = True,
     stream: bool = False,
     listing: bool = False,
+    routed: bool = True,
 ) -> Accepted:
     """Return the first acceptable form for a resource's answer. Raises `NotAcceptable`.
 
     `protobuf` tells whether the kind has that form: metadata of any kind has, tables never. `tables` tells
     whether the resource can be a table. `stream` is for watches, which YAML cannot carry, `listing` for what
-    would be a watch if the client asked for one.
+    would be a watch if the client asked for one. `routed` is for what upstream's router looks at first.
     """
     if not accept:
         return Accepted()
-    see_routed(accept, (*offered, *streams(offered)) if stream or listing else offered)
+    if routed:
+        see_routed(accept, (*offered, *streams(offered)) if stream or listing else offered)
     for clause in clauses(accept):
         for media_type in offered:
             if not clause.takes(media_type):
@@ -205,4 +207,11 @@ def negotiate(
     """Return what the client wants of `served`. Raises `NotAcceptable`."""
     accept = request.headers.get("accept")
     has_protobuf = "/vnd.kubernetes.protobuf" not in accept or protobuf.knows(served.resource.schema)
-    return accepted(accept, registry.media_types, protobuf=has_protobuf, stream=stream, listing=listing)
+    return accepted(
+        accept,
+        registry.media_types,
+        protobuf=has_protobuf,
+        stream=stream,
+        listing=listing,
+        routed=not served.custom,
+    )

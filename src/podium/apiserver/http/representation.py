@@ -72,7 +72,8 @@ def form_of(served: Served, accepted: Accepted, clock: Clock, *, include: str = 
     wants_list = accepted.form == "PartialObjectMetadataList"
     if wants_list is not is_list:
         package = served.resource.group.partition(".")[0] or "core"
-        internal = f"*{package}.{kind}List" if is_list else f"*{package}.{kind}"
+        internal = "*unstructured.Unstructured" if served.custom else f"*{package}.{kind}"
+        internal += "List" if is_list else ""
         what = "is a list" if is_list else "is not a list"
         raise NotAcceptable(f"you requested {accepted.form}, but the requested object {what} ({internal})")
     version = f"meta.k8s.io/{accepted.version}"

@@ -150,7 +150,7 @@ def _page(
     remaining: int,
     looked_at: int = 0,
 ) -> Listing:
-    if not more:
+    if not more or selection.name:
         return Listing(entries=entries, revision=revision, looked_at=looked_at)
     token = paging.encode(paging.Token(revision=revision, start_after=entries[-1].key), selection.prefix)
     # With a selector nobody knows how many of the rest match.
