@@ -207,3 +207,15 @@ def test_owners_are_compared_in_time(tmp_path: Path) -> None:
     body = json.encode({"metadata": {"name": "b", "ownerReferences": [*owners, owners[0]]}})
     (answer,) = answers(tmp_path, ("POST", CONFIGMAPS, body, "application/json"))
     assert len(answer.body["metadata"]["ownerReferences"]) == 60_000
+
+
+def test_versions_of_what_is_yet_to_be_created(tmp_path: Path) -> None:
+    body = b'{"metadata": {"name": "b", "resourceVersion": "7"}}'
+    dry, real = answers(
+        tmp_path,
+        ("POST", f"{CONFIGMAPS}?dryRun=All", body, "application/json"),
+        ("POST", CONFIGMAPS, body, "application/json"),
+    )
+    assert dry.status == 201
+    assert dry.body["metadata"]["resourceVersion"] == "7"
+    assert real.status == 500

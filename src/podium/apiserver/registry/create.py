@@ -117,8 +117,8 @@ def prepare_create(registry: Registry, call: Call, stored: Object) -> None:
     """Set what the system sets: name, uid, creation time, generation; drop what a creator may not say."""
     storage = call.served.storage
     metadata = stored["metadata"]
-    if metadata.get("resourceVersion"):
-        # Upstream finds this out in its storage layer, hence the odd status.
+    if metadata.get("resourceVersion") and not call.dry_run:
+        # Upstream finds this out in its storage layer, hence the odd status, and no dry run gets there.
         raise PlainError("resourceVersion should not be set on objects to be created")
     if not _NOT_BY_CREATORS.isdisjoint(metadata):
         for name in _NOT_BY_CREATORS:
