@@ -35,9 +35,7 @@ GENERATED_PREFIX_LENGTH_MAX = 63 - 5
 """A generated name fits a DNS label whatever its prefix."""
 
 
-_NOT_BY_CREATORS = frozenset(
-    ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion")
-)
+_NOT_BY_CREATORS = frozenset(("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"))
 
 
 async def create(registry: Registry, call: Call, obj: Object, *, tracked: bool = False) -> Result:
@@ -117,9 +115,12 @@ def prepare_create(registry: Registry, call: Call, stored: Object) -> None:
     """Set what the system sets: name, uid, creation time, generation; drop what a creator may not say."""
     storage = call.served.storage
     metadata = stored["metadata"]
-    if metadata.get("resourceVersion") and not call.dry_run:
-        # Upstream finds this out in its storage layer, hence the odd status, and no dry run gets there.
-        raise PlainError("resourceVersion should not be set on objects to be created")
+    if "resourceVersion" in metadata:
+        if not metadata["resourceVersion"]:
+            del metadata["resourceVersion"]
+        elif not call.dry_run:
+            # Upstream finds this out in its storage layer, hence the odd status, and no dry run gets there.
+            raise PlainError("resourceVersion should not be set on objects to be created")
     if not _NOT_BY_CREATORS.isdisjoint(metadata):
         for name in _NOT_BY_CREATORS:
             metadata.pop(name, None)
