@@ -196,6 +196,92 @@ def test_approval_of_protected_groups(text: str, expected: str) -> None:
     ] == ([True] if expected else [])
 
 
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (
+            {"conversion": {}},
+            ["spec.conversion.strategy: Required value"],
+        ),
+        (
+            {"versions": []},
+            [
+                "spec.versions: Invalid value: []: must have exactly one version marked as storage version",
+                "status.storedVersions[0]: Invalid value",
+            ],
+        ),
+        (
+            {
+                "names": {
+                    "plural": "things",
+                    "singular": "thing",
+                    "kind": "A",
+                    "listKind": "B",
+                    "shortNames": [""],
+                }
+            },
+            ['spec.names.shortNames[0]: Invalid value: "": a DNS-1035 label'],
+        ),
+        (
+            {
+                "conversion": {
+                    "strategy": "Webhook",
+                    "webhook": {"clientConfig": {"url": "https://a:b"}, "conversionReviewVersions": ["v1"]},
+                }
+            },
+            [
+                "spec.conversion.webhookClientConfig.url: Required value: url must be a valid URL: parse "
+                '"https://a:b": invalid port ":b" after host'
+            ],
+        ),
+    ],
+)
+def test_what_a_definition_says(spec: Object, expected: list[str]) -> None:
+    found = errors(**spec)
+    assert len(found) == len(expected)
+    for error, start in zip(found, expected, strict=True):
+        assert error.startswith(start)
+
+
+def test_schemas_of_old_need_not_be_structural_while_nothing_is_pruned() -> None:
+    loose = version(schema={"openAPIV3Schema": {"properties": {"a": {"type": "array"}}}})
+    old = definition(loose, preserveUnknownFields=True)
+    assert [error.field for error in validate_definition(old)] == [
+        "spec.validation.openAPIV3Schema.properties[a].items",
+        "spec.validation.openAPIV3Schema.type",
+        "spec.preserveUnknownFields",
+    ]
+    assert validate_definition_update(old, old) == []
+    (error, *_) = validate_definition_update(definition(loose), old)
+    assert error.field == "spec.validation.openAPIV3Schema.properties[a].items"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "fields"),
+    [
+        ("", "YQ==", ["spec.conversion.webhookClientConfig.caBundle"]),
+        ("YQ==", "Yg==", []),
+        ("", "", []),
+    ],
+)
+def test_certificates_of_a_definition_in_use(before: str, now: str, fields: list[str]) -> None:
+    def converting(bundle: str) -> Object:
+        client = {"url": "https://a", "caBundle": bundle}
+        webhook = {"clientConfig": client, "conversionReviewVersions": ["v1"]}
+        return definition(conversion={"strategy": "Webhook", "webhook": webhook})
+
+    old = converting(before)
+    assert validate_definition_update(converting(now), old) == []
+    old["status"]["conditions"] = [{"type": "Established", "status": "True"}]
+    assert [error.field for error in validate_definition_update(converting(now), old)] == fields
+
+
+def test_a_changed_group_is_told_where_it_changed() -> None:
+    new = definition(group="other.example.org")
+    new["metadata"]["name"] = "things.example.org"
+    assert [error.field for error in validate_definition_update(new, definition())] == ["spec.group"]
+
+
 def test_versions_of_conversion_reviews() -> None:
     webhook = {"clientConfig": {"url": "https://x.example/c"}, "conversionReviewVersions": ["v2", "v2", "V3"]}
     found = errors(conversion={"strategy": "Webhook", "webhook": webhook})

@@ -26,7 +26,6 @@ from podium.apiserver.registry.served import Catalog, Served
 from podium.base.http.message import Headers, Request, Response
 from podium.machinery.codec import protobuf, yaml
 from podium.machinery.errors import MethodNotAllowed, NotAcceptable, NotFound, Object
-from podium.machinery.resource import Resource
 
 _AGGREGATED = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
@@ -195,7 +194,8 @@ class Discovery:
         listed: list[Object] = []
         for served in resources.values():
             listed += _api_resources(served)
-        listed.sort(key=lambda one: str(one["name"]))
+        custom = any(served.custom for served in resources.values())
+        listed.sort(key=lambda one: str(one["name"]).partition("/")[0] if custom else str(one["name"]))
         group_version = f"{group}/{version}" if group else version
         # Upstream names the document's own version for groups, and none for the core.
         head: Object = {"kind": "APIResourceList"}
@@ -278,15 +278,20 @@ def _remote_version(remote: RemoteVersion) -> Object:
     return {**made, "freshness": "Current" if remote.current else "Stale"}
 
 
-def _storage_version_hash(resource: Resource) -> str:
-    storage = resource.storage or resource
+def _storage_version_hash(served: Served) -> str:
+    storage = served.resource.storage or served.resource
     version = _HASHED_VERSIONS.get(storage.kind, storage.version)
+    if served.custom:
+        version = served.stored_api_version.rpartition("/")[2]
     text = f"{storage.group}/{version}/{storage.kind}"
     return b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
 def _subresources(served: Served) -> list[tuple[str, str, str, str, list[str]]]:
-    """Return (name, group, version, kind, verbs) of each, sorted; group and version where they differ."""
+    """Return (name, group, version, kind, verbs) of each, sorted; group and version where they differ.
+
+    Those of custom resources stand in upstream's order.
+    """
     resource = served.resource
     found = [(sub.name, sub.group, sub.version, sub.kind, sorted(sub.verbs)) for sub in resource.subresources]
     if resource.status:
@@ -294,7 +299,7 @@ def _subresources(served: Served) -> list[tuple[str, str, str, str, list[str]]]:
     if resource.scale is not None:
         group, _, version = resource.scale.version.rpartition("/")
         found.append(("scale", group, version, "Scale", _STATUS_VERBS))
-    return sorted(found)
+    return found if served.custom else sorted(found)
 
 
 def _api_resources(served: Served) -> list[Object]:
@@ -311,7 +316,7 @@ def _api_resources(served: Served) -> list[Object]:
     if resource.categories:
         main["categories"] = list(resource.categories)
     if resource.stored and "list" in resource.verbs and "create" in resource.verbs:
-        main["storageVersionHash"] = _storage_version_hash(resource)
+        main["storageVersionHash"] = _storage_version_hash(served)
     listed = [main]
     for name, group, version, kind, verbs in _subresources(served):
         sub: Object = {
@@ -327,11 +332,17 @@ def _api_resources(served: Served) -> list[Object]:
     return listed
 
 
+def _home(group: str, version: str) -> Object:
+    return {"group": group, "version": version}
+
+
 def _discovery_resource(served: Served) -> Object:
     resource = served.resource
+    # Of built-in resources upstream says it only where it differs.
+    home = _home(resource.group, resource.version) if served.custom else _home("", "")
     found: Object = {
         "resource": resource.plural,
-        "responseKind": {"group": "", "version": "", "kind": resource.kind},
+        "responseKind": {**home, "kind": resource.kind},
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular_name,
         "verbs": list(resource.verbs) if served.custom else sorted(resource.verbs),
@@ -343,7 +354,7 @@ def _discovery_resource(served: Served) -> Object:
     subresources = [
         {
             "subresource": name,
-            "responseKind": {"group": group, "version": version, "kind": kind},
+            "responseKind": {**(_home(group, version) if group else home), "kind": kind},
             "verbs": verbs,
         }
         for name, group, version, kind, verbs in _subresources(served)

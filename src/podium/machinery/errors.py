@@ -32,6 +32,8 @@ from typing import Any
 
 import orjson
 
+from podium.machinery.golang import as_json, number
+
 Json = Any
 Object = dict[str, Any]
 
@@ -83,7 +85,8 @@ class FieldError:
     @staticmethod
     def too_long(field: str, length_max: int) -> FieldError:
         # Upstream prints the value's place but never the value, which is too long to print.
-        return FieldError(field, "FieldValueTooLong", f"Too long: may not be more than {length_max} bytes")
+        unit = "byte" if length_max == 1 else "bytes"
+        return FieldError(field, "FieldValueTooLong", f"Too long: may not be more than {length_max} {unit}")
 
     @staticmethod
     def too_many(field: str, actual: int, count_max: int) -> FieldError:
@@ -101,8 +104,16 @@ def _joined(head: str, detail: str) -> str:
 
 
 def shown(value: Json) -> str:
-    """Return `value` as upstream prints it in a field error: strings quoted, objects as JSON."""
-    return quoted(value) if isinstance(value, str) else _as_json(value)
+    """Return `value` as upstream prints it in a field error: as its language does, objects as JSON."""
+    match value:
+        case str():
+            return quoted(value)
+        case float():
+            return number(value)
+        case dict() | list():
+            return html_safe(_as_json(as_json(value)))
+        case _:
+            return _as_json(value)
 
 
 def _as_json(value: Json) -> str:
@@ -119,6 +130,11 @@ def _with_sorted_maps(value: Json, name: str = "") -> Json:
         items = sorted(value.items()) if name in _MAPS else value.items()
         return {key: _with_sorted_maps(part, key) for key, part in items}
     return [_with_sorted_maps(part) for part in value] if isinstance(value, list) else value
+
+
+def html_safe(text: str) -> str:
+    """Escape in JSON what upstream's encoder escapes."""
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 _ESCAPES = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v"} | {

@@ -3,8 +3,53 @@
 from __future__ import annotations
 
 import json
+import math
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from podium.machinery.errors import Json
+if TYPE_CHECKING:
+    from podium.machinery.errors import Json
+
+_EXACT_MAX = 1e21
+"""Floats from here on have an exponent in JSON."""
+
+
+def number(value: float) -> str:
+    """Return a number as `%v` prints it: `2`, `1.5`, `1e+06`, `1e-07`."""
+    if isinstance(value, int) or not math.isfinite(value):
+        return str(value)
+    decimal = Decimal(repr(value)).normalize()
+    exponent = decimal.adjusted()
+    if value == 0 or -5 < exponent < 6:
+        return format(decimal, "f")
+    sign, digits, _ = decimal.as_tuple()
+    first, *rest = map(str, digits)
+    mantissa = f"{first}.{''.join(rest)}" if rest else first
+    return f"{'-' if sign else ''}{mantissa}e{exponent:+03d}"
+
+
+def as_map(value: Json) -> Json:
+    """Return a value decoded without a schema as it is printed: with its keys in order."""
+    match value:
+        case list():
+            return [as_map(part) for part in value]
+        case dict():
+            return {key: as_map(value[key]) for key in sorted(value)}
+        case _:
+            return value
+
+
+def as_json(value: Json) -> Json:
+    """Return a copy of a value in which numbers without a fraction are integers, as JSON shows them."""
+    match value:
+        case float():
+            return int(value) if value == int(value) and abs(value) < _EXACT_MAX else value
+        case list():
+            return [as_json(part) for part in value]
+        case dict():
+            return {key: as_json(part) for key, part in value.items()}
+        case _:
+            return value
 
 
 def found_kind(value: Json) -> str:
@@ -35,6 +80,8 @@ def plain(value: Json) -> str:
             return "map[" + " ".join(f"{key}:{plain(value[key])}" for key in sorted(value)) + "]"
         case list():
             return "[" + " ".join(map(plain, value)) + "]"
+        case float():
+            return number(value)
         case _:
             return str(value)
 

@@ -598,7 +598,12 @@ def validate_metadata(
         errors.append(FieldError.forbidden(f"{field}.namespace", "not allowed on this type"))
     if generation := meta.get("generation"):
         errors += validate_nonnegative(generation, f"{field}.generation")
-    return errors + _described_errors(meta, field, finalizers=meta.get("finalizers") or ())
+    return errors + validate_described(meta, field)
+
+
+def validate_described(meta: Object, field: str = "metadata") -> list[FieldError]:
+    """Return what is wrong with labels, annotations, owners, finalizers and managed fields."""
+    return _described_errors(meta, field, finalizers=meta.get("finalizers") or ())
 
 
 def _described_errors(meta: Object, field: str, *, finalizers: Sequence[str] = ()) -> list[FieldError]:

@@ -75,8 +75,8 @@ def lists(inner: dict[str, Any], **more: Any) -> dict[str, Any]:
         (
             {"rule": "self.x > 1"},
             [
-                f'RULES[0].rule: Invalid value: {{"Rule":"self.x > 1",{SHOWN}}}: compilation failed: ERROR: '
-                "<input>:1:5: type 'string' does not support field selection\n | self.x > 1\n | ....^"
+                f'RULES[0].rule: Invalid value: {{"Rule":"self.x \\u003e 1",{SHOWN}}}: compilation failed: '
+                "ERROR: <input>:1:5: type 'string' does not support field selection\n | self.x > 1\n | ....^"
             ],
         ),
         (

@@ -34,7 +34,7 @@ def _object(**properties: Any) -> dict[str, Any]:
         ),
         pytest.param(
             _object(a={**INTEGER, "default": "x"}),
-            ['s.properties[a].default: Invalid value: "string": must be of type integer: "string"'],
+            ['s.properties[a].default: Invalid value: "string":  in body must be of type integer: "string"'],
             id="default",
         ),
         pytest.param(
@@ -54,6 +54,59 @@ def _object(**properties: Any) -> dict[str, Any]:
                 "x-kubernetes-list-type is map"
             ],
             id="list map keys",
+        ),
+        pytest.param(
+            _object(a={"type": "array", "items": _object(k=STRING), "x-kubernetes-list-type": "set"}),
+            [
+                "s.properties[a].items.x-kubernetes-map-type: Invalid value: null: must be atomic as item of "
+                "a list with x-kubernetes-list-type=set"
+            ],
+            id="a set of objects, blamed by their list type",
+        ),
+        pytest.param(
+            _object(a={**STRING, "type": "null"}),
+            [
+                's.properties[a].type: Unsupported value: "null": supported values: "array", "boolean", '
+                '"integer", "number", "object", "string"',
+                "s.properties[a].type: Forbidden: type cannot be set to null, use nullable as an alternative",
+            ],
+            id="null is no type, twice",
+        ),
+        pytest.param(
+            _object(a={"x-kubernetes-map-type": "atomic", "x-kubernetes-int-or-string": True}),
+            ["s.properties[a].type: Required value: must be object if x-kubernetes-map-type is specified"],
+            id="a map type without a type",
+        ),
+        pytest.param(
+            _object(a={"$ref": "", "additionalItems": False}),
+            [
+                "s.properties[a].additionalItems: Forbidden: additionalItems is not supported",
+                "s.properties[a].$ref: Forbidden: $ref is not supported",
+            ],
+            id="what is not supported may not be empty either, and hides what is not structural",
+        ),
+        pytest.param(_object(a={"x-kubernetes-int-or-string": True, "default": 1.5}), [], id="any default"),
+        pytest.param(
+            _object(a={**_object(metadata=_object()), "x-kubernetes-embedded-resource": True, "default": {}}),
+            [
+                "s.properties[a].default.apiVersion: Required value",
+                "s.properties[a].default.kind: Required value",
+            ],
+            id="the default of a whole object is one",
+        ),
+        pytest.param(
+            _object(
+                a={
+                    **_object(metadata={**_object(name=STRING), "default": {"name": 1}}),
+                    "x-kubernetes-embedded-resource": True,
+                }
+            ),
+            [
+                's.properties[a].properties[metadata].default: Invalid value: {"name":1}: must result in '
+                'valid metadata: metadata: Invalid value: {"name":1}: json: cannot unmarshal number into Go '
+                "struct field ObjectMeta.name of type string"
+            ],
+            id="the default of metadata",
         ),
     ],
 )

@@ -43,6 +43,11 @@ def whole(**properties: Any) -> dict[str, Any]:
             whole(spec={"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}),
             id="junctors may require",
         ),
+        pytest.param(whole(a={"type": "array", "items": EITHER}), id="items without a type"),
+        pytest.param(
+            whole(a={"type": "object", "not": {"additionalProperties": False}}),
+            id="nothing said in a junctor",
+        ),
     ],
 )
 def test_passes(schema: dict[str, Any]) -> None:

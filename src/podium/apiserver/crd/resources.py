@@ -7,12 +7,17 @@ from datetime import datetime
 from threading import Lock
 
 from podium.apiserver.crd.names import is_deleting
+from podium.apiserver.crd.webhook import go_type
 from podium.apiserver.registry.versions import preference
+from podium.base.clock import parse_rfc3339
 from podium.machinery.errors import FieldError, Json, Object
+from podium.machinery.golang import number, plain
 from podium.machinery.resource import Column, Resource, Scale
 from podium.machinery.structural.jsonpath import PathError, compile_path
+from podium.machinery.structural.numbers import INT64_MAX, INT64_MIN
 from podium.machinery.structural.rules import has_rules
 from podium.machinery.structural.schema import StructuralSchema
+from podium.machinery.structural.values import ABSENT
 from podium.machinery.table import age, since
 from podium.resources.selecting import text as _selectable_text
 
@@ -51,7 +56,8 @@ def resource_of(definition: Object, version: Object, schema: StructuralSchema) -
     group, name, kind = str(spec["group"]), str(version["name"]), str(names["kind"])
     subresources: Object = version.get("subresources") or {}
     scale = _scale(subresources.get("scale"))
-    checks = _Checks(group, name, kind, schema, scale)
+    selector_path = str((subresources.get("scale") or {}).get("labelSelectorPath") or "")
+    checks = _Checks(group, name, kind, schema, scale, selector_path)
     return Resource(
         group=group,
         version=name,
@@ -71,7 +77,7 @@ def resource_of(definition: Object, version: Object, schema: StructuralSchema) -
         scale=scale,
         validate=checks.create,
         validate_update=checks.update,
-        validate_status_update=checks.update,
+        validate_status_update=checks.status_update,
         warnings=checks.warnings,
         warns_of_status=True,
         checks_in_thread=has_rules(schema.source),
@@ -117,12 +123,19 @@ class _Checks:
     """What is wrong with an object of one version."""
 
     def __init__(
-        self, group: str, version: str, kind: str, schema: StructuralSchema, scale: Scale | None
+        self,
+        group: str,
+        version: str,
+        kind: str,
+        schema: StructuralSchema,
+        scale: Scale | None,
+        selector_path: str,
     ) -> None:
         self._api_version = f"{group}/{version}"
         self._kind = kind
         self._schema = schema
         self._scale = scale
+        self._selector_path = selector_path
         self._lock = Lock()
         self._ratcheted: dict[int, tuple[Object, list[str]]] = {}
         """By the identity of the object, until its warnings are asked for."""
@@ -133,10 +146,21 @@ class _Checks:
     def update(self, new: Object, old: Object) -> list[FieldError]:
         return self._errors(new, old)
 
+    def status_update(self, new: Object, old: Object) -> list[FieldError]:
+        if new.get("kind") != self._kind:
+            return [FieldError.invalid("kind", new.get("kind"), f"must be {self._kind}")]
+        errors = self._schema.validate_status(new, old, between=self._scale_status_errors(new))
+        return self._with_rules(errors, new, old)
+
     def _errors(self, obj: Object, old: Object | None) -> list[FieldError]:
         if obj.get("kind") != self._kind:
             return [FieldError.invalid("kind", obj.get("kind"), f"must be {self._kind}")]
-        errors = self._schema.validate(obj, old, between=self._scale_errors(obj))
+        between: list[FieldError] = []
+        if self._scale is not None:
+            between = _replicas_errors(obj, self._scale.replicas) + self._scale_status_errors(obj)
+        return self._with_rules(self._schema.validate(obj, old, between=between), obj, old)
+
+    def _with_rules(self, errors: list[FieldError], obj: Object, old: Object | None) -> list[FieldError]:
         verdict = self._schema.rule_verdict(obj, old, errors)
         if verdict is not None:
             errors += verdict.errors
@@ -159,20 +183,52 @@ class _Checks:
         with self._lock:
             return self._ratcheted.pop(id(new), (new, []))[1]
 
-    def _scale_errors(self, obj: Object) -> list[FieldError]:
+    def _scale_status_errors(self, obj: Object) -> list[FieldError]:
         if self._scale is None:
             return []
-        errors = []
-        for path in (self._scale.replicas, self._scale.status_replicas):
-            value = _only(_finder(path)(obj))
-            if not isinstance(value, int) or isinstance(value, bool):
-                continue
-            if value < 0:
-                errors.append(FieldError.invalid(path, value, "should be a non-negative integer"))
-            elif value > _INT32_MAX:
-                detail = f"should be less than or equal to {_INT32_MAX}"
-                errors.append(FieldError.invalid(path, value, detail))
+        errors = _replicas_errors(obj, self._scale.status_replicas)
+        if self._selector_path:
+            value, fault = _nested(obj, self._selector_path)
+            if not fault and value is not ABSENT and not isinstance(value, str):
+                fault = _accessor_error(self._selector_path, value, "string")
+            if fault:
+                errors.append(FieldError.invalid(self._selector_path, "", fault))
         return errors
+
+
+def _replicas_errors(obj: Object, path: str) -> list[FieldError]:
+    value, fault = _nested(obj, path)
+    if not fault and value is ABSENT:
+        return []
+    if not fault and (not isinstance(value, int) or isinstance(value, bool)):
+        fault = _accessor_error(path, value, "int64")
+    if fault:
+        return [FieldError.invalid(path, 0, fault)]
+    if value < 0:
+        return [FieldError.invalid(path, value, "should be a non-negative integer")]
+    if value > _INT32_MAX:
+        return [FieldError.invalid(path, value, f"should be less than or equal to {_INT32_MAX}")]
+    return []
+
+
+def _nested(obj: Object, path: str) -> tuple[Json, str]:
+    """Return the value at a path of names, ABSENT where there is none, and why it cannot be reached."""
+    value: Json = obj
+    names = path.removeprefix(".").split(".")
+    for index, name in enumerate(names):
+        if value is None:
+            return ABSENT, ""
+        if not isinstance(value, dict):
+            where = "." + ".".join(names[: index + 1])
+            return ABSENT, _accessor_error(where, value, "map[string]interface{}")
+        if name not in value:
+            return ABSENT, ""
+        value = value[name]
+    return value, ""
+
+
+def _accessor_error(path: str, value: Json, wanted: str) -> str:
+    return f"{path} accessor error: {plain(value)} is of the type {go_type(value)}, expected {wanted}"
 
 
 def _only(values: list[Json]) -> Json:
@@ -250,18 +306,34 @@ def _shown(value: Json, type: str, now: datetime) -> Json:
     match type:
         case "integer":
             fits = isinstance(value, int | float) and not isinstance(value, bool)
-            return int(value) if fits else None
+            return _int64(value) if fits else None
         case "number":
             return value if isinstance(value, int | float) and not isinstance(value, bool) else None
         case "boolean":
             return value if isinstance(value, bool) else None
         case "date":
-            return since(value, now) if isinstance(value, str) else None
+            return _since(value, now) if isinstance(value, str) else None
         case _:
-            return value if isinstance(value, str) else _go_json(value)
+            return value if isinstance(value, str) else _text(value)
 
 
-def _go_json(value: Json) -> str:
+def _since(text: str, now: datetime) -> str:
+    try:
+        parse_rfc3339(text or "1970-01-01T00:00:00Z")
+    except ValueError:
+        return "<invalid>"
+    return since(text, now)
+
+
+def _int64(value: float) -> int:
+    """Return a number as upstream's processor makes it an integer: what does not fit is the least."""
+    whole = int(value)
+    return whole if INT64_MIN <= whole <= INT64_MAX else INT64_MIN
+
+
+def _text(value: Json) -> str:
+    if isinstance(value, float):
+        return number(value)
     import orjson  # noqa: PLC0415
 
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

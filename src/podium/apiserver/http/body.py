@@ -190,13 +190,12 @@ def _check_custom_kind(call: Call, obj: Object, raw: bytes) -> None:
     """A custom resource always says what it is."""
     resource = call.served.resource
     kind, version = obj.get("kind"), obj.get("apiVersion")
-    for name, value in (("Kind", kind), ("apiVersion", version)):
-        if not value:
-            text = raw.decode(errors="replace")
-            raise json.unrecognized(resource.kind, f"Object '{name}' is missing in '{text}'", raw)
+    if not kind:
+        text = raw.decode(errors="replace")
+        raise json.unrecognized(resource.kind, f"Object 'Kind' is missing in '{text}'", raw)
     if version != resource.api_version:
         raise BadRequest(
-            f"the API version in the data ({version}) does not match the expected API version "
+            f"the API version in the data ({version or ''}) does not match the expected API version "
             f"({resource.api_version})"
         )
     if kind != resource.kind:
@@ -209,6 +208,8 @@ def _other_home(registry: Registry, version: str, resource: Resource, kind: str)
         return version in _OTHER_HOMES.get(kind, ())
     if version == "extensions/v1beta1":
         return resource.group in ("apps", "networking.k8s.io", "policy")
+    if version == "apiextensions.k8s.io/v1beta1":
+        return resource.group == "apiextensions.k8s.io"
     return registry.catalog.find_kind(version, resource.kind) is not None
 
 

@@ -24,6 +24,17 @@ from podium.machinery.errors import FieldError, UnsupportedMediaType
 async def patch_object(registry: Registry, call: Call, request: Request) -> Response:
     wanted = negotiate(registry, call.served, request)
     type = media_type(request)
+    check_patch_type(registry, call, request, type)
+    force = patch_options(request, call, type)
+    raw = await request.read_body()
+    if request.audit is not None:
+        request.audit.patched(raw, type)
+    result = await patch(registry, call, type, raw, force=force)
+    return answer(registry, result, request, wanted)
+
+
+def check_patch_type(registry: Registry, call: Call, request: Request, type: str) -> None:
+    """Raise `UnsupportedMediaType` for patches that the resource does not take."""
     types = patch_types(registry)
     if call.served.custom and (type not in types or type == STRATEGIC_MERGE_PATCH):
         taken = ", ".join(one for one in types if one != STRATEGIC_MERGE_PATCH)
@@ -32,12 +43,6 @@ async def patch_object(registry: Registry, call: Call, request: Request) -> Resp
         )
     if type not in types:
         raise unknown_patch_type(request, types)
-    force = patch_options(request, call, type)
-    raw = await request.read_body()
-    if request.audit is not None:
-        request.audit.patched(raw, type)
-    result = await patch(registry, call, type, raw, force=force)
-    return answer(registry, result, request, wanted)
 
 
 def unknown_patch_type(request: Request, types: Sequence[str]) -> UnsupportedMediaType:

@@ -129,10 +129,10 @@ def _operations(resource: Resource, *, custom: bool) -> Iterator[Operation]:
             id=f"delete{group_version}Collection{scope}{kind}",
             description=f"delete all objects of kind {kind} that are selected",
             kind=gvk,
-            body=DELETE_OPTIONS,
+            body="" if custom else DELETE_OPTIONS,
             body_required=False,
             answer=STATUS,
-            parameters=parameters.DELETE_COLLECTION,
+            parameters=parameters.LIST if custom else parameters.DELETE_COLLECTION,
             custom=custom,
         )
     yield from _object_operations(
@@ -179,7 +179,14 @@ def _object_operations(
     of = f"{what} of the specified {kind}" if what else f"the specified {kind}"
     operation = partial(Operation, path=path, kind=gvk, custom=custom, named=kind)
     if "get" in verbs:
-        yield operation(method="get", action="get", id=f"read{name}", description=f"read {of}", answer=schema)
+        yield operation(
+            method="get",
+            action="get",
+            id=f"read{name}",
+            description=f"read {of}",
+            answer=schema,
+            parameters=(parameters.RESOURCE_VERSION,) if custom else (),
+        )
     if "update" in verbs:
         yield operation(
             method="put",
@@ -199,7 +206,7 @@ def _object_operations(
             description=f"partially update {of}",
             body=PATCH,
             answer=schema,
-            codes=("200", "201"),
+            codes=("200",) if custom else ("200", "201"),
             parameters=parameters.PATCH,
         )
     if "delete" in verbs:
@@ -235,7 +242,7 @@ def _subresource_operations(
         yield from _object_operations(
             f"{path}/scale",
             f"{name}Scale",
-            ("autoscaling", "v1", "Scale"),
+            gvk if custom else ("autoscaling", "v1", "Scale"),
             _SUBRESOURCE_SCHEMAS["Scale"],
             _STATUS_VERBS,
             custom=custom,

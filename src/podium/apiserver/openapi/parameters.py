@@ -40,7 +40,7 @@ _CONTINUE = Parameter(
 _FIELDS = Parameter("fieldSelector", "string", "Only objects whose fields match, such as metadata.name=a.")
 _LABELS = Parameter("labelSelector", "string", "Only objects whose labels match.")
 _LIMIT = Parameter("limit", "integer", "The most objects to answer at once; a list says how to go on.")
-_VERSION = Parameter(
+RESOURCE_VERSION = Parameter(
     "resourceVersion", "string", "The version that the answer must be as new as, or begin after."
 )
 _VERSION_MATCH = Parameter(
@@ -60,7 +60,7 @@ LIST = (
     _FIELDS,
     _LABELS,
     _LIMIT,
-    _VERSION,
+    RESOURCE_VERSION,
     _VERSION_MATCH,
     _INITIAL,
     _SHARDS,
@@ -96,7 +96,7 @@ DELETE_COLLECTION = (
     _FIELDS,
     _LABELS,
     _LIMIT,
-    _VERSION,
+    RESOURCE_VERSION,
     _VERSION_MATCH,
     _INITIAL,
     _SHARDS,

@@ -20,6 +20,9 @@ COMPLAINTS_MAX = 100
 """No more strict decoding errors than these are told, as upstream."""
 
 _SCHEME = '"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
+_EXTENSIONS = "apiextensions.k8s.io"
+_EXTENSIONS_SCHEME = '"k8s.io/apiextensions-apiserver/pkg/apiserver/apiserver.go:55"'
+"""Upstream serves definitions by a server of its own, which knows no other kinds."""
 
 
 class DecodeError(ValueError):
@@ -91,6 +94,9 @@ def kind_problem(
     found_kind_, api_version = obj.get("kind") or wanted_kind, obj.get("apiVersion") or wanted_version
     if found_kind_ == wanted_kind and api_version == wanted_version:
         return ""
+    if resource.group == _EXTENSIONS:
+        what = f"no kind {quoted(found_kind_)} is registered for version {quoted(api_version)}"
+        return f"{what} in scheme {_EXTENSIONS_SCHEME}"
     other = registry.catalog.find_kind(api_version, found_kind_)
     if other is not None:
         try:
@@ -105,11 +111,19 @@ def kind_problem(
 
 
 def wrong_kind(resource: Resource, obj: Object) -> Invalid:
-    """Return what upstream says of an object of another kind at the path of a custom resource."""
+    """Return what upstream says of an object of another kind or version at the path of a custom resource."""
     kind, metadata = str(obj.get("kind") or ""), obj.get("metadata")
     name = str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
-    error = FieldError.invalid("kind", kind, f"must be {resource.kind}")
-    return Invalid.of(kind, resource.group, name, [error])
+    version = str(obj.get("apiVersion") or "")
+    errors = [
+        FieldError.invalid(field, found, f"must be {wanted}")
+        for field, found, wanted in (
+            ("kind", kind, resource.kind),
+            ("apiVersion", version, resource.api_version),
+        )
+        if found != wanted
+    ]
+    return Invalid.of(kind, resource.group, name, errors)
 
 
 def prune(registry: Registry, call: Call, obj: Object, duplicates: Sequence[str], schema: str) -> None:

@@ -216,7 +216,6 @@ def _put(obj: Object, name: str, value: Any) -> None:
 
 
 _STATUS_ALONE = (
-    "customresourcedefinitions.apiextensions.k8s.io",
     "devicetaintrules.resource.k8s.io",
     "podcertificaterequests.certificates.k8s.io",
     "podgroups.scheduling.k8s.io",
@@ -227,7 +226,8 @@ _STATUS_ALONE = (
     "validatingadmissionpolicies.admissionregistration.k8s.io",
     "volumeattachments.storage.k8s.io",
 )
-"""Upstream's strategies that reset the metadata of a status; the older ones never did."""
+"""Upstream's strategies that reset the metadata of a status; the older ones never did, and that of custom
+resources' definitions resets it to itself."""
 
 NARROW: Mapping[tuple[str, str], Narrow] = {
     ("namespaces", "finalize"): _narrow_to_finalizers,

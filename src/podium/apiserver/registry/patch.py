@@ -77,7 +77,8 @@ def patched(
     custom = call.served.custom
     # A strategic merge patch is merged into the type itself, whatever it says of its kind.
     problem = "" if type == STRATEGIC_MERGE_PATCH else json.type_meta_problem(new)
-    if not problem and custom and new.get("kind") != resource.kind:
+    found = (new.get("kind"), new.get("apiVersion"))
+    if not problem and custom and found != (resource.kind, resource.api_version):
         raise wrong_kind(resource, new)
     if not problem and not custom and type != STRATEGIC_MERGE_PATCH:
         problem = kind_problem(registry, new, resource)

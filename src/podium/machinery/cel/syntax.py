@@ -362,11 +362,11 @@ class _Parser:
         assert isinstance(value, int)
         if token.kind == "uint":
             if value >= 2**64:
-                raise _Fault(token.at, "Syntax error: invalid uint literal")
+                raise _Fault(token.at, "invalid uint literal")
             return Literal(at=token.at, value=Uint(value))
         value = -value if negative else value
         if not int64(value):
-            raise _Fault(token.at, "Syntax error: invalid int literal")
+            raise _Fault(token.at, "invalid int literal")
         return Literal(at=token.at - negative, value=value)
 
     def member(self) -> Node:

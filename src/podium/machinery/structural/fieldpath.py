@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from podium.machinery.errors import Object
 
-_TOKEN = re.compile(r"[.\[\]]|'(?:\\.|[^'\\])*'|[^.\[\]']+|'")
+_TOKEN = re.compile(r"[.\[\]]|'(?:\\.|[^'\\])*'|'.*|[^.\[\]'][^.\[\]]*", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "'": "'", "\\": "\\"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 
 from podium.machinery.errors import FieldError, Json, Object
+from podium.machinery.golang import as_map
 from podium.machinery.structural.pruning import joined
 from podium.machinery.structural.values import ABSENT, correlated, key_of, same
 
@@ -43,30 +44,29 @@ def _own_errors(values: list[Json], schema: Object, path: str) -> list[FieldErro
         return _repeated(values, [_text(value) for value in values], values, path)
     if type != "map":
         return []
+    for index, item in enumerate(values):
+        if item is not None and not isinstance(item, dict):
+            detail = "must be an object for an array of list-type map"
+            return [FieldError.invalid(f"{path}[{index}]", as_map(item), detail)]
     names = schema.get("x-kubernetes-list-map-keys") or ()
     shown: list[Json] = []
     for item in values:
         keys = {name: item[name] for name in sorted(names) if name in item} if isinstance(item, dict) else {}
         shown.append(keys)
-    # An item without any of its keys is another check's business.
-    return _repeated(values, [_text(keys) if keys else None for keys in shown], shown, path)
+    return _repeated(values, [_text(keys) for keys in shown], shown, path)
 
 
-def _repeated(
-    values: list[Json], texts: list[bytes | None], shown: list[Json], path: str
-) -> list[FieldError]:
+def _repeated(values: list[Json], texts: list[bytes], shown: list[Json], path: str) -> list[FieldError]:
     seen: dict[bytes, bool] = {}
     errors = []
     for index in range(len(values)):
         text = texts[index]
-        if text is None:
-            continue
         if text not in seen:
             seen[text] = False
         elif not seen[text]:
             # Each is reported once, at its second place.
             seen[text] = True
-            errors.append(FieldError.duplicate(f"{path}[{index}]", shown[index]))
+            errors.append(FieldError.duplicate(f"{path}[{index}]", as_map(shown[index])))
     return errors
 
 

@@ -24,7 +24,7 @@ def published(
     """Return a version's schema as a definition, with what all objects have.
 
     OpenAPI v2 says less: kubectl takes a schema there for all that there is, so that what keeps unknown
-    fields is published without any, and it knows neither alternatives nor null. `preserve` is
+    fields is published without any, and it knows neither alternatives, defaults nor null. `preserve` is
     spec.preserveUnknownFields.
     """
     if not v3 and (preserve or source.get(_PRESERVES)):
@@ -84,9 +84,23 @@ def _plain(source: Object) -> Object:
             made[key] = [_plain(part) for part in value]
         else:
             made[key] = _copy(value)
+    if source.get("x-kubernetes-int-or-string"):
+        _say_either(made)
     if source.get("x-kubernetes-embedded-resource"):
         _add_meta(made)
     return made
+
+
+def _say_either(made: Object) -> None:
+    """Have an int-or-string say that it is an integer or a string, where it does not yet."""
+    either = [{"type": "integer"}, {"type": "string"}]
+    parts = made.get("allOf") or []
+    if made.get("anyOf") == either or (parts and parts[0].get("anyOf") == either):
+        return
+    if made.get("anyOf"):
+        made["allOf"] = [{"anyOf": either}, *parts]
+    else:
+        made["anyOf"] = either
 
 
 def _add_meta(made: Object) -> None:
@@ -102,7 +116,7 @@ def _add_meta(made: Object) -> None:
 def _for_v2(source: Object) -> Object:
     """Copy a schema without what clients of v2 stumble over."""
     preserves, nullable = bool(source.get(_PRESERVES)), bool(source.get("nullable"))
-    left_out = {"nullable", "not", *_LISTS}
+    left_out = {"default", "nullable", "not", *_LISTS}
     if nullable or preserves:
         left_out |= {"items", "properties"}
     if nullable or (preserves and source.get("type") == "object"):

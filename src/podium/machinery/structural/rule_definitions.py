@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from podium.machinery import cel
-from podium.machinery.errors import FieldError, Json, Object
+from podium.machinery.errors import FieldError, Object
 from podium.machinery.structural.fieldpath import FieldPathError, resolve
+from podium.machinery.structural.internal import internal_rule
 from podium.machinery.structural.rules import Compiled, compile_rule, has_rules, type_below
 
 Errors = list[FieldError]
@@ -233,15 +234,3 @@ def _elements_max(schema: Object) -> int | None:
         return 1
     limit = schema.get(name)
     return max(0, int(limit)) if limit is not None else None
-
-
-def internal_rule(rule: Object) -> Json:
-    """Return a rule as upstream prints it: its internal form, with all of its fields."""
-    return {
-        "Rule": rule.get("rule") or "",
-        "Message": rule.get("message") or "",
-        "MessageExpression": rule.get("messageExpression") or "",
-        "Reason": rule.get("reason"),
-        "FieldPath": rule.get("fieldPath") or "",
-        "OptionalOldSelf": rule.get("optionalOldSelf"),
-    }

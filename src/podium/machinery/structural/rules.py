@@ -168,7 +168,7 @@ def _rules(schema: Object, type_: cel.Type | None) -> Rules | None:
     return Rules(schema=schema, own=own, properties=properties, others=made_others, items=made_items)
 
 
-def default_errors(schema: Object, default: Json, path: str, budget: Budget) -> list[FieldError]:
+def rule_errors_of_default(schema: Object, default: Json, path: str, budget: Budget) -> list[FieldError]:
     """Return how a default at `path` breaks the rules of its own schema."""
     if not has_rules(schema):
         return []

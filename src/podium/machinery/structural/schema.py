@@ -5,7 +5,7 @@ Nothing is compiled before it is needed: a cluster may have hundreds of definiti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from time import perf_counter
 from typing import Literal
@@ -16,7 +16,9 @@ from podium.machinery.schema import Schema
 from podium.machinery.shape import Shape
 from podium.machinery.structural import pruning
 from podium.machinery.structural.defaulting import defaulter
+from podium.machinery.structural.embedded import embedded_errors, embedded_objects, type_errors
 from podium.machinery.structural.lists import list_errors
+from podium.machinery.structural.numbers import narrower
 from podium.machinery.structural.rules import BLOCKING, ROOT, UNCHECKED, Rules, Verdict, rules_of
 from podium.machinery.structural.shapes import root_shape
 from podium.machinery.structural.values import ABSENT, Validator
@@ -46,8 +48,11 @@ class StructuralSchema(Schema):
         """
         self.fill(obj)
         unknown = self._prune(obj)
+        if (unread := next(type_errors(obj, self.source, ""), None)) is not None:
+            raise DecodeError(str(unread))
         for path, embedded in embedded_objects(obj, self.source, ""):
-            unknown += self._metadata_of(embedded, path)
+            if path:
+                unknown += self._metadata_of(embedded, path)
         unknown += self._metadata_of(obj, "")
         unknown.sort()
         return unknown
@@ -77,14 +82,14 @@ class StructuralSchema(Schema):
         """Read the metadata of a whole object; return unknown fields in it. Raises `DecodeError`."""
         metadata = obj.get("metadata")
         if metadata is None:
-            obj.pop("metadata", None)
+            if path and "metadata" in obj:
+                obj["metadata"] = {}
+            else:
+                obj.pop("metadata", None)
             return []
         if not path:
             return [f"metadata.{field}" for field in self._metadata.decode(metadata)]
-        try:
-            unknown = self._metadata.decode(metadata)
-        except DecodeError:
-            return []  # validation tells, with the field's path
+        unknown = self._metadata.decode(metadata)
         self._metadata.complete(metadata)
         if metadata.get("creationTimestamp", "") is None:
             del metadata["creationTimestamp"]
@@ -99,6 +104,8 @@ class StructuralSchema(Schema):
 
     def seal(self, obj: Object) -> None:
         self.complete(obj)
+        if self._narrower is not None:
+            self._narrower(obj)
 
     def skeleton(self) -> Object:
         return {}
@@ -114,8 +121,25 @@ class StructuralSchema(Schema):
         before = ABSENT if old is None else old
         errors = self._validator.validate(obj, "", before).errors
         errors += between
-        errors += self._embedded_errors(obj)
-        return errors + list_errors(obj, self.source, "", before)
+        errors += embedded_errors(obj, self.source, "")
+        return errors + self._list_errors(obj, old)
+
+    def validate_status(
+        self, obj: Object, old: Object, *, between: Sequence[FieldError] = ()
+    ) -> list[FieldError]:
+        """As `validate`, for an update of the status: of anything else nobody is told."""
+        errors: list[FieldError] = []
+        source = (self.source.get("properties") or {}).get("status")
+        if "status" in obj and isinstance(source, dict):
+            # Upstream's texts speak of places below the status.
+            found = self._status_validator.validate(obj["status"], "", old.get("status", ABSENT)).errors
+            errors = [FieldError(_below_status(error.field), error.reason, error.message) for error in found]
+        return [*errors, *between, *self._list_errors(obj, old)]
+
+    def _list_errors(self, obj: Object, old: Object | None) -> list[FieldError]:
+        """Return what lists hold twice, unless some have done so before."""
+        errors = list_errors(obj, self.source, "", ABSENT if old is None else old)
+        return [] if errors and old is not None and list_errors(old, self.source, "") else errors
 
     def rule_verdict(self, obj: Object, old: Object | None, errors: Sequence[FieldError]) -> Verdict | None:
         """Return what the rules say to `obj`, None where there are none.
@@ -137,23 +161,13 @@ class StructuralSchema(Schema):
         if self.rules_took is not None:
             self.rules_took(what, perf_counter() - started)
 
-    def _embedded_errors(self, obj: Object) -> list[FieldError]:
-        errors: list[FieldError] = []
-        for path, embedded in embedded_objects(obj, self.source, ""):
-            for name in ("apiVersion", "kind"):
-                value = embedded.get(name)
-                if not value:
-                    errors.append(FieldError.required(f"{path}.{name}", ""))
-                elif not isinstance(value, str):
-                    errors.append(FieldError.invalid(f"{path}.{name}", value, "must be a string"))
-            metadata = embedded.get("metadata")
-            if metadata is not None and not isinstance(metadata, dict):
-                errors.append(FieldError.invalid(f"{path}.metadata", metadata, "must be an object"))
-        return errors
-
     @cached_property
     def _validator(self) -> Validator:
         return Validator(self.source)
+
+    @cached_property
+    def _status_validator(self) -> Validator:
+        return Validator(self.source["properties"]["status"])
 
     @cached_property
     def _rules(self) -> Rules | None:
@@ -164,31 +178,13 @@ class StructuralSchema(Schema):
         return rules
 
     @cached_property
+    def _narrower(self) -> Callable[[Json], Json] | None:
+        return narrower(self.source, whole=True)
+
+    @cached_property
     def _defaulter(self) -> Callable[[Json], None] | None:
         return defaulter(self.source)
 
 
-def embedded_objects(value: Json, schema: Json, path: str) -> Iterator[tuple[str, Object]]:
-    """Yield each embedded resource in a value, with its path."""
-    if not isinstance(schema, dict) or not _embeds(schema):
-        return
-    if isinstance(value, dict):
-        if path and schema.get("x-kubernetes-embedded-resource"):
-            yield path, value
-        properties, others = schema.get("properties") or {}, schema.get("additionalProperties")
-        for key, part in value.items():
-            inner = properties.get(key, others)
-            yield from embedded_objects(part, inner, pruning.joined(path, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from embedded_objects(item, schema.get("items"), f"{path}[{index}]")
-
-
-def _embeds(schema: Object) -> bool:
-    """Whether there is any container left to descend into."""
-    return bool(
-        schema.get("x-kubernetes-embedded-resource")
-        or schema.get("properties")
-        or schema.get("items")
-        or schema.get("additionalProperties")
-    )
+def _below_status(field: str) -> str:
+    return "status" if field == ROOT else f"status.{field.removeprefix('.')}"

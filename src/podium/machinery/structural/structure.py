@@ -8,16 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from podium.machinery.errors import FieldError, Object
+from podium.machinery.errors import FieldError, Json, Object
 from podium.machinery.regexp import PatternError, compiled
 
 Errors = list[FieldError]
 
+_POINTERS = (
+    "additionalProperties",
+    "default",
+    "externalDocs",
+    "items",
+    "not",
+    "required",
+    "x-kubernetes-list-type",
+    "x-kubernetes-map-type",
+)
 _JUNCTORS = ("anyOf", "allOf", "oneOf")
 _EMBEDDED, _PRESERVES = "x-kubernetes-embedded-resource", "x-kubernetes-preserve-unknown-fields"
 _EITHER = "x-kubernetes-int-or-string"
 _METADATA_PROPERTIES = frozenset(("name", "generateName"))
 _INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
+_UNREADABLE = {
+    "id": "id",
+    "$schema": "schema",
+    "$ref": "$ref",
+    "patternProperties": "patternProperties",
+    "dependencies": "dependencies",
+    "additionalItems": "additionalItems",
+    "definitions": "definitions",
+}
 _FORBIDDEN_INSIDE = {
     "type": "must be empty to be structural",
     "additionalProperties": "must be undefined to be structural",
@@ -39,6 +58,29 @@ _MISSING_TYPE = {
     "items": "must not be empty for specified array items",
     "values": "must not be empty for specified object fields",
 }
+
+
+def unreadable_schema(schema: Object) -> str:
+    """Return why upstream cannot read a schema as structural, "" when it can."""
+    for name, word in _UNREADABLE.items():
+        if schema.get(name) if name != "additionalItems" else schema.get(name) is not None:
+            return f"OpenAPIV3Schema '{word}' is not supported"
+    if schema.get(_PRESERVES) is False:
+        return f"internal error: '{_PRESERVES}' must be true or undefined"
+    if isinstance(schema.get("items"), list) and schema["items"]:
+        return "OpenAPIV3Schema 'items' must be a schema, but is an array"
+    inner = (part for part, _ in nested(schema, ""))
+    below = (part for part, _, _ in children(schema, ""))
+    return next(filter(None, map(unreadable_schema, [*inner, *below])), "")
+
+
+def mentions(schema: Object, *names: str) -> bool:
+    """Return whether a schema, or one below it, says anything under these names."""
+    if any(schema.get(name) not in (None, False, []) for name in names):
+        return True
+    inner = (part for part, _ in nested(schema, ""))
+    below = (part for part, _, _ in children(schema, ""))
+    return any(mentions(part, *names) for part in [*inner, *below])
 
 
 def children(schema: Object, path: str) -> Iterator[tuple[Object, str, str]]:
@@ -69,7 +111,7 @@ def structure_errors(schema: Object, path: str) -> Errors:
 def _spine(schema: Object, path: str, role: str) -> Errors:
     """Check a schema that is outside of all junctors, and those below it."""
     errors: Errors = []
-    if schema.get("type") == "array" and not schema.get("items"):
+    if schema.get("type") == "array" and not isinstance(schema.get("items"), dict):
         errors.append(FieldError.required(f"{path}.items", "must be specified"))
     for inner, where, what in children(schema, path):
         errors += _spine(inner, where, what)
@@ -128,7 +170,7 @@ def _metadata_errors(metadata: Object, path: str, role: str) -> Errors:
         errors.append(FieldError.invalid(f"{path}.type", metadata.get("type") or "", "must be object"))
     if role == "root":
         names = set(metadata.get("properties") or {})
-        said = {key for key, value in metadata.items() if value not in (None, "", False, [], {})}
+        said = {key for key, value in metadata.items() if _says(key, value)}
         if said - {"type", "default", "properties"} or not names <= _METADATA_PROPERTIES:
             detail = (
                 "must not specify anything other than name and generateName, but metadata is implicitly "
@@ -136,6 +178,13 @@ def _metadata_errors(metadata: Object, path: str, role: str) -> Errors:
             )
             errors.append(FieldError.forbidden(path, detail))
     return errors
+
+
+def _says(key: str, value: Json) -> bool:
+    """Whether a schema says something under a key, as numbers and what upstream has pointers to always do."""
+    if isinstance(value, bool):
+        return value or key == "default"
+    return value is not None and (bool(value) or isinstance(value, int | float) or key in _POINTERS)
 
 
 # --- junctors
@@ -171,18 +220,14 @@ def _restrictions(schema: Object, path: str, *, skip_any: bool, skip_all: bool) 
 def _inside(schema: Object, path: str, *, skip_any: bool = False) -> Errors:
     """Check a schema below a junctor, which may not specify anything."""
     errors = _restrictions(schema, path, skip_any=skip_any, skip_all=False)
-    items, others = schema.get("items"), schema.get("additionalProperties")
+    items = schema.get("items")
     if isinstance(items, dict):
         errors += _inside(items, f"{path}.items")
     properties = schema.get("properties") or {}
     for name in sorted(properties):
         errors += _inside(properties[name], f"{path}.properties[{name}]")
     for name, detail in _FORBIDDEN_INSIDE.items():
-        if name == "additionalProperties":
-            forbidden = others is not None
-        else:
-            forbidden = schema.get(name) not in (None, "", False, [], {})
-        if forbidden:
+        if _says(name, schema.get(name)):
             errors.append(FieldError.forbidden(f"{path}.{name}", detail))
     if "metadata" in properties:
         detail = "must not be specified in a nested context"

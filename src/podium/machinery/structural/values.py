@@ -6,35 +6,42 @@ before, followed through properties and lists of type map, is taken as it is.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
 import orjson
 
-from podium.machinery.errors import FieldError, Json, Object
+from podium.machinery.errors import FieldError, Json, Object, quoted, shown
+from podium.machinery.golang import as_json, as_map
 from podium.machinery.regexp import PatternError, compiled
-from podium.machinery.structural.formats import check_of
+from podium.machinery.structural.formats import check_of, is_known
+from podium.machinery.structural.numbers import INT64_MAX, INT64_MIN, is_whole, number_errors
+from podium.machinery.structural.numbers import ROOT as _ROOT
 
 ABSENT: Final[Any] = object()
 """What a value is compared with where nothing stood before."""
 
-_ROOT = "<nil>"
-"""The path that upstream prints where its errors do not know theirs."""
+_NUMERIC = ("integer", "number")
+_GO_FORMATS = {"integer": "int64", "number": "float64"}
+"""What upstream takes the format of a value for."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What one value gave: errors, and how much of it was right (which picks the best of alternatives)."""
+    """What one value gave: errors, and how much was looked at (which picks the best of alternatives)."""
 
     errors: list[FieldError] = field(default_factory=list)
     matches: int = 0
 
     def take(self, other: Outcome) -> None:
-        self.errors += other.errors
+        self.add(other.errors)
         self.matches += other.matches
+
+    def add(self, errors: Sequence[FieldError]) -> None:
+        """Take errors over, but for those that say what has been said."""
+        self.errors += [error for error in errors if error not in self.errors] if self.errors else errors
 
 
 def type_of(value: Json) -> str:
@@ -47,7 +54,8 @@ def type_of(value: Json) -> str:
         case str():
             return "string"
         case int():
-            return "integer"
+            # Upstream reads larger ones as floats.
+            return "integer" if INT64_MIN <= value <= INT64_MAX else "number"
         case float():
             return "number"
         case list():
@@ -68,22 +76,21 @@ def _alike(left: Json, right: Json) -> bool:
 class Validator:
     """One schema, with those below it made when first needed."""
 
-    def __init__(self, schema: Object) -> None:
+    def __init__(self, schema: Object, *, plain: bool = False) -> None:
+        """`plain`: what may be an integer or a string is not asked to be either, as in defaults."""
         self._schema = schema
+        self._plain = plain
         self._properties: dict[str, Validator] = {}
         type = schema.get("type")
-        if schema.get("x-kubernetes-int-or-string"):
+        if schema.get("x-kubernetes-int-or-string") and not plain:
             self._types: tuple[str, ...] = ("integer", "string")
         else:
             self._types = (type,) if type else ()
-        self._checks: tuple[tuple[tuple[str, ...], Callable[[Json, str], list[FieldError]]], ...] = tuple(
-            (kinds, check)
-            for names, kinds, check in (
-                (("maxLength", "minLength", "pattern"), ("string",), self._string),
-                (("format",), ("string",), self._format),
-                (("maximum", "minimum", "multipleOf", "type", "format"), ("integer", "number"), self._number),
-            )
-            if any(name in schema for name in names)
+        format = str(schema.get("format") or "")
+        self._format = format if format and is_known(format, schema.get("type") or "") else ""
+        self._check_format = check_of(self._format) if self._format else None
+        self._checks_string = any(schema.get(name) for name in ("maxLength", "minLength", "pattern")) or (
+            schema.get("maxLength") == 0
         )
 
     def validate(self, value: Json, path: str, old: Json = ABSENT) -> Outcome:
@@ -92,48 +99,72 @@ class Validator:
             return Outcome()
         schema = self._schema
         outcome = Outcome()
-        kind = type_of(value)
         if value is None:
             if self._types and not schema.get("nullable"):
                 outcome.errors.append(self._wrong_type(path, ",".join(self._types), "null"))
-            if "enum" in schema and not schema.get("nullable"):
+            else:
+                outcome.matches += 1
+            if schema.get("enum"):
                 outcome.errors += self._enum(value, path)
             return outcome
-        outcome.errors += self._type(value, kind, path)
+        kind = type_of(value)
+        if self._types or self._format:
+            errors = self._type(value, kind, path)
+            outcome.errors += errors
+            outcome.matches += 1 if errors else 2
         self._combinations(value, path, outcome)
-        for kinds, check in self._checks:
-            if kind in kinds:
-                outcome.errors += check(value, path)
-                outcome.matches += 1
-        if kind == "array":
-            self._list(value, path, old, outcome)
-        if "enum" in schema:
-            outcome.errors += self._enum(value, path)
+        match kind:
+            case "string":
+                self._string(value, path, outcome)
+            case "integer" | "number":
+                outcome.add(number_errors(value, schema, self._types, path))
+                outcome.matches += 2
+            case "array":
+                self._list(value, path, old, outcome)
+        if schema.get("enum"):
+            outcome.add(self._enum(value, path))
         if kind == "object":
             self._object(value, path, old, outcome)
-        outcome.matches += 1
+        outcome.matches += 2
         return outcome
 
     # --- scalars
 
     @staticmethod
     def _wrong_type(path: str, wanted: str, found: str) -> FieldError:
-        # The place of a whole object has no name in upstream's message.
-        where = f"{path} in body" if path else ""
-        detail = f'{where} must be of type {wanted}: "{found}"'.lstrip()
+        # The place of a whole object has no name, in upstream's message neither.
+        detail = f"{path} in body must be of type {wanted}: {quoted(found)}"
         return FieldError.type_invalid(path or _ROOT, found, detail)
 
     def _type(self, value: Json, kind: str, path: str) -> list[FieldError]:
         types = self._types
-        if not types or kind in types:
+        fits = (
+            kind in types
+            or (kind == "integer" and "number" in types)
+            or (kind == "number" and "integer" in types and is_whole(value))
+        )
+        if fits:
             return []
-        if kind == "integer" and "number" in types:
-            return []
-        if kind == "number" and "integer" in types and math.isfinite(value) and value == int(value):
-            return []
+        if self._format:
+            found = _GO_FORMATS.get(kind, "")
+            if kind not in ("string", "array"):
+                # Upstream compares formats, and lets pass what has the right one.
+                if found != self._format:
+                    return [self._wrong_type(path, self._format, found)]
+            elif not set(types) & set(_NUMERIC):
+                return []
         return [self._wrong_type(path, ",".join(types), kind)]
 
-    def _string(self, value: str, path: str) -> list[FieldError]:
+    def _string(self, value: str, path: str, outcome: Outcome) -> None:
+        if self._checks_string:
+            outcome.add(self._string_errors(value, path))
+        outcome.matches += 1
+        if self._check_format is not None:
+            if not self._check_format(value):
+                outcome.add([self._wrong_type(path, self._format, value)])
+            outcome.matches += 1
+
+    def _string_errors(self, value: str, path: str) -> list[FieldError]:
         schema = self._schema
         longest, shortest, pattern = schema.get("maxLength"), schema.get("minLength"), schema.get("pattern")
         if longest is not None and len(value) > longest:
@@ -145,57 +176,15 @@ class Validator:
             return [FieldError.invalid(path or _ROOT, value, f"{path} in body should match '{pattern}'")]
         return []
 
-    def _format(self, value: str, path: str) -> list[FieldError]:
-        format = self._schema["format"]
-        check = check_of(format)
-        if check is None or check(value):
-            return []
-        detail = f'{path} in body must be of type {format}: "{value}"'
-        return [FieldError.type_invalid(path or _ROOT, value, detail)]
-
-    def _number(self, value: float, path: str) -> list[FieldError]:
-        schema = self._schema
-        errors = self._range(value, path)
-        factor, most, least = schema.get("multipleOf"), schema.get("maximum"), schema.get("minimum")
-
-        def wrong(what: str) -> FieldError:
-            return FieldError.invalid(path or _ROOT, value, f"{path} in body should be {what}")
-
-        if factor is not None and not _is_multiple(value, factor):
-            errors.append(wrong(f"a multiple of {_number_text(factor)}"))
-        if least is not None:
-            exclusive = bool(schema.get("exclusiveMinimum"))
-            if value < least or (exclusive and value == least):
-                words = "greater than" if exclusive else "greater than or equal to"
-                errors.append(wrong(f"{words} {_number_text(least)}"))
-        if most is not None:
-            exclusive = bool(schema.get("exclusiveMaximum"))
-            if value > most or (exclusive and value == most):
-                words = "less than" if exclusive else "less than or equal to"
-                errors.append(wrong(f"{words} {_number_text(most)}"))
-        return errors
-
-    def _range(self, value: float, path: str) -> list[FieldError]:
-        """Whether the value fits the numeric format. Upstream's error does not know its path."""
-        type, format = self._schema.get("type"), self._schema.get("format") or ""
-        wanted = ""
-        if type == "integer":
-            if isinstance(value, float) and value != int(value):
-                wanted = f"integer ({format or 'default'} format)"
-            elif format == "int32" and not -(2**31) <= value < 2**31:
-                wanted = "integer (int32 format)"
-        elif type == "number" and format == "float" and abs(value) > 3.4028234663852886e38:
-            wanted = "number (float format)"
-        if not wanted:
-            return []
-        return [FieldError.invalid(_ROOT, "", f"Checked value must be of type {wanted} in {path}")]
-
     def _enum(self, value: Json, path: str) -> list[FieldError]:
         allowed = self._schema["enum"]
-        if any(same(value, one) for one in allowed):
+        if any(_is(value, one) for one in allowed):
             return []
-        names = [one if isinstance(one, str) else orjson.dumps(one).decode() for one in allowed]
-        return [FieldError.not_supported(path or _ROOT, value, names)]
+        names = [one if isinstance(one, str) else orjson.dumps(as_json(one)).decode() for one in allowed]
+        found = shown(float(value) if type_of(value) == "number" else as_map(value))
+        listed = ", ".join(map(quoted, names))
+        message = f"Unsupported value: {found}: supported values: {listed}"
+        return [FieldError(path or _ROOT, "FieldValueNotSupported", message)]
 
     # --- containers
 
@@ -212,7 +201,8 @@ class Validator:
             detail = f"{path} in body should have at least {least} items"
             outcome.errors.append(FieldError.invalid(path or _ROOT, len(values), detail))
         if most is not None and len(values) > most:
-            outcome.errors.append(too_many(path or _ROOT, len(values), most))
+            outcome.errors.append(FieldError.too_many(path or _ROOT, len(values), most))
+        outcome.matches += 2
 
     def _object(self, value: Object, path: str, old: Json, outcome: Outcome) -> None:
         schema = self._schema
@@ -220,38 +210,39 @@ class Validator:
         if least is not None and len(value) < least:
             detail = f"{path} in body should have at least {least} properties"
             outcome.errors.append(FieldError.invalid(path or _ROOT, len(value), detail))
-            return
         if most is not None and len(value) > most:
-            outcome.errors.append(too_many(path or _ROOT, len(value), most))
-            return
+            outcome.errors.append(FieldError.too_many(path or _ROOT, len(value), most))
         properties = schema.get("properties") or {}
         before = old if isinstance(old, dict) else {}
         for name in sorted(value):
-            inner = self._property(name) if name in properties else self._others
+            known = name in properties
+            inner = self._property(name) if known else self._others
             if inner is not None:
-                where = f"{path}.{name}" if path else name
+                where = f"{path}.{name}" if path or not known else name
                 outcome.take(inner.validate(value[name], where, before.get(name, ABSENT)))
         for name in schema.get("required") or ():
             if name not in value:
-                outcome.errors.append(FieldError.required(f"{path}.{name}" if path else name, ""))
-            else:
-                outcome.matches += 1
+                outcome.add([FieldError.required(f"{path}.{name}" if path else name, "")])
+        outcome.matches += 1
 
     @cached_property
     def _items(self) -> Validator | None:
         items = self._schema.get("items")
-        return Validator(items) if isinstance(items, dict) else None
+        return self._below(items) if isinstance(items, dict) else None
 
     @cached_property
     def _others(self) -> Validator | None:
         others = self._schema.get("additionalProperties")
-        return Validator(others) if isinstance(others, dict) else None
+        return self._below(others) if isinstance(others, dict) else None
 
     def _property(self, name: str) -> Validator:
         made = self._properties.get(name)
         if made is None:
-            made = self._properties[name] = Validator(self._schema["properties"][name])
+            made = self._properties[name] = self._below(self._schema["properties"][name])
         return made
+
+    def _below(self, schema: Object) -> Validator:
+        return Validator(schema, plain=self._plain)
 
     # --- alternatives
 
@@ -260,37 +251,57 @@ class Validator:
         found = {}
         for name in ("anyOf", "oneOf", "allOf"):
             if self._schema.get(name):
-                found[name] = [Validator(part) for part in self._schema[name]]
-        if self._schema.get("not"):
-            found["not"] = [Validator(self._schema["not"])]
+                found[name] = [self._below(part) for part in self._schema[name]]
+        if isinstance(self._schema.get("not"), dict):
+            found["not"] = [self._below(self._schema["not"])]
         return found
 
     def _combinations(self, value: Json, path: str, outcome: Outcome) -> None:
-        alternatives = self._alternatives
-        if not alternatives:
-            return
-
-        def wrong(what: str) -> None:
-            outcome.errors.append(FieldError.invalid(_ROOT, "", f'"{path}" {what}'))
-
-        for name, parts in alternatives.items():
+        outcome.matches += 2
+        for name, parts in self._alternatives.items():
             results = [part.validate(value, path) for part in parts]
             valid = [result for result in results if not result.errors]
             best = max(results, key=lambda result: result.matches)
-            if name == "anyOf" and not valid:
-                wrong("must validate at least one schema (anyOf)")
-                outcome.take(best)
-            elif name == "oneOf" and len(valid) != 1:
-                found = f"Found {len(valid)} valid alternatives" if valid else "Found none valid"
-                wrong(f"must validate one and only one schema (oneOf). {found}")
-                if not valid:
-                    outcome.take(best)
-            elif name == "allOf" and len(valid) != len(parts):
-                for result in results:
-                    outcome.take(result)
-                wrong(f"must validate all the schemas (allOf){'' if valid else '. None validated'}")
-            elif name == "not" and valid:
-                wrong("must not validate the schema (not)")
+            match name:
+                case "anyOf":
+                    if not valid:
+                        outcome.add([_unmatched(path, "must validate at least one schema (anyOf)")])
+                    outcome.take(valid[0] if valid else best)
+                case "oneOf":
+                    if len(valid) != 1:
+                        found = f"Found {len(valid)} valid alternatives" if valid else "Found none valid"
+                        what = f"must validate one and only one schema (oneOf). {found}"
+                        outcome.add([_unmatched(path, what)])
+                    if len(valid) <= 1:
+                        outcome.take(valid[0] if valid else best)
+                case "allOf":
+                    for result in results:
+                        outcome.take(result)
+                    if len(valid) != len(parts):
+                        none = "" if valid else ". None validated"
+                        outcome.add([_unmatched(path, f"must validate all the schemas (allOf){none}")])
+                case _:
+                    if valid:
+                        outcome.add([_unmatched(path, "must not validate the schema (not)")])
+
+
+def _unmatched(path: str, what: str) -> FieldError:
+    return FieldError.invalid(_ROOT, "", f"{quoted(path)} {what}")
+
+
+def _is(value: Json, allowed: Json) -> bool:
+    """Whether a value is one of an enum, made to be of its type: an integer loses its fraction."""
+    if isinstance(allowed, bool) or isinstance(value, bool) or allowed is None:
+        return allowed is not None and allowed is value
+    if isinstance(value, int | float):
+        match allowed:
+            case int():
+                return int(value) == allowed
+            case float():
+                return value == allowed
+            case str():
+                return isinstance(value, int) and 0 <= value < 0x110000 and chr(value) == allowed
+    return same(value, allowed)
 
 
 def _matches(value: str, pattern: str) -> bool:
@@ -298,25 +309,6 @@ def _matches(value: str, pattern: str) -> bool:
         return compiled(pattern).search(value) is not None
     except PatternError:
         return True  # a definition from before patterns were checked; new ones are refused
-
-
-def too_many(path: str, actual: int, count_max: int) -> FieldError:
-    """Upstream counts one item in the singular."""
-    items = "item" if count_max == 1 else "items"
-    return FieldError(path, "FieldValueTooMany", f"Too many: {actual}: must have at most {count_max} {items}")
-
-
-def _is_multiple(value: float, factor: float) -> bool:
-    if factor == 0:
-        return False
-    if isinstance(value, int) and isinstance(factor, int):
-        return value % factor == 0
-    quotient = value / factor
-    return math.isfinite(quotient) and quotient == int(quotient)
-
-
-def _number_text(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
 
 
 def _key(schema: Object, value: Json) -> bytes:

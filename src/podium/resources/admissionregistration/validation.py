@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from podium.machinery import validation
@@ -13,6 +14,7 @@ from podium.resources.ratcheting import without_old_faults
 REVIEW_VERSIONS = ("v1", "v1beta1")
 _OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 _FORM = "; desired format: https://host[/path]"
+_BAD_PORT = re.compile(r":(?!\d*$)[^:\]@]*$")
 _ENUMS = (
     ("failurePolicy", ("Fail", "Ignore")),
     ("matchPolicy", ("Equivalent", "Exact")),
@@ -114,6 +116,10 @@ def _url(url: str, path: str) -> Errors:
         parts = urlsplit(url)
     except ValueError as error:
         return [FieldError.required(path, f"url must be a valid URL: {error}{_FORM}")]
+    port = _BAD_PORT.search(parts.netloc)
+    if port is not None:
+        detail = f'url must be a valid URL: parse "{url}": invalid port "{port[0]}" after host{_FORM}'
+        return [FieldError.required(path, detail)]
     errors: Errors = []
     if parts.scheme != "https":
         detail = f"'https' is the only allowed URL scheme{_FORM}"
@@ -134,7 +140,7 @@ def _url(url: str, path: str) -> Errors:
 
 def _service(service: Object, path: str) -> Errors:
     # Upstream hands the two to its check in the wrong order, and so blames the other one.
-    blamed = {"name": "namespace", "namespace": "name"}
+    blamed = {"namespace": "name", "name": "namespace"}
     errors: Errors = [
         FieldError.required(f"{path}.{other}") for key, other in blamed.items() if not service.get(key)
     ]

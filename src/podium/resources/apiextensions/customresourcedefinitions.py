@@ -21,9 +21,12 @@ def _defaults(definition: Object) -> None:
     if kind:
         blank(names, "singular", kind.lower())
         blank(names, "listKind", kind + "List")
+    absent(spec, "conversion", {"strategy": "None"})
     conversion = child(spec, "conversion")
-    blank(conversion, "strategy", "None")
-    service = given(given(given(conversion, "webhook") or {}, "clientConfig") or {}, "service")
+    webhook = given(conversion, "webhook") or {}
+    if webhook.get("clientConfig") is None and not webhook.get("conversionReviewVersions"):
+        conversion.pop("webhook", None)
+    service = given(given(webhook, "clientConfig") or {}, "service")
     if service is not None:
         absent(service, "port", WEBHOOK_PORT)
     for version in items(spec, "versions"):

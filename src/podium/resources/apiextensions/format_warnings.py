@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from podium.machinery.errors import Json, Object
-from podium.machinery.structural.formats import check_of
+from podium.machinery.structural.formats import is_known
 from podium.resources.checks import objects, spec_of
 from podium.resources.defaulting import given
 
-_NUMERIC = {"integer": ("int32", "int64"), "number": ("float", "double")}
 _MAPS = ("properties", "patternProperties", "definitions")
 _LISTS = ("allOf", "oneOf", "anyOf")
 _SINGLE = ("items", "additionalProperties", "not")
@@ -36,7 +35,7 @@ def _formats(schema: Json) -> Iterator[str]:
     if not isinstance(schema, dict):
         return
     format = schema.get("format")
-    if format and not _is_known(str(format), str(schema.get("type") or "")):
+    if format and not is_known(str(format), str(schema.get("type") or "")):
         yield str(format)
     for name in _SINGLE:
         yield from _formats(schema.get(name))
@@ -46,9 +45,3 @@ def _formats(schema: Json) -> Iterator[str]:
     for name in _MAPS:
         for key in sorted(schema.get(name) or {}):
             yield from _formats(schema[name][key])
-
-
-def _is_known(format: str, type: str) -> bool:
-    if type in ("", "string"):
-        return check_of(format) is not None
-    return format in _NUMERIC.get(type, ())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from podium.machinery import validation
 from podium.machinery.errors import FieldError, Object
+from podium.machinery.structural.structure import mentions, structure_errors, unreadable_schema
 from podium.resources.admissionregistration.validation import validate_client
 from podium.resources.apiextensions.internal import Hub, hub, shown_versions
 from podium.resources.apiextensions.versions import (
@@ -23,6 +25,16 @@ from podium.resources.defaulting import given
 APPROVED = "api-approved.kubernetes.io"
 _SCOPES = ("Cluster", "Namespaced")
 _STRATEGIES = ("None", "Webhook")
+_STRUCTURAL_ONLY = (
+    "default",
+    "x-kubernetes-embedded-resource",
+    "x-kubernetes-int-or-string",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-list-type",
+    "x-kubernetes-preserve-unknown-fields",
+    "x-kubernetes-validations",
+)
+"""What only structural schemas may say."""
 
 
 def validate_definition(definition: Object) -> Errors:
@@ -33,8 +45,11 @@ def validate_definition(definition: Object) -> Errors:
 def _definition(definition: Object, old: Object | None) -> Errors:
     spec = spec_of(definition)
     before = spec_of(old) if old is not None else None
-    errors = _name(definition, spec)
-    errors += _spec(spec, before)
+    established = old is not None and _is_established(old)
+    errors = _name(definition, spec) if old is None else []
+    errors += _spec(spec, before, established=established)
+    if before is not None:
+        errors += _changes(spec, before, established=established)
     errors += _stored_versions(definition, spec)
     errors += _approval(definition, spec, old)
     if spec.get("preserveUnknownFields") and not (before or {}).get("preserveUnknownFields"):
@@ -47,23 +62,30 @@ def _definition(definition: Object, old: Object | None) -> Errors:
 
 
 def _name(definition: Object, spec: Object) -> Errors:
-    name = str(metadata_of(definition).get("name") or "")
     plural = (given(spec, "names") or {}).get("plural") or ""
-    if name == f"{plural}.{spec.get('group') or ''}":
-        return []
-    detail = 'must be spec.names.plural+"."+spec.group'
-    return [FieldError.invalid("metadata.name", name, detail)]
+    wanted, detail = f"{plural}.{spec.get('group') or ''}", 'must be spec.names.plural+"."+spec.group'
+    metadata = metadata_of(definition)
+    return [
+        FieldError.invalid(f"metadata.{key}", metadata[key], detail)
+        for key in ("generateName", "name")
+        if metadata.get(key) and metadata[key] != wanted
+    ]
 
 
 def _label(field: str, value: str, *, mixed_case: bool = False) -> Errors:
     faults = validation.dns1035_label_errors(value.lower() if mixed_case else value)
-    if not value or not faults:
+    if not faults:
         return []
     prefix = "may have mixed case, but should otherwise match: " if mixed_case else ""
     return [FieldError.invalid(field, value, prefix + ",".join(faults))]
 
 
-def _spec(spec: Object, old: Object | None) -> Errors:
+def _is_established(definition: Object) -> bool:
+    conditions = objects((given(definition, "status") or {}).get("conditions"))
+    return any(c.get("type") == "Established" and c.get("status") == "True" for c in conditions)
+
+
+def _spec(spec: Object, old: Object | None, *, established: bool) -> Errors:
     errors: Errors = []
     group = str(spec.get("group") or "")
     if not group:
@@ -80,7 +102,7 @@ def _spec(spec: Object, old: Object | None) -> Errors:
     parts, before = hub(spec), _Before(old)
     errors += _versions(spec, parts, before)
     errors += _names(given(spec, "names") or {})
-    return errors + _shared(spec, parts, before) + _conversion(spec)
+    return errors + _shared(spec, parts, before) + _conversion(spec, old if established else None)
 
 
 class _Before:
@@ -90,6 +112,15 @@ class _Before:
         versions = objects((old or {}).get("versions"))
         self._versions = {version.get("name"): version for version in versions}
         self._shared = hub(old).shared if old is not None else {}
+        self._schemas = _schemas(old) if old is not None else []
+
+    def asks_for_structure(self, spec: Object) -> bool:
+        """Return whether schemas must be structural: old ones need not be while nothing is pruned."""
+        return (
+            not spec.get("preserveUnknownFields")
+            or not any(unreadable_schema(one) or structure_errors(one, "") for one in self._schemas)
+            or any(mentions(one, *_STRUCTURAL_ONLY) for one in _schemas(spec))
+        )
 
     def had_schema(self, name: object, schema: Object | None) -> bool:
         """Return whether the version had this schema."""
@@ -102,6 +133,13 @@ class _Before:
         return len(were) > SELECTABLE_MAX and were == fields
 
 
+def _schemas(spec: Object) -> list[Object]:
+    found = (
+        given(given(version, "schema") or {}, "openAPIV3Schema") for version in objects(spec.get("versions"))
+    )
+    return [schema for schema in found if schema is not None]
+
+
 def _versions(spec: Object, parts: Hub, before: _Before) -> Errors:
     versions = parts.versions
     errors: Errors = []
@@ -111,6 +149,10 @@ def _versions(spec: Object, parts: Hub, before: _Before) -> Errors:
             for index, version in enumerate(versions)
             if given(given(version, "schema") or {}, "openAPIV3Schema") is None
         ]
+    if spec.get("preserveUnknownFields") and any(mentions(one, "default") for one in _schemas(spec)):
+        detail = "must be false in order to use defaults in the schema"
+        errors.append(FieldError.invalid("spec.preserveUnknownFields", True, detail))
+    structural = before.asks_for_structure(spec)
     names = [str(version.get("name") or "") for version in versions]
     for index, version in enumerate(versions):
         path, name = f"spec.versions[{index}]", names[index]
@@ -120,13 +162,13 @@ def _versions(spec: Object, parts: Hub, before: _Before) -> Errors:
         errors += deprecation_errors(version, path)
         schema, subresources = given(version, "schema"), given(version, "subresources")
         status = subresources if subresources is not None else parts.shared.get("subresources") or {}
-        if not spec.get("preserveUnknownFields"):
-            errors += validation_errors(
-                schema,
-                f"{path}.schema",
-                status=status.get("status") is not None,
-                unchanged=before.had_schema(name, schema),
-            )
+        errors += validation_errors(
+            schema,
+            f"{path}.schema",
+            status=status.get("status") is not None,
+            unchanged=before.had_schema(name, schema),
+            structural=structural,
+        )
         errors += subresource_errors(subresources, f"{path}.subresources")
         errors += column_errors(version.get("additionalPrinterColumns"), f"{path}.additionalPrinterColumns")
         fields = version.get("selectableFields")
@@ -141,7 +183,8 @@ def _versions(spec: Object, parts: Hub, before: _Before) -> Errors:
         errors.append(FieldError.invalid("spec.versions", shown_versions(versions), detail))
     if sum(bool(version.get("storage")) for version in versions) != 1:
         detail = "must have exactly one version marked as storage version"
-        errors.append(FieldError.invalid("spec.versions", shown_versions(versions), detail))
+        shown = shown_versions(versions) if versions or spec.get("versions") is not None else None
+        errors.append(FieldError.invalid("spec.versions", shown, detail))
     if names and names[0] and (faults := validation.dns1035_label_errors(names[0])):
         errors.append(FieldError.invalid("spec.version", names[0], ",".join(faults)))
     return errors
@@ -151,18 +194,21 @@ def _shared(spec: Object, parts: Hub, before: _Before) -> Errors:
     """Check what all versions have in common."""
     schema, subresources = parts.shared.get("schema"), parts.shared.get("subresources")
     errors: Errors = []
-    if not spec.get("preserveUnknownFields"):
-        versions = objects(spec.get("versions"))
-        status = any((version.get("subresources") or {}).get("status") is not None for version in versions)
-        first = versions[0].get("name") if versions else None
-        errors += validation_errors(
-            schema, "spec.validation", status=status, unchanged=before.had_schema(first, schema)
-        )
+    versions = objects(spec.get("versions"))
+    status = any((version.get("subresources") or {}).get("status") is not None for version in versions)
+    first = versions[0].get("name") if versions else None
+    errors += validation_errors(
+        schema,
+        "spec.validation",
+        status=status,
+        unchanged=before.had_schema(first, schema),
+        structural=before.asks_for_structure(spec),
+    )
     errors += subresource_errors(subresources, "spec.subresources")
     columns = parts.shared.get("additionalPrinterColumns")
     errors += column_errors(columns, "spec.additionalPrinterColumns")
     fields = parts.shared.get("selectableFields")
-    if fields and "schema" not in parts.shared:
+    if fields and schema is None:
         detail = "may only be set when validations.schema is included"
         return [*errors, FieldError.invalid("spec.selectableFields", "", detail)]
     return errors + selectable_errors(
@@ -182,10 +228,9 @@ def _names(names: Object) -> Errors:
 
 def _spellings(names: Object, path: str) -> Errors:
     errors: Errors = []
-    for key in ("plural", "singular"):
-        errors += _label(f"{path}.{key}", str(names.get(key) or ""))
-    for key in ("kind", "listKind"):
-        errors += _label(f"{path}.{key}", str(names.get(key) or ""), mixed_case=True)
+    for key in ("plural", "singular", "kind", "listKind"):
+        if names.get(key):
+            errors += _label(f"{path}.{key}", str(names[key]), mixed_case=key in ("kind", "listKind"))
     for index, name in enumerate(names.get("shortNames") or ()):
         errors += _label(f"{path}.shortNames[{index}]", name)
     if names.get("kind") and names.get("kind") == names.get("listKind"):
@@ -196,7 +241,8 @@ def _spellings(names: Object, path: str) -> Errors:
     return errors
 
 
-def _conversion(spec: Object) -> Errors:
+def _conversion(spec: Object, established: Object | None) -> Errors:
+    """Check how objects are converted; `established` is the spec so far of a definition that is in use."""
     conversion = given(spec, "conversion")
     if conversion is None:
         return []
@@ -219,6 +265,8 @@ def _conversion(spec: Object) -> Errors:
             errors.append(FieldError.required(f"{path}.webhookClientConfig", detail))
         else:
             errors += validate_client(client, f"{path}.webhookClientConfig")
+            if established is not None:
+                errors += _authority(client, established)
         return errors + _review_versions(versions, f"{path}.conversionReviewVersions")
     detail = "should not be set when strategy is not set to Webhook"
     if client is not None:
@@ -251,14 +299,16 @@ def _stored_versions(definition: Object, spec: Object) -> Errors:
     if not stored:
         return [FieldError.invalid(path, None, "must have at least one stored version")]
     errors: Errors = []
-    versions = objects(spec.get("versions"))
-    for version in versions:
-        if version.get("storage") and version.get("name") not in stored:
-            detail = f"must have the storage version {version.get('name')}"
+    # A name that two versions have counts for the first of them.
+    left = set(stored)
+    for version in objects(spec.get("versions")):
+        name = version.get("name")
+        if version.get("storage") and name not in left:
+            detail = f"must have the storage version {name}"
             errors.append(FieldError.invalid(path, stored, detail))
-    names = {version.get("name") for version in versions}
+        left.discard(name)
     for index, name in enumerate(stored):
-        if name not in names:
+        if name in left:
             detail = (
                 f"missing from spec.versions; {name} was previously a storage version, and must remain in "
                 "spec.versions until a storage migration ensures no data remains persisted in "
@@ -297,7 +347,7 @@ def _approval_kind(text: str) -> str:
         parts = urlsplit(text)
     except ValueError:
         return "bad"
-    return "good" if parts.scheme and parts.netloc else "bad"
+    return "good" if parts.scheme and parts.netloc and text[0].isalpha() else "bad"
 
 
 def _tolerated(before: Object) -> Callable[[FieldError], bool]:
@@ -310,11 +360,29 @@ def _tolerated(before: Object) -> Callable[[FieldError], bool]:
 
     def tolerates(error: FieldError) -> bool:
         if error.field == "spec.preserveUnknownFields":
-            return keeps_unknown
+            return keeps_unknown and "cannot set to true" in error.message
         missing = error.reason == "FieldValueRequired" and error.field.endswith(".schema.openAPIV3Schema")
         return lacks_schemas and missing
 
     return tolerates
+
+
+def _authority(client: Object, before: Object) -> Errors:
+    """Check the certificates to check a webhook's by: bad ones may only follow bad ones."""
+    bundle, were = str(client.get("caBundle") or ""), _bundle(before)
+    if not bundle or _is_pem(bundle) or (were and not _is_pem(were)):
+        return []
+    detail = "unable to load root certificates: unable to parse bytes as PEM block"
+    return [FieldError.invalid("spec.conversion.webhookClientConfig.caBundle", bundle, detail)]
+
+
+def _bundle(spec: Object) -> str:
+    webhook = given(given(spec, "conversion") or {}, "webhook") or {}
+    return str((given(webhook, "clientConfig") or {}).get("caBundle") or "")
+
+
+def _is_pem(bundle: str) -> bool:
+    return b"-----BEGIN CERTIFICATE-----" in base64.b64decode(bundle)
 
 
 def validate_definition_status(new: Object, _old: Object) -> Errors:
@@ -325,16 +393,19 @@ def validate_definition_status(new: Object, _old: Object) -> Errors:
 def validate_definition_update(new: Object, old: Object) -> Errors:
     """Check a changed definition: what is established keeps its scope, its group and its kind."""
     tolerated = _tolerated(spec_of(old))
-    errors = [error for error in _definition(new, old) if not tolerated(error)]
-    conditions = objects((given(old, "status") or {}).get("conditions"))
-    established = any(c.get("type") == "Established" and c.get("status") == "True" for c in conditions)
-    spec, before = spec_of(new), spec_of(old)
-    if established:
-        errors += validation.validate_immutable(spec.get("scope"), before.get("scope"), "spec.scope")
-        names, were = given(spec, "names") or {}, given(before, "names") or {}
-        errors += validation.validate_immutable(names.get("kind"), were.get("kind"), "spec.names.kind")
-    errors += validation.validate_immutable(spec.get("group"), before.get("group"), "spec.group")
+    return [error for error in _definition(new, old) if not tolerated(error)]
+
+
+def _changes(spec: Object, before: Object, *, established: bool) -> Errors:
     names, were = given(spec, "names") or {}, given(before, "names") or {}
-    return errors + validation.validate_immutable(
-        names.get("plural"), were.get("plural"), "spec.names.plural"
-    )
+    kept = [
+        ("spec.group", spec.get("group"), before.get("group")),
+        ("spec.names.plural", names.get("plural"), were.get("plural")),
+    ]
+    if established:
+        kept = [
+            ("spec.scope", spec.get("scope"), before.get("scope")),
+            ("spec.names.kind", names.get("kind"), were.get("kind")),
+            *kept,
+        ]
+    return [error for path, now, was in kept for error in validation.validate_immutable(now, was, path)]

@@ -10,7 +10,8 @@ import unicodedata
 from podium.machinery.errors import FieldError, Object
 from podium.machinery.structural.definition import schema_errors
 from podium.machinery.structural.fieldpath import FieldPathError, resolve
-from podium.resources.apiextensions.internal import fields_set, shown_schema
+from podium.machinery.structural.internal import fields_set, shown_schema
+from podium.machinery.structural.structure import unreadable_schema
 from podium.resources.checks import Errors, objects
 from podium.resources.defaulting import given
 
@@ -49,7 +50,9 @@ def deprecation_errors(version: Object, path: str) -> Errors:
     return [FieldError.invalid(where, warning, detail) for detail in details]
 
 
-def validation_errors(validation: Object | None, path: str, *, status: bool, unchanged: bool) -> Errors:
+def validation_errors(
+    validation: Object | None, path: str, *, status: bool, unchanged: bool, structural: bool = True
+) -> Errors:
     """Check a schema; `status`: the version has the status subresource, which splits the schema's root."""
     schema = given(validation, "openAPIV3Schema") if validation is not None else None
     if schema is None:
@@ -58,7 +61,10 @@ def validation_errors(validation: Object | None, path: str, *, status: bool, unc
     errors: Errors = _root_errors(schema, where) if status else []
     if schema.get("nullable"):
         errors.append(FieldError.forbidden(f"{where}.nullable", "nullable cannot be true at the root"))
-    return errors + schema_errors(schema, where, unchanged=unchanged)
+    errors += schema_errors(schema, where, unchanged=unchanged, structural=structural)
+    if not errors and structural and (reason := unreadable_schema(schema)):
+        errors.append(FieldError.invalid(where, "", reason))
+    return errors
 
 
 def _root_errors(schema: Object, path: str) -> Errors:

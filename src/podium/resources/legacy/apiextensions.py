@@ -140,6 +140,7 @@ def _defaults(definition: Object) -> None:
         spec["versions"] = [{"name": spec["version"], "served": True, "storage": True}]
     if not spec.get("version") and spec.get("versions"):
         spec["version"] = spec["versions"][0].get("name") or ""
+    absent(spec, "conversion", {"strategy": "None"})
     conversion = child(spec, "conversion")
     if conversion.get("strategy") == "Webhook":
         blank(conversion, "conversionReviewVersions", ["v1beta1"])

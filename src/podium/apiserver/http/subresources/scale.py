@@ -11,7 +11,7 @@ from podium.apiserver.chain import RequestInfo
 from podium.apiserver.http.body import media_type, read_object
 from podium.apiserver.http.negotiation import Accepted, accepted
 from podium.apiserver.http.options import get_version, write_options
-from podium.apiserver.http.patch import patch_options, patch_types, unknown_patch_type
+from podium.apiserver.http.patch import check_patch_type, patch_options
 from podium.apiserver.http.representation import PARTIAL
 from podium.apiserver.http.respond import encoded
 from podium.apiserver.registry.apply import Config, decode_config
@@ -27,12 +27,12 @@ from podium.apiserver.registry.patch import (
 )
 from podium.apiserver.registry.read import get
 from podium.apiserver.registry.registry import Registry
-from podium.apiserver.registry.special.scales import KIND, of, put, replicas_of
+from podium.apiserver.registry.special.scales import KIND, get_at, of, put, replicas_of
 from podium.apiserver.registry.update import check_name, failed_precondition, modify
 from podium.base.http.message import Request, Response
 from podium.machinery import managed_fields, table
 from podium.machinery.codec import json
-from podium.machinery.errors import Conflict, FieldError, Invalid, Json, Object
+from podium.machinery.errors import Conflict, FieldError, InternalError, Invalid, Json, Object
 from podium.machinery.fieldset import difference, union
 from podium.machinery.managed_fields import fields_of, identity, in_order
 from podium.machinery.meta import deep_copy
@@ -47,7 +47,11 @@ async def scale(registry: Registry, call: Call, request: Request, info: RequestI
     declared = _declared(call)
     if info.verb == "get":
         entry = await get(registry, call, revision=get_version(request))
-        return _answer(registry, call, call.served.object(entry), request, wanted)
+        obj = call.served.object(entry)
+        if call.served.custom and get_at(obj, declared.replicas) is None:
+            why = f'the spec replicas field "{declared.replicas}" does not exist'
+            raise InternalError(f"Internal error occurred: {why}", details={"causes": [{"message": why}]})
+        return _answer(registry, call, obj, request, wanted)
     if info.verb == "patch":
         return await _patch(registry, call, request, wanted)
     write_options(request, call, "UpdateOptions")
@@ -61,8 +65,7 @@ async def scale(registry: Registry, call: Call, request: Request, info: RequestI
 
 async def _patch(registry: Registry, call: Call, request: Request, wanted: Accepted) -> Response:
     type = media_type(request)
-    if type not in patch_types(registry):
-        raise unknown_patch_type(request, patch_types(registry))
+    check_patch_type(registry, call, request, type)
     force = patch_options(request, call, type)
     raw = await request.read_body()
     if request.audit is not None:
@@ -279,7 +282,9 @@ _PRINTED = Resource(
     schema="io.k8s.api.autoscaling.v1.Scale",
     columns=(
         Column(
-            name="Name", description="The scaled object.", value=lambda obj, _now: obj["metadata"]["name"]
+            name="Name",
+            description="The scaled object.",
+            value=lambda obj, _now: obj["metadata"]["name"],
         ),
         Column(
             name="Desired",
