@@ -294,6 +294,14 @@ def test_status(spec: Any, old: Object, new: Object, errors: list[str]) -> None:
     assert texts(PODS.validate_status_update({**before, "status": new}, before)) == errors
 
 
+def test_what_may_not_change_is_told_of_alone() -> None:
+    pod, other = created(a_pod()), created(a_pod(hostname="other"))
+    (message,) = texts(PODS.validate_update(other, pod))
+    told = [line.strip() for line in message.splitlines() if line.strip().startswith(("+", "-"))]
+    assert [line for line in told if "hostname" not in line] == []
+    assert told
+
+
 def test_what_a_status_keeps() -> None:
     ready, other = {"type": "Ready", "observedGeneration": 4}, {"type": "Other"}
     status = {"qosClass": "Burstable", "observedGeneration": 4, "conditions": [other, ready]}

@@ -99,7 +99,9 @@ def _munged(spec: Object, before: Object) -> Object:
                 for container, was in zip(objects(spec.get(key)), objects(before.get(key)), strict=True)
             ]
     for key in ("activeDeadlineSeconds", "schedulingGates", "tolerations"):
-        munged[key] = before.get(key)
+        munged.pop(key, None)
+        if key in before:
+            munged[key] = before[key]
     grace = before.get("terminationGracePeriodSeconds")
     if grace is not None and grace < 0 and spec.get("terminationGracePeriodSeconds") == 1:
         munged["terminationGracePeriodSeconds"] = grace
