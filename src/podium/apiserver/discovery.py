@@ -17,6 +17,7 @@ from podium.apiserver.http.negotiation import (
     PROTOBUF,
     TYPES,
     YAML,
+    accept_of,
     accepted_as_it_is,
     clauses,
     see_routed,
@@ -115,7 +116,7 @@ class Discovery:
                 return not_found_page()
             document = self._documents[path] = orjson.dumps(made)
         media_type, definition = JSON, ""
-        accept = request.headers.get("accept")
+        accept = accept_of(request)
         if accept not in ("", JSON, "*/*"):
             # What is about no version comes from a part of upstream that knows no CBOR.
             of_version = len(parts) == (2 if parts[0] == "api" else 3)
@@ -207,7 +208,7 @@ class Discovery:
 
     def _wants_aggregated(self, request: Request) -> str:
         """Return the media type of the aggregated form if the client wants that before the plain one."""
-        accept = request.headers.get("accept")
+        accept = accept_of(request)
         if "apidiscovery" not in accept:
             return ""
         for clause in clauses(accept):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 
+from podium.base.caching import kept_if_short
 from podium.machinery import quantity
 from podium.machinery.codec.json import Members, joined
 from podium.machinery.errors import Json
@@ -257,7 +257,7 @@ def _int_or_string(value: Json) -> Json:
 
 
 def _time_of(parse: Callable[[str], str | None]) -> Scalar:
-    cached = lru_cache(maxsize=1024)(parse)
+    cached = kept_if_short(1024)(parse)
 
     def convert(value: Json) -> Json:
         if value.__class__ is not str:

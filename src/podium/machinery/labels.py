@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
+from podium.base.caching import kept_if_short
 from podium.machinery.errors import BadRequest, Json, Object, shown
 from podium.machinery.validation import label_value_errors, qualified_name_errors
 
@@ -209,7 +209,7 @@ def _invalid(path: str, value: Json, detail: str) -> str:
     return f"{path}: Invalid value: {shown(value)}: {detail}"
 
 
-@lru_cache(maxsize=1024)
+@kept_if_short(1024)
 def parse(text: str) -> Selector:
     """Return the selector that `text` means. Raises BadRequest with upstream's message."""
     return _sorted(_Parser(text).selector()) if text else EVERYTHING

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache, total_ordering
+from functools import total_ordering
 from typing import Literal
+
+from podium.base.caching import kept_if_short
 
 Format = Literal["DecimalSI", "BinarySI", "DecimalExponent"]
 
@@ -104,7 +106,7 @@ def canonical(value: str | int | float) -> str:
     return _canonical(value if isinstance(value, str) else repr(value))
 
 
-@lru_cache(maxsize=4096)
+@kept_if_short(4096)
 def _canonical(text: str) -> str:
     amount = _parse(text)
     return text if _is_kept(text) else str(amount)
@@ -127,7 +129,7 @@ def _is_kept(text: str) -> bool:
     return fits and scale % 3 == 0 and not digits.endswith("000") and digits[0] != "0"
 
 
-@lru_cache(maxsize=4096)
+@kept_if_short(4096)
 def _parse(text: str) -> Quantity:
     if not text:
         raise QuantityError(FORMAT_MESSAGE)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
+from podium.base.caching import kept_if_short
 from podium.base.clock import parse_rfc3339
 from podium.machinery.errors import FieldError, Json, Object, quoted
 from podium.machinery.resource import Resource
@@ -196,7 +196,7 @@ _LABEL_KEY_RULE = (
 )
 
 
-@lru_cache(maxsize=4096)
+@kept_if_short(4096)
 def _qualified_name_errors(text: str) -> tuple[str, ...]:
     errors: list[str] = []
     examples = ("MyName", "my.name", "123-abc")

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from podium.apiserver.http.negotiation import CBOR, JSON, PROTOBUF, TYPES, YAML, accepted
+from podium.apiserver.http.negotiation import CBOR, JSON, PROTOBUF, TYPES, YAML, accept_of, accepted
 from podium.base.http.message import Headers, Request, Response
 from podium.machinery.errors import NotAcceptable
 from tests.apiserver.harness import Api, api
@@ -76,6 +76,17 @@ def test_custom_resources_are_not_reached_through_the_router() -> None:
     assert accepted("application/*", routed=False).media_type == JSON
     with pytest.raises(NotAcceptable, match="only the following media types are accepted"):
         accepted("text/html", routed=False)
+
+
+def test_of_a_header_without_end_the_beginning_counts() -> None:
+    def asked(accept: str) -> str:
+        return accept_of(Request(method="GET", target="/", headers=Headers([("accept", accept)])))
+
+    assert asked("application/yaml, */*") == "application/yaml, */*"
+    long = asked(", ".join([YAML, *["*/*"] * 100_000]))
+    assert len(long) <= 512
+    assert accepted(long).media_type == YAML
+    assert asked("x" * 600) == ""
 
 
 def test_what_a_watch_can_be_in_is_named() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from podium.apiserver.chain import RequestInfo, Selection
+from podium.base.caching import KEPT_LENGTH_MAX
 from podium.machinery import fields, labels
 from podium.machinery.errors import ApiError, Object
 from podium.machinery.labels import Operator, Requirement
@@ -33,14 +34,17 @@ def selection(info: RequestInfo) -> Selection:
         return info.selection
     if not info.field_selector and not info.label_selector:
         return _NOTHING
-    return _parsed(info.field_selector, info.label_selector)
+    long = len(info.field_selector) + len(info.label_selector) > KEPT_LENGTH_MAX
+    return (_parsed if long else _kept)(info.field_selector, info.label_selector)
 
 
-@lru_cache(maxsize=1024)
 def _parsed(field_selector: str, label_selector: str) -> Selection:
     required_fields, _ = _fields_in(field_selector)
     required_labels, _ = _labels_in(label_selector)
     return Selection(fields=required_fields, labels=required_labels)
+
+
+_kept = lru_cache(maxsize=1024)(_parsed)
 
 
 def _fields_in(text: str) -> tuple[tuple[tuple[str, str, str], ...], bool]:

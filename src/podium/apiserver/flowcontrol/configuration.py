@@ -19,6 +19,7 @@ from podium.apiserver.flowcontrol.matching import CATCH_ALL, EXEMPT, Schema, com
 from podium.apiserver.flowcontrol.metrics import FlowControlMetrics, LevelFigures, SchemaFigures
 from podium.apiserver.flowcontrol.sharing import Member, limits, share_out
 from podium.apiserver.registry.served import Served
+from podium.base.caching import KEPT_LENGTH_MAX
 from podium.base.log import Log
 from podium.machinery.errors import Object
 
@@ -121,6 +122,8 @@ class Configuration:
             else (info.verb, info.path)
         )
         found = shapes.get(shape)
+        if found is None and len(info.path) > KEPT_LENGTH_MAX:
+            return self._classify(user, info)
         if found is None:
             if len(shapes) >= SHAPES_KEPT_MAX:
                 shapes.clear()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from podium.base.caching import KEPT_LENGTH_MAX
 from podium.machinery.codec import protobuf
 from podium.machinery.errors import NotAcceptable
 
@@ -63,6 +64,12 @@ class Clause:
             or (self.type != "*" and other.type == "*")
             or (self.subtype != "*" and other.subtype == "*")
         )
+
+
+def accept_of(request: Request) -> str:
+    """Return the Accept header of a request, as far as it is looked at."""
+    accept = request.headers.get("accept")
+    return accept if len(accept) <= KEPT_LENGTH_MAX else accept[:KEPT_LENGTH_MAX].rpartition(",")[0]
 
 
 @lru_cache(maxsize=256)
@@ -205,7 +212,7 @@ def negotiate(
     registry: Registry, served: Served, request: Request, *, stream: bool = False, listing: bool = False
 ) -> Accepted:
     """Return what the client wants of `served`. Raises `NotAcceptable`."""
-    accept = request.headers.get("accept")
+    accept = accept_of(request)
     has_protobuf = "/vnd.kubernetes.protobuf" not in accept or protobuf.knows(served.resource.schema)
     return accepted(
         accept,

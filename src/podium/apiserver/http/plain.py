@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from podium.apiserver.http.negotiation import JSON, see_routed
+from podium.apiserver.http.negotiation import JSON, accept_of, see_routed
 from podium.apiserver.http.respond import encoded, not_found_page, text
 from podium.base.http.message import Request, Response
 from podium.machinery.errors import MethodNotAllowed, Object
@@ -97,7 +97,7 @@ class Plain:
             return handler(request)
         document = self._documents.get(path) or self._documents.get(path.rstrip("/"))
         if document is not None:
-            if document.routed and (accept := request.headers.get("accept")):
+            if document.routed and (accept := accept_of(request)):
                 see_routed(accept, (document.media_type or JSON,))
             form = orjson.OPT_INDENT_2 if document.indented else None
             response = encoded(orjson.dumps(document.make(), option=form), request)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from podium.apiserver.chain import RequestInfo
+from podium.base.caching import KEPT_LENGTH_MAX
 from podium.base.http.message import Request, query_of
 from podium.machinery import fields
 from podium.machinery.errors import ApiError
@@ -25,7 +26,6 @@ _NOT_WATCHING = ("false", "0")
 
 
 INFOS_KEPT = 1024
-KEPT_LENGTH_MAX = 512
 """Clients ask for the same things over and over: what short targets ask for is kept."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from podium.apiserver.http.negotiation import CBOR, JSON, PROTOBUF, TYPES, YAML, accepted_as_it_is
+from podium.apiserver.http.negotiation import CBOR, JSON, PROTOBUF, TYPES, YAML, accept_of, accepted_as_it_is
 from podium.base.http.message import Headers, Request, Response
 from podium.machinery.codec import protobuf, yaml
 from podium.machinery.errors import ApiError, Json, NotAcceptable, Object
@@ -130,7 +130,7 @@ def not_found_page() -> Response:
 
 def failure(error: ApiError, request: Request, offered: tuple[str, ...] = TYPES) -> Response:
     """Answer with the Status that `error` means, in JSON to those who accept nothing that is offered."""
-    accept = request.headers.get("accept")
+    accept = accept_of(request)
     body = orjson.dumps(error.status())
     if accept in PLAIN_ACCEPTS:
         response = encoded(body, request, status=error.code)

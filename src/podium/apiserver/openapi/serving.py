@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import orjson
 
-from podium.apiserver.http.negotiation import JSON, clauses
+from podium.apiserver.http.negotiation import JSON, accept_of, clauses
 from podium.apiserver.http.respond import not_found_page, takes_gzip
 from podium.apiserver.openapi import documents, swagger12
 from podium.apiserver.openapi.definitions import Custom, Definitions
@@ -311,7 +311,7 @@ def _url(name: str, digest: str) -> str:
 
 def _wanted(request: Request, forms: Sequence[_Form]) -> _Form:
     """Return the form that a client asks for first. Raises `NotAcceptable`."""
-    accept = request.headers.get("accept")
+    accept = accept_of(request)
     if accept in ("", "*/*", JSON):
         return forms[0]
     for clause in clauses(accept):

@@ -59,11 +59,12 @@ _JSON = "application/json"
 # Few names make up nearly all headers: their lower-case form is kept. Bounded, for peers may invent more.
 _names: dict[bytes, str] = {}
 _NAMES_MAX = 512
+_NAME_LENGTH_MAX = 64
 
 
 def _known(name: bytes) -> str:
     text = name.decode("latin-1").lower()
-    if len(_names) < _NAMES_MAX:
+    if len(_names) < _NAMES_MAX and len(name) <= _NAME_LENGTH_MAX:
         _names[name] = text
     return text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from podium.apiserver.chain import RequestInfo
-from podium.apiserver.http.negotiation import Accepted, accepted
+from podium.apiserver.http.negotiation import Accepted, accept_of, accepted
 from podium.apiserver.http.representation import form_of, shown
 from podium.apiserver.http.respond import encoded
 from podium.apiserver.registry.call import Call
@@ -20,7 +20,7 @@ _NAMES = ("etcd-0",)
 async def components(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
     """Answer get and list. The store is healthy, else this server would not answer."""
     # A list of what is not stored has no protobuf here: clients take JSON as well.
-    wanted = accepted(request.headers.get("accept"), registry.media_types, protobuf=bool(info.name))
+    wanted = accepted(accept_of(request), registry.media_types, protobuf=bool(info.name))
     include = request.parameter("includeObject") if wanted.form else ""
     form = form_of(call.served, wanted, registry.clock, include=include, is_list=not info.name)
     if info.name:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.apiserver.chain import Question, RequestInfo
 from podium.apiserver.http.body import read_object
-from podium.apiserver.http.negotiation import accepted
+from podium.apiserver.http.negotiation import accept_of, accepted
 from podium.apiserver.http.options import write_options
 from podium.apiserver.http.writing import answer
 from podium.apiserver.registry.call import Call
@@ -18,7 +18,7 @@ from podium.machinery.errors import ServiceUnavailable
 
 async def ask(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
     """Answer POST to the collection of such a kind."""
-    wanted = accepted(request.headers.get("accept"), registry.media_types, tables=False)
+    wanted = accepted(accept_of(request), registry.media_types, tables=False)
     write_options(request, call, "CreateOptions")
     obj = await read_object(registry, call, request)
     match_namespace(call, obj["metadata"])

@@ -9,7 +9,7 @@ import orjson
 
 from podium.apiserver.chain import RequestInfo
 from podium.apiserver.http.body import media_type, read_object
-from podium.apiserver.http.negotiation import Accepted, accepted
+from podium.apiserver.http.negotiation import Accepted, accept_of, accepted
 from podium.apiserver.http.options import get_version, write_options
 from podium.apiserver.http.patch import check_patch_type, patch_options
 from podium.apiserver.http.representation import PARTIAL
@@ -43,7 +43,7 @@ from podium.machinery.table import age
 
 async def scale(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
     """Answer get, update and patch of a scale."""
-    wanted = accepted(request.headers.get("accept"), registry.media_types)
+    wanted = accepted(accept_of(request), registry.media_types)
     declared = _declared(call)
     if info.verb == "get":
         entry = await get(registry, call, revision=get_version(request))

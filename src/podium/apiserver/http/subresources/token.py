@@ -6,7 +6,7 @@ import orjson
 
 from podium.apiserver.chain import RequestInfo
 from podium.apiserver.http.body import read_object
-from podium.apiserver.http.negotiation import accepted
+from podium.apiserver.http.negotiation import accept_of, accepted
 from podium.apiserver.http.options import write_options
 from podium.apiserver.http.respond import encoded
 from podium.apiserver.registry.call import Call
@@ -39,7 +39,7 @@ _BINDABLE = {"Pod": PODS, "Secret": SECRETS, "Node": NODES}
 
 async def request_token(registry: Registry, call: Call, request: Request, info: RequestInfo) -> Response:
     """Answer POST to serviceaccounts/{name}/token."""
-    wanted = accepted(request.headers.get("accept"), registry.media_types, tables=False)
+    wanted = accepted(accept_of(request), registry.media_types, tables=False)
     write_options(request, call, "CreateOptions")
     asked = await read_object(registry, call, request, kind=_KIND, api_version=_VERSION, schema=_SCHEMA)
     match_namespace(call, asked["metadata"])
