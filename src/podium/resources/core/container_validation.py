@@ -34,27 +34,18 @@ _RECURSIVELY = ("Disabled", "Enabled", "IfPossible")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 _NOT_FOR_INIT = "may not be set for init containers without restartPolicy=Always"
 _NOT_FOR_EPHEMERAL = "cannot be set for an Ephemeral Container"
-_EPHEMERAL_FIELDS = frozenset(
-    (
-        "name",
-        "image",
-        "command",
-        "args",
-        "workingDir",
-        "envFrom",
-        "env",
-        "volumeMounts",
-        "volumeDevices",
-        "terminationMessagePath",
-        "terminationMessagePolicy",
-        "imagePullPolicy",
-        "securityContext",
-        "stdin",
-        "stdinOnce",
-        "tty",
-        "targetContainerName",
-    )
+_NO_EPHEMERAL_FIELDS = (
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
 )
+"""In upstream's order."""
 _EMPTY_MATTERS = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
 """An empty object there is one to upstream: these are pointers."""
 _ENV_FIELDS = (
@@ -141,8 +132,8 @@ def validate_ephemeral_containers(spec: Object, around: Around, path: str) -> Er
             errors.append(FieldError.not_found(f"{here}.targetContainerName", target))
         errors += [
             FieldError.forbidden(f"{here}.{key}", _NOT_FOR_EPHEMERAL)
-            for key, value in container.items()
-            if key not in _EPHEMERAL_FIELDS and (value or (value == {} and key in _EMPTY_MATTERS))
+            for key in _NO_EPHEMERAL_FIELDS
+            if container.get(key) or (container.get(key) == {} and key in _EMPTY_MATTERS)
         ]
         for mount_index, mount in enumerate(objects(container.get("volumeMounts"))):
             errors += [

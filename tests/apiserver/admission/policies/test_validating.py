@@ -124,7 +124,6 @@ def test_verdicts(tmp_path: Path, validation: Object, expected: str) -> None:
     ("reason", "code"),
     [
         ("Forbidden", 403),
-        ("Unauthorized", 401),
         ("RequestEntityTooLarge", 413),
         ("Invalid", 422),
         (None, 422),
