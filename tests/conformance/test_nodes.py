@@ -380,7 +380,9 @@ def test_issuer_discovery(api: Api, namespace: str) -> None:
     header = json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))
     document = api.get("/.well-known/openid-configuration")
     assert document["issuer"] == claims["iss"]
-    keys = api.get("/openid/v1/jwks")["keys"]
+    # Of a media type of its own, and had as no other.
+    answer = api.send("GET", "/openid/v1/jwks", headers={"Accept": "application/jwk-set+json"})
+    keys = json.loads(answer.text)["keys"]
     assert header["kid"] in {key["kid"] for key in keys}
 
 
