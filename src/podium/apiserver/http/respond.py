@@ -69,7 +69,12 @@ def encoded(
     if is_pretty(request):
         body = pretty(_joined(body))
     else:
-        body = body + END if isinstance(body, bytes) else [*body, END]
+        # What is long is sent in pieces anyway, and copied for this no more than for them.
+        body = (
+            body + END
+            if isinstance(body, bytes) and len(body) < COMPRESSED_ABOVE_BYTES
+            else [*_parts(body), END]
+        )
     response = json_bytes(body, status=status)
     if takes_gzip(request):
         compress(response)
@@ -112,6 +117,10 @@ def compress(response: Response) -> None:
         response.body = gzip.compress(_joined(body), _COMPRESSION_LEVEL)
         response.headers.set("content-encoding", "gzip")
         response.headers.add("vary", "Accept-Encoding")
+
+
+def _parts(body: bytes | Sequence[bytes]) -> Sequence[bytes]:
+    return (body,) if isinstance(body, bytes) else body
 
 
 def _joined(body: bytes | Sequence[bytes]) -> bytes:
