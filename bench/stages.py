@@ -59,7 +59,7 @@ LIST = (
     ("writing", "connection.py:_respond"),
 )
 CREATE = (
-    ("parse", "connection.py:_feed"),
+    ("parse", "connection.py:_repeated"),
     ("who", "server.py:_authenticate"),
     ("may they", "server.py:_authorize"),
     ("is it their turn", "control.py:arrive"),
@@ -211,10 +211,16 @@ async def main(requests: int) -> None:
             rounds,
         )
         whole = request("GET", CONFIGMAPS)
+
+        async def listed() -> None:
+            await bench.ask(one, lambda: whole)
+            while one[0][0]._current is not None:  # It is sent in pieces.
+                await asyncio.sleep(0)
+
         await stages(
             f"LIST of {next(numbers) + 1:,} ConfigMaps",
             LIST,
-            lambda: bench.ask(one, lambda: whole),
+            listed,
             1,
             rounds,
         )
