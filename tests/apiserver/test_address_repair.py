@@ -121,3 +121,18 @@ def test_a_service_that_goes_takes_its_object_along(tmp_path: Path) -> None:
             assert await told(server) == []
 
     asyncio.run(main())
+
+
+def test_a_service_that_something_else_wrote_keeps_no_server_from_starting(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(tmp_path) as (server, _clock):
+            web = await server.store.get("/registry/services/specs/default/web")
+            assert web is not None
+            odd = web.value.replace(IP.encode(), b"nonsense").replace(b'"web"', b'"odd"')
+            await server.store.create("/registry/services/specs/default/odd", odd)
+        async with api(tmp_path) as server:
+            assert (await server.ok("GET", f"{SERVICES}/odd"))["spec"]["clusterIPs"] == ["nonsense"]
+            assert (await server.call("GET", f"{ADDRESSES}/nonsense"))[0] == 404
+            assert (await server.call("GET", f"{ADDRESSES}/{IP}"))[0] == 200
+
+    asyncio.run(scenario())

@@ -106,6 +106,15 @@ def orphans(addresses: list[Entry], claimed: set[str]) -> list[str]:
 
 
 def _addresses(service: Object | None) -> set[str]:
+    """Return the addresses of a Service; what something else wrote into the store may be none."""
     if service is None:
         return set()
-    return {ip for ip in (service.get("spec") or {}).get("clusterIPs") or () if ip and ip != "None"}
+    return {ip for ip in (service.get("spec") or {}).get("clusterIPs") or () if _is_address(ip)}
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
